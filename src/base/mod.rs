@@ -1,0 +1,6 @@
+//! What every stage uses and none owns.
+
+pub mod capabilities;
+pub mod json;
+pub mod refusal;
+pub mod time;

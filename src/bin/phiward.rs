@@ -1,0 +1,5 @@
+//! Arguments and dispatch.
+
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

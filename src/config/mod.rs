@@ -1,0 +1,4 @@
+//! The configuration document.
+
+pub mod section;
+pub mod setting;

@@ -1,0 +1,137 @@
+//! Types that a key of the document can have, each with its JSON form and its schema.
+
+use core::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::section::excerpt;
+
+/// A value of the document with one type.
+pub trait Setting: Sized {
+    /// What is expected, for error messages: `a duration with unit such as `30s``.
+    const EXPECTED: &'static str;
+
+    /// Reads the value.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it: lower case, the offending value in backticks.
+    fn parse(value: &Value) -> Result<Self, String>;
+
+    /// Its JSON Schema.
+    fn schema() -> Value;
+}
+
+impl Setting for String {
+    const EXPECTED: &'static str = "text that is not empty";
+
+    fn parse(value: &Value) -> Result<String, String> {
+        match value.as_str() {
+            Some(text) if !text.is_empty() => Ok(text.to_owned()),
+            _ => Err(format!("`{}` is not such text", excerpt(value))),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({"type": "string", "minLength": 1})
+    }
+}
+
+impl Setting for bool {
+    const EXPECTED: &'static str = "true or false";
+
+    fn parse(value: &Value) -> Result<bool, String> {
+        value
+            .as_bool()
+            .ok_or_else(|| format!("`{}` is neither", excerpt(value)))
+    }
+
+    fn schema() -> Value {
+        json!({"type": "boolean"})
+    }
+}
+
+impl<T: Setting> Setting for Vec<T> {
+    const EXPECTED: &'static str = "a list";
+
+    fn parse(value: &Value) -> Result<Vec<T>, String> {
+        let list = value
+            .as_array()
+            .ok_or_else(|| format!("`{}` is not a list", excerpt(value)))?;
+        list.iter()
+            .map(|item| {
+                T::parse(item).map_err(|problem| format!("{problem}: expected {}", T::EXPECTED))
+            })
+            .collect()
+    }
+
+    fn schema() -> Value {
+        json!({"type": "array", "items": T::schema()})
+    }
+}
+
+impl Setting for Duration {
+    const EXPECTED: &'static str = "a length of time with its unit, such as `30s`, `5m` or `1h`";
+
+    fn parse(value: &Value) -> Result<Duration, String> {
+        value
+            .as_str()
+            .and_then(duration)
+            .ok_or_else(|| format!("`{}` is not a length of time", excerpt(value)))
+    }
+
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$"})
+    }
+}
+
+/// A whole number followed by `ms`, `s`, `m`, `h` or `d`.
+fn duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    if number.is_empty() || number.len() > 9 || number.starts_with('0') {
+        return None;
+    }
+    let number: u64 = number.parse().ok()?;
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    Some(Duration::from_millis(number.saturating_mul(milliseconds)))
+}
+
+/// Declares an enum whose variants are words of the document.
+#[macro_export]
+macro_rules! words {
+    ($(#[$doc:meta])* $vis:vis enum $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        $vis enum $name { $($(#[$vdoc])* $variant),* }
+
+        impl $name {
+            /// The word of the document.
+            $vis const fn word(self) -> &'static str {
+                match self { $($name::$variant => $word),* }
+            }
+        }
+
+        impl $crate::config::setting::Setting for $name {
+            const EXPECTED: &'static str = concat!("one of" $(, " `", $word, "`")*);
+
+            fn parse(value: &serde_json::Value) -> Result<$name, String> {
+                match value.as_str() {
+                    $(Some($word) => Ok($name::$variant),)*
+                    _ => Err(format!("unknown value `{}`", $crate::config::section::excerpt(value))),
+                }
+            }
+
+            fn schema() -> serde_json::Value {
+                serde_json::json!({"enum": [$($word),*]})
+            }
+        }
+    };
+}

@@ -1,0 +1,1 @@
+//! The only code that knows proxy-wasm. It decides nothing: events in, effects out.

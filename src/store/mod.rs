@@ -1,0 +1,1 @@
+//! Tables with a fixed set of keys in the host's shared data, and the lease that elects one leader.
