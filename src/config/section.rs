@@ -306,7 +306,7 @@ pub fn excerpt(value: &Value) -> String {
 pub fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     known
         .map(|name| (distance(given, name), name))
-        .filter(|(distance, name)| *distance <= name.len().max(given.len()) / 3 + 1)
+        .filter(|(distance, name)| *distance <= (name.len().max(given.len()) / 3).max(1))
         .min()
         .map(|(_, name)| name)
 }

@@ -20,6 +20,9 @@ pub trait Setting: Sized {
 
     /// Its JSON Schema.
     fn schema() -> Value;
+
+    /// The value as it would stand in the document.
+    fn json(&self) -> Value;
 }
 
 impl Setting for String {
@@ -35,6 +38,10 @@ impl Setting for String {
     fn schema() -> Value {
         json!({"type": "string", "minLength": 1})
     }
+
+    fn json(&self) -> Value {
+        Value::from(self.as_str())
+    }
 }
 
 impl Setting for bool {
@@ -48,6 +55,10 @@ impl Setting for bool {
 
     fn schema() -> Value {
         json!({"type": "boolean"})
+    }
+
+    fn json(&self) -> Value {
+        Value::from(*self)
     }
 }
 
@@ -68,6 +79,10 @@ impl<T: Setting> Setting for Vec<T> {
     fn schema() -> Value {
         json!({"type": "array", "items": T::schema()})
     }
+
+    fn json(&self) -> Value {
+        self.iter().map(T::json).collect()
+    }
 }
 
 impl Setting for Duration {
@@ -82,6 +97,22 @@ impl Setting for Duration {
 
     fn schema() -> Value {
         json!({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$"})
+    }
+
+    fn json(&self) -> Value {
+        let milliseconds = self.as_millis();
+        let units = [
+            ("d", 86_400_000),
+            ("h", 3_600_000),
+            ("m", 60_000),
+            ("s", 1_000),
+            ("ms", 1),
+        ];
+        let whole = units
+            .iter()
+            .find(|(_, length)| milliseconds.is_multiple_of(*length));
+        let (unit, length) = whole.copied().unwrap_or(("ms", 1));
+        Value::from(format!("{}{unit}", milliseconds / length))
     }
 }
 
@@ -131,6 +162,10 @@ macro_rules! words {
 
             fn schema() -> serde_json::Value {
                 serde_json::json!({"enum": [$($word),*]})
+            }
+
+            fn json(&self) -> serde_json::Value {
+                serde_json::Value::from(self.word())
             }
         }
     };
