@@ -102,10 +102,7 @@ pub struct Native {
 impl Native {
     /// Capabilities whose clock stands at `now`.
     pub fn at(now: Instant) -> Native {
-        Native {
-            now: Cell::new(now),
-            ..Native::default()
-        }
+        Native { now: Cell::new(now), ..Native::default() }
     }
 
     /// Sets the clock.
@@ -127,12 +124,7 @@ impl Capabilities for Native {
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed> {
-        Ok(self
-            .shared
-            .borrow()
-            .get(key)
-            .filter(|shared| !shared.value.is_empty())
-            .cloned())
+        Ok(self.shared.borrow().get(key).filter(|shared| !shared.value.is_empty()).cloned())
     }
 
     fn set_shared(
@@ -149,13 +141,7 @@ impl Capabilities for Native {
             return Ok(Written::Raced);
         }
         let next = current.unwrap_or(0).wrapping_add(1);
-        map.insert(
-            key.to_owned(),
-            Shared {
-                value: value.to_vec(),
-                stamp: next,
-            },
-        );
+        map.insert(key.to_owned(), Shared { value: value.to_vec(), stamp: next });
         Ok(Written::Done)
     }
 

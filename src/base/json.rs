@@ -91,10 +91,7 @@ mod tests {
     #[test]
     fn plain_values_are_read() {
         let value = parse(br#" {"a":[1,-2,true,null,"x",{"b":1.5}]} "#).unwrap();
-        assert_eq!(
-            value,
-            serde_json::json!({"a": [1, -2, true, null, "x", {"b": 1.5}]})
-        );
+        assert_eq!(value, serde_json::json!({"a": [1, -2, true, null, "x", {"b": 1.5}]}));
     }
 
     #[test]
@@ -111,11 +108,7 @@ mod tests {
             deep.as_bytes(),
         ];
         for case in cases {
-            assert!(
-                parse(case).is_err(),
-                "accepted: {}",
-                String::from_utf8_lossy(case)
-            );
+            assert!(parse(case).is_err(), "accepted: {}", String::from_utf8_lossy(case));
         }
     }
 }

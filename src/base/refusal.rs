@@ -60,13 +60,7 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal with nothing particular to say.
     pub const fn new(reason: &'static Reason) -> Refusal {
-        Refusal {
-            reason,
-            hint: None,
-            scope: None,
-            retry_after: None,
-            allow: None,
-        }
+        Refusal { reason, hint: None, scope: None, retry_after: None, allow: None }
     }
 
     /// Adds the part of the request at fault.
@@ -126,14 +120,7 @@ impl Reason {
         issue: &'static str,
         text: &'static str,
     ) -> Reason {
-        Reason {
-            code,
-            public: code,
-            status,
-            issue,
-            challenge: Challenge::None,
-            text,
-        }
+        Reason { code, public: code, status, issue, challenge: Challenge::None, text }
     }
 
     /// The same reason under another public code.

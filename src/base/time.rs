@@ -20,9 +20,7 @@ impl Instant {
 
     /// The instant this many whole seconds after 1970; far-off values saturate.
     pub const fn from_seconds(seconds: UnixSeconds) -> Instant {
-        Instant {
-            nanoseconds: seconds.0.saturating_mul(1_000_000_000),
-        }
+        Instant { nanoseconds: seconds.0.saturating_mul(1_000_000_000) }
     }
 
     /// Nanoseconds since 1970.
@@ -38,9 +36,7 @@ impl Instant {
     /// The later instant; saturates at the end of time.
     pub fn plus(self, length: Duration) -> Instant {
         let length = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX);
-        Instant {
-            nanoseconds: self.nanoseconds.saturating_add(length),
-        }
+        Instant { nanoseconds: self.nanoseconds.saturating_add(length) }
     }
 
     /// How long ago `earlier` was; zero when it lies in the future.

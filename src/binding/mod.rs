@@ -32,9 +32,7 @@ impl BoundToken {
     /// A token for the tests of later stages.
     #[cfg(test)]
     pub(crate) fn for_tests(claims: Claims) -> BoundToken {
-        BoundToken {
-            token: VerifiedToken::for_tests(claims),
-        }
+        BoundToken { token: VerifiedToken::for_tests(claims) }
     }
 }
 
@@ -61,10 +59,7 @@ mod tests {
 
     #[test]
     fn a_token_bound_to_a_key_is_refused_as_bearer() {
-        let claims = Claims {
-            bound: true,
-            ..Claims::default()
-        };
+        let claims = Claims { bound: true, ..Claims::default() };
         let refusal = bind(VerifiedToken::for_tests(claims)).unwrap_err();
         assert_eq!(refusal.reason.code, "token_binding_unchecked");
     }

@@ -66,14 +66,7 @@ impl<'a> Section<'a> {
             }
         });
         let properties = Map::new();
-        Section {
-            value: object,
-            pointer,
-            properties,
-            required: Vec::new(),
-            errors,
-            describing,
-        }
+        Section { value: object, pointer, properties, required: Vec::new(), errors, describing }
     }
 
     /// A key that must be there. `None` when it is missing or wrong, which is then recorded.
@@ -90,25 +83,14 @@ impl<'a> Section<'a> {
     /// A key that may be left out. `None` when it is, or is wrong, which is then recorded.
     pub fn optional<T: Setting>(&mut self, name: &'static str, doc: &str) -> Option<T> {
         self.declare(name, T::schema(), doc, None);
-        if self.has(name) {
-            self.parse(name)
-        } else {
-            None
-        }
+        if self.has(name) { self.parse(name) } else { None }
     }
 
-    /// A key with a default, written as it would stand in the document.
-    pub fn default<T: Setting>(&mut self, name: &'static str, default: Value, doc: &str) -> T
-    where
-        T: Default,
-    {
-        self.declare(name, T::schema(), doc, Some(&default));
-        let given = if self.has(name) {
-            self.parse(name)
-        } else {
-            T::parse(&default).ok()
-        };
-        given.unwrap_or_default()
+    /// A key with a default, which also stands in for a value that is wrong and recorded as such.
+    pub fn default<T: Setting>(&mut self, name: &'static str, default: T, doc: &str) -> T {
+        self.declare(name, T::schema(), doc, Some(&default.json()));
+        let given = if self.has(name) { self.parse(name) } else { None };
+        given.unwrap_or(default)
     }
 
     /// A nested object that must be there.
@@ -143,10 +125,7 @@ impl<'a> Section<'a> {
         read: impl FnOnce(&mut Section<'_>) -> R,
     ) -> R {
         let empty = Value::Object(Map::new());
-        let value = self
-            .value
-            .and_then(|object| object.get(name))
-            .unwrap_or(&empty);
+        let value = self.value.and_then(|object| object.get(name)).unwrap_or(&empty);
         let mut section = Section::over(Some(value), self.below(name), self.describing);
         let result = read(&mut section);
         let (schema, errors) = section.finish();
@@ -248,11 +227,7 @@ impl<'a> Section<'a> {
     }
 
     fn below(&self, name: &str) -> String {
-        format!(
-            "{}/{}",
-            self.pointer,
-            name.replace('~', "~0").replace('/', "~1")
-        )
+        format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
     }
 
     /// Reports unknown keys; gives the schema and the errors.
@@ -268,12 +243,7 @@ impl<'a> Section<'a> {
             let hint = nearest(key, known).map(|near| format!("did you mean `{near}`?"));
             let names: Vec<String> = self.properties.keys().map(|k| format!("`{k}`")).collect();
             let expected = format!("one of {}", names.join(", "));
-            self.problem(
-                key,
-                format!("unknown key `{key}`"),
-                &expected,
-                hint.as_deref(),
-            );
+            self.problem(key, format!("unknown key `{key}`"), &expected, hint.as_deref());
         }
         let mut schema = json!({
             "type": "object",
@@ -295,11 +265,7 @@ pub fn excerpt(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    if text.chars().count() <= 60 {
-        text
-    } else {
-        text.chars().take(60).chain(['…']).collect()
-    }
+    if text.chars().count() <= 60 { text } else { text.chars().take(60).chain(['…']).collect() }
 }
 
 /// The known name that differs least from `given`, if it is close enough to be meant.
@@ -321,9 +287,7 @@ fn distance(a: &str, b: &str) -> usize {
         let mut next = vec![left];
         for (to, &above) in b.iter().zip(row.iter().skip(1)) {
             let replaced = diagonal.saturating_add(usize::from(from != *to));
-            left = replaced
-                .min(above.saturating_add(1))
-                .min(left.saturating_add(1));
+            left = replaced.min(above.saturating_add(1)).min(left.saturating_add(1));
             diagonal = above;
             next.push(left);
         }

@@ -48,9 +48,7 @@ impl Setting for bool {
     const EXPECTED: &'static str = "true or false";
 
     fn parse(value: &Value) -> Result<bool, String> {
-        value
-            .as_bool()
-            .ok_or_else(|| format!("`{}` is neither", excerpt(value)))
+        value.as_bool().ok_or_else(|| format!("`{}` is neither", excerpt(value)))
     }
 
     fn schema() -> Value {
@@ -66,9 +64,7 @@ impl<T: Setting> Setting for Vec<T> {
     const EXPECTED: &'static str = "a list";
 
     fn parse(value: &Value) -> Result<Vec<T>, String> {
-        let list = value
-            .as_array()
-            .ok_or_else(|| format!("`{}` is not a list", excerpt(value)))?;
+        let list = value.as_array().ok_or_else(|| format!("`{}` is not a list", excerpt(value)))?;
         list.iter()
             .map(|item| {
                 T::parse(item).map_err(|problem| format!("{problem}: expected {}", T::EXPECTED))
@@ -101,18 +97,11 @@ impl Setting for Duration {
 
     fn json(&self) -> Value {
         let milliseconds = self.as_millis();
-        let units = [
-            ("d", 86_400_000),
-            ("h", 3_600_000),
-            ("m", 60_000),
-            ("s", 1_000),
-            ("ms", 1),
-        ];
-        let whole = units
-            .iter()
-            .find(|(_, length)| milliseconds.is_multiple_of(*length));
+        let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+        let whole = units.iter().find(|(_, length)| milliseconds.is_multiple_of(*length));
         let (unit, length) = whole.copied().unwrap_or(("ms", 1));
-        Value::from(format!("{}{unit}", milliseconds / length))
+        let number = milliseconds.checked_div(length).unwrap_or_default();
+        Value::from(format!("{number}{unit}"))
     }
 }
 

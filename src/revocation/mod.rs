@@ -18,8 +18,6 @@ impl LiveToken {
     /// A token for the tests of later stages.
     #[cfg(test)]
     pub(crate) fn for_tests(claims: Claims) -> LiveToken {
-        LiveToken {
-            token: BoundToken::for_tests(claims),
-        }
+        LiveToken { token: BoundToken::for_tests(claims) }
     }
 }

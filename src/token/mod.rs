@@ -21,8 +21,6 @@ impl VerifiedToken {
     /// A token for the tests of later stages.
     #[cfg(test)]
     pub(crate) fn for_tests(claims: Claims) -> VerifiedToken {
-        VerifiedToken {
-            claims: Rc::new(claims),
-        }
+        VerifiedToken { claims: Rc::new(claims) }
     }
 }
