@@ -2,5 +2,6 @@
 
 pub mod capabilities;
 pub mod json;
+pub mod notice;
 pub mod refusal;
 pub mod time;
