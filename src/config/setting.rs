@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::section::excerpt;
+use super::section::{ConfigError, excerpt};
 
 /// A value of the document with one type.
 pub trait Setting: Sized {
@@ -17,6 +17,25 @@ pub trait Setting: Sized {
     ///
     /// What is wrong with it: lower case, the offending value in backticks.
     fn parse(value: &Value) -> Result<Self, String>;
+
+    /// What to do about a value that is wrong, where that can be guessed.
+    fn hint(_value: &Value) -> Option<String> {
+        None
+    }
+
+    /// Reads the value at `pointer`; records what is wrong with it, every member of a list by itself.
+    fn parse_at(value: &Value, pointer: &str, errors: &mut Vec<ConfigError>) -> Option<Self> {
+        Self::parse(value)
+            .map_err(|problem| {
+                errors.push(ConfigError {
+                    pointer: pointer.to_owned(),
+                    problem,
+                    expected: Self::EXPECTED.to_owned(),
+                    hint: Self::hint(value),
+                });
+            })
+            .ok()
+    }
 
     /// Its JSON Schema.
     fn schema() -> Value;
@@ -72,6 +91,24 @@ impl<T: Setting> Setting for Vec<T> {
             .collect()
     }
 
+    fn parse_at(value: &Value, pointer: &str, errors: &mut Vec<ConfigError>) -> Option<Vec<T>> {
+        let Some(list) = value.as_array() else {
+            errors.push(ConfigError {
+                pointer: pointer.to_owned(),
+                problem: format!("`{}` is not a list", excerpt(value)),
+                expected: Self::EXPECTED.to_owned(),
+                hint: T::parse(value).ok().map(|_| "put it in square brackets".to_owned()),
+            });
+            return None;
+        };
+        let items: Vec<Option<T>> = list
+            .iter()
+            .enumerate()
+            .map(|(index, item)| T::parse_at(item, &format!("{pointer}/{index}"), errors))
+            .collect();
+        items.into_iter().collect()
+    }
+
     fn schema() -> Value {
         json!({"type": "array", "items": T::schema()})
     }
@@ -93,6 +130,10 @@ impl Setting for Duration {
 
     fn schema() -> Value {
         json!({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$"})
+    }
+
+    fn hint(value: &Value) -> Option<String> {
+        value.is_number().then(|| format!("add the unit: `{value}s` for seconds"))
     }
 
     fn json(&self) -> Value {
@@ -133,6 +174,9 @@ macro_rules! words {
         $vis enum $name { $($(#[$vdoc])* $variant),* }
 
         impl $name {
+            /// Every variant, in the order of the declaration.
+            $vis const ALL: &'static [$name] = &[$($name::$variant),*];
+
             /// The word of the document.
             $vis const fn word(self) -> &'static str {
                 match self { $($name::$variant => $word),* }
@@ -143,10 +187,22 @@ macro_rules! words {
             const EXPECTED: &'static str = concat!("one of" $(, " `", $word, "`")*);
 
             fn parse(value: &serde_json::Value) -> Result<$name, String> {
-                match value.as_str() {
+                let word = match value {
+                    // YAML's `off` and `on` without quotes reach the filter as booleans.
+                    serde_json::Value::Bool(false) => Some("off"),
+                    serde_json::Value::Bool(true) => Some("on"),
+                    other => other.as_str(),
+                };
+                match word {
                     $(Some($word) => Ok($name::$variant),)*
                     _ => Err(format!("unknown value `{}`", $crate::config::section::excerpt(value))),
                 }
+            }
+
+            fn hint(value: &serde_json::Value) -> Option<String> {
+                let known = [$($word),*].into_iter();
+                let near = $crate::config::section::nearest(value.as_str()?, known)?;
+                Some(format!("did you mean `{near}`?"))
             }
 
             fn schema() -> serde_json::Value {
