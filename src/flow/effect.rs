@@ -1,0 +1,87 @@
+//! What happens to an exchange, and what the flow asks of the host in return.
+
+use core::time::Duration;
+
+use crate::forward::Edit;
+use crate::request::Headers;
+
+/// Something that happened, in the order in which Envoy tells it.
+#[derive(Debug)]
+pub enum Event {
+    /// The request's header fields arrived.
+    RequestHead {
+        /// All of them, pseudo headers included.
+        headers: Headers,
+        /// No body follows.
+        end_of_stream: bool,
+    },
+    /// More of a held request body arrived, but not its end; `held` bytes so far.
+    RequestBodyPart {
+        /// Bytes held so far.
+        held: usize,
+    },
+    /// A held request body is complete, by its own end or by trailers.
+    RequestBody {
+        /// The whole body.
+        body: Vec<u8>,
+    },
+}
+
+/// How an exchange ended, as far as the host can tell.
+#[derive(Debug, Clone, Default)]
+pub struct End {
+    /// Status that the client saw; `None` when it was gone before.
+    pub status: Option<u16>,
+    /// Bytes of the response body sent to the client.
+    pub bytes: Option<u64>,
+    /// From the first byte of the request to the end.
+    pub duration: Option<Duration>,
+    /// The client's address, `ip:port`.
+    pub address: Option<String>,
+    /// TLS version of the client's connection, for example `TLSv1.3`; `None` on plain text.
+    pub tls: Option<String>,
+}
+
+/// What the host does next with the exchange.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// To be carried out in this order.
+    pub effects: Vec<Effect>,
+    /// Then this.
+    pub next: Next,
+}
+
+/// Whether the request goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Next {
+    /// It stays here: an answer was sent, or more of it has to come. The default, so that a step
+    /// that says nothing lets nothing through.
+    #[default]
+    Pause,
+    /// It goes on to the next filter.
+    Continue,
+}
+
+/// One thing to be done by the host.
+#[derive(Debug)]
+pub enum Effect {
+    /// Change a request header.
+    Edit(Edit),
+    /// Replace the held request body.
+    ReplaceBody(Vec<u8>),
+    /// Set a key of the filter state, where the filters behind us and the access log read it.
+    FilterState(&'static str, &'static str),
+    /// Answer the client ourselves.
+    Reply(Reply),
+}
+
+/// An answer of our own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Header fields without pseudo headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: String,
+}
