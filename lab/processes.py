@@ -26,7 +26,8 @@ class Process:
     def __init__(self, name, command, log, env=None):
         self.name, self.log = name, Path(log)
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as output:
+        self.log.unlink(missing_ok=True)
+        with self.log.open("ab") as output:
             # Its own session: Ctrl-C in a terminal reaches only us, and we stop things in order.
             self._child = subprocess.Popen(
                 [str(part) for part in command],

@@ -1,6 +1,7 @@
 """Small HTTP servers on loopback that a test steers while they run and asks afterwards."""
 
 import hashlib
+import http.client
 import json
 import threading
 import time
@@ -246,3 +247,6 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+http.client._MAXHEADERS = 10_000  # ours is not the limit that tests are about
