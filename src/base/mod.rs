@@ -4,3 +4,6 @@ pub mod capabilities;
 pub mod json;
 pub mod refusal;
 pub mod time;
+
+#[cfg(test)]
+pub(crate) mod testing;
