@@ -208,6 +208,25 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Records an error deeper in one of this section's keys: `place` is a JSON pointer from here,
+    /// without its first slash.
+    pub fn problem_below(
+        &mut self,
+        place: &str,
+        problem: String,
+        expected: &str,
+        hint: Option<&str>,
+    ) {
+        if !self.describing {
+            self.errors.push(ConfigError {
+                pointer: format!("{}/{place}", self.pointer),
+                problem,
+                expected: expected.to_owned(),
+                hint: hint.map(str::to_owned),
+            });
+        }
+    }
+
     fn nested<R>(
         &mut self,
         name: &'static str,
