@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::section::Section;
+use crate::config::section::{ConfigError, Section};
 use crate::config::setting::Setting;
 
 /// Where audit events go.
@@ -36,13 +36,24 @@ impl Setting for Sinks {
 
     fn parse(value: &Value) -> Result<Sinks, String> {
         let sinks = Vec::<Sink>::parse(value)?;
-        let repeated = Sink::ALL
-            .iter()
-            .any(|known| sinks.iter().filter(|sink| *sink == known).nth(1).is_some());
-        match (sinks.is_empty(), repeated) {
-            (true, _) => Err("the list is empty, so nothing would be recorded".to_owned()),
-            (_, true) => Err("the list names a sink twice".to_owned()),
-            _ => Ok(Sinks(sinks)),
+        let named = |known| sinks.iter().filter(|sink| *sink == known).count();
+        if sinks.is_empty() {
+            return Err("the list is empty, so nothing would be recorded".to_owned());
+        }
+        if Sink::ALL.iter().any(|known| named(known) > 1) {
+            return Err("the list names a sink twice".to_owned());
+        }
+        Ok(Sinks(sinks))
+    }
+
+    fn parse_at(value: &Value, pointer: &str, errors: &mut Vec<ConfigError>) -> Option<Sinks> {
+        Vec::<Sink>::parse_at(value, pointer, errors)?;
+        match Sinks::parse(value) {
+            Ok(sinks) => Some(sinks),
+            Err(problem) => {
+                errors.push(Sinks::error(pointer, problem, value));
+                None
+            }
         }
     }
 

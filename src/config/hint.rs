@@ -28,7 +28,7 @@ pub fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<
     }
     known
         .map(|name| (distance(given, name), name))
-        .filter(|(distance, name)| *distance <= (name.len().max(given.len()) / 3).max(1))
+        .filter(|(distance, name)| *distance <= name.len().max(given.len()).div_ceil(3))
         .min()
         .map(|(_, name)| name)
 }
@@ -68,6 +68,7 @@ mod tests {
             ("maxLifetime", Some("max_lifetime")),
             ("clock-skew", Some("clock_skew")),
             ("ISSUER", Some("issuer")),
+            ("jkws", Some("jwks")),
             ("issuers", Some("issuer")),
             ("uri", Some("url")),
             ("jwk", Some("jwks")),
