@@ -6,6 +6,7 @@ use core::time::Duration;
 use crate::base::refusal::Reason;
 use crate::base::time::Instant;
 use crate::fhir::{Id, Interaction, Level, ResourceType};
+use crate::revocation::Freshness;
 use crate::token::Claims;
 
 use super::formats::json;
@@ -252,26 +253,4 @@ pub struct Outcome {
     pub bytes: u64,
     /// From the first byte of the request to the end of the exchange.
     pub duration: Duration,
-}
-
-/// How fresh the revocation list was when the token was looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Freshness {
-    /// Within `revocation.max_staleness`.
-    Fresh,
-    /// Older, and `revocation.when_stale: allow` let it through.
-    StaleAllowed,
-    /// No revocation list is configured.
-    NoList,
-}
-
-impl Freshness {
-    /// The word of the record.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Freshness::Fresh => "fresh",
-            Freshness::StaleAllowed => "stale_allowed",
-            Freshness::NoList => "no_list",
-        }
-    }
 }

@@ -4,6 +4,11 @@ use serde_json::Value;
 
 use crate::audit;
 use crate::base::json;
+use crate::fhir::Api;
+use crate::forward;
+use crate::policy::Smart;
+use crate::revocation;
+use crate::token::Issuers;
 
 use super::protobuf;
 use super::section::{ConfigError, Key, Section, describe, outline, read_document};
@@ -11,8 +16,18 @@ use super::section::{ConfigError, Key, Section, describe, outline, read_document
 /// The whole configuration, read and checked. A pure function of its bytes.
 #[derive(Debug, Clone)]
 pub struct Configuration {
+    /// Where the FHIR API is.
+    pub fhir: Api,
+    /// Whose tokens are accepted.
+    pub issuers: Issuers,
+    /// Where revoked tokens are listed; `None`: nowhere.
+    pub revocation: Option<revocation::Settings>,
+    /// How SMART scopes are carried out.
+    pub smart: Smart,
     /// Whether decisions are carried out.
     pub mode: Mode,
+    /// What the FHIR server gets to see.
+    pub forward: forward::Settings,
     /// Where audit events go.
     pub audit: audit::config::Settings,
 }
@@ -71,9 +86,27 @@ pub fn keys() -> Vec<Key> {
 
 /// The document, one line a section. Each folder knows its own keys.
 fn read(section: &mut Section<'_>) -> Option<Configuration> {
-    let mode = section.default("mode", Mode::Enforce, "");
-    let audit = section.default_section("audit", "", audit::config::Settings::read);
-    Some(Configuration { mode, audit })
+    let fhir = section.required_section("fhir", "The FHIR API that is guarded.", Api::read);
+    let issuers = Issuers::read(section);
+    let revocation = section.optional_section(
+        "revocation",
+        "The list of revoked tokens. Left out, tokens are good until they expire.",
+        revocation::Settings::read,
+    );
+    let smart = section.default_section("smart", "How SMART scopes are carried out.", Smart::read);
+    let mode = section.default(
+        "mode",
+        Mode::Enforce,
+        "`observe` decides and audits and refuses nothing: for a first rollout.",
+    );
+    let forward = section.default_section(
+        "forward",
+        "What the FHIR server gets to see.",
+        forward::Settings::read,
+    );
+    let audit =
+        section.default_section("audit", "Where audit events go.", audit::config::Settings::read);
+    Some(Configuration { fhir: fhir?, issuers, revocation, smart, mode, forward, audit })
 }
 
 /// Parses the bytes, whichever form they have.

@@ -9,8 +9,9 @@ use std::io;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
-use crate::audit::event::{Decision, Event, Freshness, Origin, Outcome, Parameter, What, Who};
+use crate::audit::event::{Decision, Event, Origin, Outcome, Parameter, What, Who};
 use crate::base::time::Instant;
+use crate::revocation::Freshness;
 
 /// The event as one line of JSON, without the line's end.
 pub(crate) fn line(event: &Event<'_>) -> String {
