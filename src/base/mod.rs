@@ -5,3 +5,6 @@ pub mod json;
 pub mod notice;
 pub mod refusal;
 pub mod time;
+
+#[cfg(test)]
+pub(crate) mod testing;
