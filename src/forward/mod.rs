@@ -6,6 +6,8 @@ mod identity;
 mod narrow;
 mod settings;
 
+#[cfg(test)]
+mod tests;
 
 pub use settings::{IdentityHeader, Settings, TokenHandling};
 

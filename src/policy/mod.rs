@@ -16,6 +16,8 @@ mod scope;
 mod smart;
 mod user;
 
+#[cfg(test)]
+mod tests;
 
 pub use grants::Grants;
 pub use permit::{Narrowing, Permit, Place};
