@@ -1,0 +1,252 @@
+"""Envoy with the file that people copy, `envoy/envoy.yaml`: what the demo and the tests run is that
+file with other addresses, another configuration of the filter and, where a test says so, without
+Envoy's own path checks (so that phiward's are what is tested)."""
+
+import copy
+import json
+import os
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import yaml
+
+from lab.processes import BIN, ROOT, LabError, Process, free_port
+
+SHIPPED = ROOT / "envoy" / "envoy.yaml"
+AUDIT_MARK = '"schema":"phiward.audit/1"'
+
+
+class Envoy:
+    """A running Envoy. Listeners come and go while it runs; clusters are fixed when it starts.
+
+    `clusters`: name to port on 127.0.0.1, for `fhir`, `auth`, `revocations` and any more.
+    """
+
+    def __init__(self, folder, clusters, admin_port=None, workers=2):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = self.folder / "envoy.log"
+        self.admin_port = admin_port or free_port()
+        self._listeners, self._revision = {}, 0
+        self._audit_read, self._audits = 0, []
+        self._write_listeners()
+        config = self.folder / "envoy.json"
+        config.write_text(json.dumps(self._bootstrap(clusters)))
+        self._process = Process("envoy", [
+            binary(), "--config-path", config, "--concurrency", workers,
+            "--disable-hot-restart", "--use-dynamic-base-id", "--log-level", "warning",
+            "--component-log-level", "wasm:info", "--file-flush-interval-msec", "100",
+        ], self.log)
+        self._process.wait_until(self._ready)
+
+    def listen(self, name, configuration, port=None, wait=True, **changes):
+        """Adds or replaces the listener `name` with this configuration of the filter (`None`: without
+        the filter and its lock) and returns its port. `changes` are those of `listener`.
+
+        Envoy keeps the old listener when it refuses the new one: `LabError` says why."""
+        if port is None:
+            port = self._listeners[name][1] if name in self._listeners else free_port()
+        before = self._listeners.get(name)
+        shipped = yaml.safe_load(SHIPPED.read_text())["static_resources"]["listeners"][0]
+        self._listeners[name] = (listener(shipped, name, port, configuration, **changes), port)
+        try:
+            self._publish(wait)
+        except LabError:
+            self._listeners.pop(name)
+            if before:
+                self._listeners[name] = before
+            raise
+        return port
+
+    def unlisten(self, name):
+        """Removes a listener."""
+        del self._listeners[name]
+        self._publish(wait=True)
+
+    def stats(self, prefix=""):
+        """Counters and gauges whose name starts with `prefix`."""
+        found = {}
+        for line in self.admin(f"/stats?usedonly&filter=^{prefix}").splitlines():
+            name, _, value = line.partition(": ")
+            if value.isdigit():
+                found[name] = int(value)
+        return found
+
+    def wasm_vm_reloads(self):
+        """How often a VM trapped: reloads that Envoy counted and failures that it logged."""
+        counted = sum(value for name, value in self.stats("wasm[.]").items() if "vm_reload" in name)
+        return counted + self.log.read_text(errors="replace").count(_TRAP)
+
+    def skipped_filters(self):
+        """Whether Envoy skipped the filter on a worker, which lets requests past it."""
+        return self.log.read_text(errors="replace").count("Failed to configure thread-local Wasm plugin")
+
+    def audits(self):
+        """Every audit line so far, in order."""
+        with self.log.open("rb") as log:
+            log.seek(self._audit_read)
+            fresh = log.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._audit_read += len(whole)
+        for line in whole.decode(errors="replace").split("\n"):
+            if AUDIT_MARK in line:
+                self._audits.append(json.loads(line[line.index("{"):]))
+        return self._audits
+
+    def audit(self, request_id, seconds=5):
+        """The audit line of a request; it is written when the exchange ends, so this waits."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = [line for line in self.audits() if line.get("request_id") == request_id]
+            assert len(found) < 2, f"{len(found)} audit lines of request {request_id}"
+            if found:
+                return found[0]
+            assert time.monotonic() < deadline, f"no audit line of request {request_id} in {self.log}"
+            time.sleep(0.01)
+
+    def admin(self, path, method="GET"):
+        """Asks Envoy's own interface."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.admin_port}{path}", method=method)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.read().decode()
+
+    def stop(self):
+        self._process.stop()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def _bootstrap(self, clusters):
+        """The shipped bootstrap with other addresses; listeners come from a file that we rewrite."""
+        config = yaml.safe_load(SHIPPED.read_text())
+        shipped = {cluster["name"]: cluster for cluster in config["static_resources"]["clusters"]}
+        config["static_resources"] = {"clusters": [
+            cluster(shipped.get(name, shipped["fhir"]), name, port)
+            for name, port in clusters.items()
+        ]}
+        config["admin"]["address"]["socket_address"]["port_value"] = self.admin_port
+        config["node"] = {"id": "lab", "cluster": "lab"}
+        config["dynamic_resources"] = {"lds_config": {
+            "path_config_source": {"path": str(self._listeners_file)}}}
+        return config
+
+    @property
+    def _listeners_file(self):
+        return self.folder / "listeners.json"
+
+    def _publish(self, wait):
+        before = self._outcomes()
+        self._write_listeners()
+        if not wait:
+            return
+        deadline = time.monotonic() + 30
+        while self._outcomes() == before or self.stats("listener_manager.total_listeners_warming"
+                                                       ).get("listener_manager.total_listeners_warming"):
+            if time.monotonic() > deadline:
+                raise LabError(f"envoy did not take the listeners:\n{self._process.tail()}")
+            time.sleep(0.02)
+        if self._outcomes()[1] > before[1]:
+            raise LabError(f"envoy refused the listeners:\n{self._process.tail()}")
+
+    def _outcomes(self):
+        """How many listener updates Envoy took, and how many it refused."""
+        lds = "listener_manager.lds.update_"
+        stats = self.stats(lds)
+        return stats.get(f"{lds}success", 0), stats.get(f"{lds}rejected", 0)
+
+    def _write_listeners(self):
+        """Envoy notices when another file takes the name, so the change is atomic."""
+        self._revision += 1
+        resources = [
+            {"@type": "type.googleapis.com/envoy.config.listener.v3.Listener", **listener}
+            for listener, _ in self._listeners.values()
+        ]
+        fresh = self._listeners_file.with_suffix(".new")
+        fresh.write_text(json.dumps({"version_info": str(self._revision), "resources": resources}))
+        os.replace(fresh, self._listeners_file)
+
+    def _ready(self):
+        try:
+            return self.admin("/ready").startswith("LIVE")
+        except OSError:
+            return False
+
+
+def listener(shipped, name, port, configuration, wasm=None, vm_id=None, hardened=True, struct=True):
+    """The shipped listener with another name, address and configuration of the filter.
+
+    `hardened=False` turns off what Envoy checks before phiward (path normalisation, underscores,
+    header limits) and keeps the client's `x-request-id`; `struct=False` gives the configuration as
+    JSON text, as Istio does; text instead of a dict is given as it is."""
+    changed = copy.deepcopy(shipped)
+    changed["name"] = name
+    changed["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
+    manager = changed["filter_chains"][0]["filters"][0]["typed_config"]
+    manager["stat_prefix"] = name
+    if not hardened:
+        _soften(manager)
+    if configuration is None:
+        manager["http_filters"] = manager["http_filters"][-1:]
+        return changed
+    plugin = manager["http_filters"][0]["typed_config"]["config"]
+    plugin["vm_config"]["code"]["local"]["filename"] = str(wasm or wasm_path())
+    plugin["vm_config"]["vm_id"] = vm_id or plugin["vm_config"]["vm_id"]
+    if struct and isinstance(configuration, dict):
+        plugin["configuration"]["value"] = configuration
+    else:
+        text = configuration if isinstance(configuration, str) else json.dumps(configuration)
+        plugin["configuration"] = {
+            "@type": "type.googleapis.com/google.protobuf.StringValue", "value": text}
+    return changed
+
+
+def cluster(shipped, name, port):
+    """The shipped cluster with another name and address, without TLS."""
+    changed = copy.deepcopy(shipped)
+    changed.pop("transport_socket", None)
+    changed["name"] = changed["load_assignment"]["cluster_name"] = name
+    changed["type"] = "STATIC"
+    changed["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = {
+        "socket_address": {"address": "127.0.0.1", "port_value": port}}
+    return changed
+
+
+def validate(config, folder):
+    """What `envoy --mode validate` says of a configuration: success and its output."""
+    file = Path(folder) / "validate.json"
+    file.write_text(json.dumps(config))
+    done = subprocess.run(
+        [binary(), "--mode", "validate", "--config-path", file, "--log-level", "warning"],
+        capture_output=True, text=True, timeout=60)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def wasm_path():
+    """The filter that cargo built: `$PHIWARD_WASM`, or where cargo puts it."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    built = target / "wasm32-wasip1" / "release" / "phiward.wasm"
+    return Path(os.environ.get("PHIWARD_WASM", built)).resolve()
+
+
+def binary():
+    """The Envoy that lab/setup installed."""
+    found = list(BIN.parent.glob("lib/python3*/site-packages/envoy/_bin/envoy"))
+    if not found:
+        raise LabError("envoy is not installed: run lab/setup")
+    return found[0]
+
+
+def _soften(manager):
+    for setting in ("normalize_path", "merge_slashes", "path_with_escaped_slashes_action"):
+        del manager[setting]
+    manager["preserve_external_request_id"] = True
+    manager["max_request_headers_kb"] = 1024
+    manager["common_http_protocol_options"] = {"max_headers_count": 2000}
+
+
+_TRAP = "Function: proxy_on_"  # what Envoy logs for each callback that trapped

@@ -1,0 +1,252 @@
+"""Small HTTP servers on loopback that a test steers while they run and asks afterwards."""
+
+import hashlib
+import http.client
+import json
+import threading
+import time
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from lab.tokens import jwks
+
+
+@dataclass
+class Request:
+    """A request as it arrived. Header names are lower case, in order, with repeats."""
+
+    method: str
+    target: str
+    headers: list
+    body: bytes
+
+    def header(self, name):
+        """The field's value, its values joined when there are several, or `None`."""
+        values = [value for field, value in self.headers if field == name]
+        return ", ".join(values) if values else None
+
+
+class Server:
+    """Answers every request with `answer(request)`: status, header pairs and body."""
+
+    def __init__(self, port=0):
+        self._http = _Threads(("127.0.0.1", port), _Handler)
+        self._http.owner = self
+        self._stopped = threading.Event()
+        self.port = self._http.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def answer(self, request):
+        raise NotImplementedError
+
+    def stop(self):
+        self._stopped.set()
+        self._http.shutdown()
+        self._http.server_close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Upstream(Server):
+    """Stands where the FHIR server would be: records every request, answers with a small resource.
+
+    Set `reply` to a function of the request that returns status, header pairs and body to answer
+    otherwise; `clear()` restores the default.
+    """
+
+    def __init__(self, port=0):
+        self.requests, self.reply = [], None
+        super().__init__(port)
+
+    def answer(self, request):
+        self.requests.append(request)
+        return self.reply(request) if self.reply else fhir_answer(request)
+
+    def with_id(self, request_id):
+        """The requests that carried this `x-request-id`."""
+        return [seen for seen in self.requests if seen.header("x-request-id") == request_id]
+
+    def clear(self):
+        self.requests, self.reply = [], None
+
+
+class Feed(Server):
+    """Serves one JSON document with an `ETag`, until `mode` says otherwise.
+
+    | mode      | a request gets                                   |
+    |-----------|--------------------------------------------------|
+    | ok        | the document, or 304 when its `ETag` is known    |
+    | error     | 500                                              |
+    | garbage   | 200 with bytes that are not JSON                 |
+    | html      | 200 with a login page                            |
+    | empty     | 200 without a body                               |
+    | slow      | the document after `delay` seconds               |
+    | truncated | the document cut in half                         |
+    | huge      | the document with 40 MB of white space in it     |
+    | closed    | a closed connection                              |
+    """
+
+    def __init__(self, document, port=0):
+        self.mode, self.delay = "ok", 30.0
+        self.begun = self.served = self.not_modified = 0
+        self._changed = threading.Condition()
+        self._body = json.dumps(document).encode()
+        super().__init__(port)
+
+    def publish(self, document):
+        """From now on serves this document."""
+        self._body = json.dumps(document).encode()
+
+    def wait_fetched(self, seconds=15):
+        """Waits until a request that begins after this call was answered."""
+        with self._changed:
+            begun = self.begun
+            done = self._changed.wait_for(lambda: self.served > begun, seconds)
+        assert done, f"nobody fetched {self.url} within {seconds} s"
+
+    def answer(self, request):
+        with self._changed:
+            self.begun += 1
+        answer = getattr(self, f"_{self.mode}")(request)
+        with self._changed:
+            self.served += 1
+            self._changed.notify_all()
+        return answer
+
+    def _ok(self, request):
+        etag = f'"{hashlib.sha256(self._body).hexdigest()[:16]}"'
+        if request.header("if-none-match") == etag:
+            self.not_modified += 1
+            return 304, [("etag", etag)], b""
+        return 200, [("etag", etag), ("content-type", "application/json")], self._body
+
+    def _error(self, _):
+        return 500, [("content-type", "text/plain")], b"something broke"
+
+    def _garbage(self, _):
+        return 200, [("content-type", "application/json")], b"\x00\xff{]not json" * 50
+
+    def _html(self, _):
+        return 200, [("content-type", "text/html")], b"<html><form>Log in</form></html>"
+
+    def _empty(self, _):
+        return 200, [("content-type", "application/json")], b""
+
+    def _slow(self, request):
+        self._stopped.wait(self.delay)
+        return self._ok(request)
+
+    def _truncated(self, _):
+        return 200, [("content-type", "application/json")], self._body[: len(self._body) // 2]
+
+    def _huge(self, _):
+        body = self._body[:-1] + b" " * 40_000_000 + self._body[-1:]
+        return 200, [("content-type", "application/json")], body
+
+    def _closed(self, _):
+        return None
+
+
+class Revocations(Feed):
+    """The revocation list at `/v1/list`."""
+
+    def __init__(self, port=0):
+        self.entries, self._version = [], 0
+        super().__init__(self._document(), port)
+        self.list_url = f"{self.url}/v1/list"
+
+    def revoke(self, **entry):
+        """Adds an entry, for example `revoke(jti="…")`."""
+        self.set(*self.entries, entry)
+
+    def set(self, *entries):
+        """Replaces all entries."""
+        self.entries = list(entries)
+        self.publish(self._document())
+
+    def _document(self):
+        self._version += 1
+        return {"version": str(self._version), "entries": self.entries}
+
+
+class Jwks(Feed):
+    """The key set of an issuer at `/jwks`."""
+
+    def __init__(self, *keys, port=0):
+        super().__init__(jwks(*keys), port)
+        self.jwks_url = f"{self.url}/jwks"
+
+    def set(self, *keys):
+        """Replaces all keys: `tokens.Key`, or JWKs as they are."""
+        self.publish(jwks(*keys))
+
+
+def fhir_answer(request):
+    """A small resource of the type that the path ends with, or an empty Bundle for a search."""
+    parts = [part for part in request.target.partition("?")[0].split("/") if part][1:]
+    if request.method in ("GET", "HEAD") and len(parts) == 2:
+        resource = {"resourceType": parts[0], "id": parts[1]}
+    elif parts == ["metadata"]:
+        resource = {"resourceType": "CapabilityStatement", "status": "active"}
+    else:
+        resource = {"resourceType": "Bundle", "type": "searchset", "entry": []}
+    return 200, [("content-type", "application/fhir+json")], json.dumps(resource).encode()
+
+
+class _Threads(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        """A client that went away is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    disable_nagle_algorithm = True
+
+    def _serve(self):
+        headers = [(name.lower(), value) for name, value in self.headers.items()]
+        request = Request(self.command, self.path, headers, self._body())
+        answer = self.server.owner.answer(request)
+        if answer is None:
+            self.close_connection = True
+            return
+        status, fields, body = answer
+        self.send_response_only(status)
+        for name, value in fields:
+            self.send_header(name, value)
+        if status != 304 and not any(name.lower() == "transfer-encoding" for name, _ in fields):
+            self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _body(self):
+        if "chunked" in self.headers.get("transfer-encoding", ""):
+            body = b""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            while self.rfile.readline() not in (b"\r\n", b"\n", b""):
+                pass  # trailers
+            return body
+        return self.rfile.read(int(self.headers.get("content-length", 0)))
+
+    def __getattr__(self, name):
+        if name.startswith("do_"):  # every method, also the ones nobody has heard of
+            return self._serve
+        raise AttributeError(name)
+
+    def log_message(self, *_):
+        pass
+
+
+http.client._MAXHEADERS = 10_000  # ours is not the limit that tests are about
