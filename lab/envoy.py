@@ -42,8 +42,8 @@ class Envoy:
         self._process.wait_until(self._ready)
 
     def listen(self, name, configuration, port=None, wait=True, **changes):
-        """Adds or replaces the listener `name` with this configuration of the filter (`None`: without
-        the filter and its lock) and returns its port. `changes` are those of `listener`.
+        """Adds or replaces the listener `name` with this configuration of the filter and returns its
+        port. `changes` are those of `listener`.
 
         Envoy keeps the old listener when it refuses the new one: `LabError` says why."""
         if port is None:
@@ -181,12 +181,13 @@ class Envoy:
             return False
 
 
-def listener(shipped, name, port, configuration, wasm=None, vm_id=None, hardened=True, struct=True):
+def listener(shipped, name, port, configuration, hardened=True, without=(), vm_id=None, wasm=None):
     """The shipped listener with another name, address and configuration of the filter.
 
-    `hardened=False` turns off what Envoy checks before phiward (path normalisation, underscores,
-    header limits) and keeps the client's `x-request-id`; `struct=False` gives the configuration as
-    JSON text, as Istio does; text instead of a dict is given as it is."""
+    `configuration`: a dict goes in as a protobuf Struct, as in the file; text goes in as it is, as
+    Istio does. `hardened=False` turns off what Envoy checks before phiward (path normalisation,
+    underscores, header limits) and keeps the client's `x-request-id`. `without`: names of filters to
+    leave out. `vm_id`: a VM and shared data of its own."""
     changed = copy.deepcopy(shipped)
     changed["name"] = name
     changed["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
@@ -194,18 +195,9 @@ def listener(shipped, name, port, configuration, wasm=None, vm_id=None, hardened
     manager["stat_prefix"] = name
     if not hardened:
         _soften(manager)
-    if configuration is None:
-        manager["http_filters"] = manager["http_filters"][-1:]
-        return changed
-    plugin = manager["http_filters"][0]["typed_config"]["config"]
-    plugin["vm_config"]["code"]["local"]["filename"] = str(wasm or wasm_path())
-    plugin["vm_config"]["vm_id"] = vm_id or plugin["vm_config"]["vm_id"]
-    if struct and isinstance(configuration, dict):
-        plugin["configuration"]["value"] = configuration
-    else:
-        text = configuration if isinstance(configuration, str) else json.dumps(configuration)
-        plugin["configuration"] = {
-            "@type": "type.googleapis.com/google.protobuf.StringValue", "value": text}
+    _configure(manager["http_filters"][0]["typed_config"]["config"], configuration, vm_id, wasm)
+    manager["http_filters"] = [
+        http_filter for http_filter in manager["http_filters"] if http_filter["name"] not in without]
     return changed
 
 
@@ -256,6 +248,16 @@ def binary():
     if not found:
         raise LabError("envoy is not installed: run lab/setup")
     return found[0]
+
+
+def _configure(plugin, configuration, vm_id, wasm):
+    plugin["vm_config"]["code"]["local"]["filename"] = str(wasm or wasm_path())
+    plugin["vm_config"]["vm_id"] = vm_id or plugin["vm_config"]["vm_id"]
+    if isinstance(configuration, str):
+        plugin["configuration"] = {
+            "@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration}
+    else:
+        plugin["configuration"]["value"] = configuration
 
 
 def _soften(manager):
