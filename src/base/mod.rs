@@ -2,5 +2,9 @@
 
 pub mod capabilities;
 pub mod json;
+pub mod notice;
 pub mod refusal;
 pub mod time;
+
+#[cfg(test)]
+pub(crate) mod testing;

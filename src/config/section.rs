@@ -8,17 +8,18 @@ use serde_json::{Map, Value, json};
 
 use super::setting::Setting;
 
-/// One thing wrong with the document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// JSON pointer (RFC 6901) to the place, for example `/issuers/0/max_lifetime`.
-    pub pointer: String,
-    /// What is wrong: lower case, the offending value in backticks.
-    pub problem: String,
-    /// What was expected there.
-    pub expected: String,
-    /// What to do, where there is something to say: the nearest known key, the missing section.
-    pub hint: Option<String>,
+pub use super::error::ConfigError;
+pub use super::hint::{excerpt, nearest};
+
+/// One key of the document as the reference page shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Key {
+    /// Where it stands, for example `issuers[].jwks.url`.
+    pub path: String,
+    /// Its JSON Schema.
+    pub schema: Value,
+    /// Whether the object it stands in needs it.
+    pub required: bool,
 }
 
 /// One object of the document, being read.
@@ -28,8 +29,16 @@ pub struct Section<'a> {
     pointer: String,
     properties: Map<String, Value>,
     required: Vec<&'static str>,
+    keys: Vec<Key>,
     errors: Vec<ConfigError>,
     describing: bool,
+}
+
+/// What a section leaves when it was read.
+struct Read {
+    schema: Value,
+    keys: Vec<Key>,
+    errors: Vec<ConfigError>,
 }
 
 /// Reads `document` with `read`: the result and every error, unknown keys included.
@@ -39,40 +48,55 @@ pub fn read_document<R>(
 ) -> (R, Vec<ConfigError>) {
     let mut section = Section::over(Some(document), String::new(), false);
     let result = read(&mut section);
-    let (_, errors) = section.finish();
-    (result, errors)
+    (result, section.finish().errors)
 }
 
 /// The JSON Schema of what `read` reads.
 pub fn describe<R>(read: impl FnOnce(&mut Section<'_>) -> R) -> Value {
-    let mut section = Section::over(None, String::new(), true);
-    read(&mut section);
-    section.finish().0
+    Section::blank(read).schema
+}
+
+/// Every key that `read` reads, in its order.
+pub fn outline<R>(read: impl FnOnce(&mut Section<'_>) -> R) -> Vec<Key> {
+    Section::blank(read).keys
 }
 
 impl<'a> Section<'a> {
     fn over(value: Option<&'a Value>, pointer: String, describing: bool) -> Section<'a> {
-        let mut errors = Vec::new();
-        let object = value.and_then(|value| match value {
-            Value::Object(object) => Some(object),
-            other => {
-                errors.push(ConfigError {
-                    pointer: pointer.clone(),
-                    problem: format!("`{}` is not an object", excerpt(other)),
-                    expected: "an object".to_owned(),
-                    hint: None,
-                });
-                None
-            }
-        });
-        let properties = Map::new();
-        Section { value: object, pointer, properties, required: Vec::new(), errors, describing }
+        let object = value.and_then(Value::as_object);
+        // What is not an object lacks every key: that it is none is the one error worth telling.
+        let mut section = Section {
+            value: object,
+            pointer,
+            properties: Map::new(),
+            required: Vec::new(),
+            keys: Vec::new(),
+            errors: Vec::new(),
+            describing: describing || (value.is_some() && object.is_none()),
+        };
+        if let (Some(other), None) = (value, object) {
+            let hint =
+                other.is_null().then_some("leave the key out, or write what belongs below it");
+            section.errors.push(ConfigError {
+                pointer: section.pointer.clone(),
+                problem: format!("`{}` is not an object", excerpt(other)),
+                expected: "an object".to_owned(),
+                hint: hint.map(str::to_owned),
+            });
+        }
+        section
+    }
+
+    fn blank<R>(read: impl FnOnce(&mut Section<'_>) -> R) -> Read {
+        let mut section = Section::over(None, String::new(), true);
+        read(&mut section);
+        section.finish()
     }
 
     /// A key that must be there. `None` when it is missing or wrong, which is then recorded.
     pub fn required<T: Setting>(&mut self, name: &'static str, doc: &str) -> Option<T> {
-        self.declare(name, T::schema(), doc, None);
         self.required.push(name);
+        self.declare(name, T::schema(), doc, None);
         if !self.has(name) {
             self.missing(name, T::EXPECTED);
             return None;
@@ -128,9 +152,7 @@ impl<'a> Section<'a> {
         let value = self.value.and_then(|object| object.get(name)).unwrap_or(&empty);
         let mut section = Section::over(Some(value), self.below(name), self.describing);
         let result = read(&mut section);
-        let (schema, errors) = section.finish();
-        self.declare(name, schema, doc, None);
-        self.errors.extend(errors);
+        self.adopt(name, doc, section.finish());
         result
     }
 
@@ -142,9 +164,10 @@ impl<'a> Section<'a> {
         mut read: impl FnMut(&mut Section<'_>) -> Option<R>,
     ) -> Vec<R> {
         self.required.push(name);
-        let items = describe(&mut read);
-        let schema = json!({"type": "array", "minItems": 1, "items": items});
+        let items = Section::blank(&mut read);
+        let schema = json!({"type": "array", "minItems": 1, "items": items.schema});
         self.declare(name, schema, doc, None);
+        self.keys.extend(items.keys.into_iter().map(|key| key.below(&format!("{name}[]"))));
         let expected = "a list of at least one object";
         let list = match self.value.and_then(|object| object.get(name)) {
             None => {
@@ -163,7 +186,7 @@ impl<'a> Section<'a> {
             let pointer = format!("{}/{index}", self.below(name));
             let mut section = Section::over(Some(item), pointer, self.describing);
             results.extend(read(&mut section));
-            self.errors.extend(section.finish().1);
+            self.errors.extend(section.finish().errors);
         }
         results
     }
@@ -185,6 +208,25 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Records an error deeper in one of this section's keys: `place` is a JSON pointer from here,
+    /// without its first slash.
+    pub fn problem_below(
+        &mut self,
+        place: &str,
+        problem: String,
+        expected: &str,
+        hint: Option<&str>,
+    ) {
+        if !self.describing {
+            self.errors.push(ConfigError {
+                pointer: format!("{}/{place}", self.pointer),
+                problem,
+                expected: expected.to_owned(),
+                hint: hint.map(str::to_owned),
+            });
+        }
+    }
+
     fn nested<R>(
         &mut self,
         name: &'static str,
@@ -195,43 +237,54 @@ impl<'a> Section<'a> {
         let absent = value.is_none();
         let mut section = Section::over(value, self.below(name), self.describing || absent);
         let result = read(&mut section);
-        let (schema, errors) = section.finish();
-        self.declare(name, schema, doc, None);
-        self.errors.extend(errors);
+        self.adopt(name, doc, section.finish());
         result.filter(|_| !absent)
     }
 
     fn parse<T: Setting>(&mut self, name: &'static str) -> Option<T> {
         let value = self.value?.get(name)?;
-        match T::parse(value) {
-            Ok(setting) => Some(setting),
-            Err(problem) => {
-                self.problem(name, problem, T::EXPECTED, None);
-                None
-            }
+        let mut errors = Vec::new();
+        let setting = T::parse_at(value, &self.below(name), &mut errors);
+        if !self.describing {
+            self.errors.extend(errors);
         }
+        setting
     }
 
     fn missing(&mut self, name: &str, expected: &str) {
         self.problem(name, format!("`{name}` is missing"), expected, None);
     }
 
-    fn declare(&mut self, name: &str, mut schema: Value, doc: &str, default: Option<&Value>) {
+    fn declare(
+        &mut self,
+        name: &'static str,
+        mut schema: Value,
+        doc: &str,
+        default: Option<&Value>,
+    ) {
         if let Value::Object(schema) = &mut schema {
             schema.insert("description".to_owned(), Value::from(doc));
             if let Some(default) = default {
                 schema.insert("default".to_owned(), default.clone());
             }
         }
+        let required = self.required.contains(&name);
+        self.keys.push(Key { path: name.to_owned(), schema: schema.clone(), required });
         self.properties.insert(name.to_owned(), schema);
+    }
+
+    fn adopt(&mut self, name: &'static str, doc: &str, read: Read) {
+        self.declare(name, read.schema, doc, None);
+        self.keys.extend(read.keys.into_iter().map(|key| key.below(name)));
+        self.errors.extend(read.errors);
     }
 
     fn below(&self, name: &str) -> String {
         format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1"))
     }
 
-    /// Reports unknown keys; gives the schema and the errors.
-    fn finish(mut self) -> (Value, Vec<ConfigError>) {
+    /// Reports unknown keys; gives what was read.
+    fn finish(mut self) -> Read {
         let unknown: Vec<&String> = self
             .value
             .into_iter()
@@ -243,7 +296,8 @@ impl<'a> Section<'a> {
             let hint = nearest(key, known).map(|near| format!("did you mean `{near}`?"));
             let names: Vec<String> = self.properties.keys().map(|k| format!("`{k}`")).collect();
             let expected = format!("one of {}", names.join(", "));
-            self.problem(key, format!("unknown key `{key}`"), &expected, hint.as_deref());
+            let problem = format!("unknown key `{}`", super::hint::name(key));
+            self.problem(key, problem, &expected, hint.as_deref());
         }
         let mut schema = json!({
             "type": "object",
@@ -253,45 +307,15 @@ impl<'a> Section<'a> {
         if let (Value::Object(schema), false) = (&mut schema, self.required.is_empty()) {
             schema.insert("required".to_owned(), json!(self.required));
         }
-        (schema, self.errors)
+        Read { schema, keys: self.keys, errors: self.errors }
     }
 }
 
-/// A value as it is shown in an error: cut short, so that no key set or secret is printed whole.
-pub fn excerpt(value: &Value) -> String {
-    let text = match value {
-        Value::Object(_) => return "an object".to_owned(),
-        Value::Array(_) => return "a list".to_owned(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    if text.chars().count() <= 60 { text } else { text.chars().take(60).chain(['…']).collect() }
-}
-
-/// The known name that differs least from `given`, if it is close enough to be meant.
-pub fn nearest<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    known
-        .map(|name| (distance(given, name), name))
-        .filter(|(distance, name)| *distance <= (name.len().max(given.len()) / 3).max(1))
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Levenshtein's distance, one row at a time.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = i;
-        let mut left = i.saturating_add(1);
-        let mut next = vec![left];
-        for (to, &above) in b.iter().zip(row.iter().skip(1)) {
-            let replaced = diagonal.saturating_add(usize::from(from != *to));
-            left = replaced.min(above.saturating_add(1)).min(left.saturating_add(1));
-            diagonal = above;
-            next.push(left);
-        }
-        row = next;
+impl Key {
+    fn below(self, parent: &str) -> Key {
+        Key { path: format!("{parent}.{}", self.path), ..self }
     }
-    row.last().copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

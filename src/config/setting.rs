@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::section::excerpt;
+use super::section::{ConfigError, excerpt};
 
 /// A value of the document with one type.
 pub trait Setting: Sized {
@@ -17,6 +17,32 @@ pub trait Setting: Sized {
     ///
     /// What is wrong with it: lower case, the offending value in backticks.
     fn parse(value: &Value) -> Result<Self, String>;
+
+    /// What to do about a value that is wrong, where that can be guessed.
+    fn hint(_value: &Value) -> Option<String> {
+        None
+    }
+
+    /// Reads the value at `pointer`; records what is wrong with it, every member of a list by itself.
+    fn parse_at(value: &Value, pointer: &str, errors: &mut Vec<ConfigError>) -> Option<Self> {
+        match Self::parse(value) {
+            Ok(setting) => Some(setting),
+            Err(problem) => {
+                errors.push(Self::error(pointer, problem, value));
+                None
+            }
+        }
+    }
+
+    /// The error that `value` at `pointer` is.
+    fn error(pointer: &str, problem: String, value: &Value) -> ConfigError {
+        ConfigError {
+            pointer: pointer.to_owned(),
+            problem,
+            expected: Self::EXPECTED.to_owned(),
+            hint: Self::hint(value),
+        }
+    }
 
     /// Its JSON Schema.
     fn schema() -> Value;
@@ -72,6 +98,24 @@ impl<T: Setting> Setting for Vec<T> {
             .collect()
     }
 
+    fn hint(value: &Value) -> Option<String> {
+        T::parse(value).ok().map(|_| format!("write `[{}]`", excerpt(value)))
+    }
+
+    fn parse_at(value: &Value, pointer: &str, errors: &mut Vec<ConfigError>) -> Option<Vec<T>> {
+        let Some(list) = value.as_array() else {
+            let problem = format!("`{}` is not a list", excerpt(value));
+            errors.push(Self::error(pointer, problem, value));
+            return None;
+        };
+        let items: Vec<Option<T>> = list
+            .iter()
+            .enumerate()
+            .map(|(index, item)| T::parse_at(item, &format!("{pointer}/{index}"), errors))
+            .collect();
+        items.into_iter().collect()
+    }
+
     fn schema() -> Value {
         json!({"type": "array", "items": T::schema()})
     }
@@ -93,6 +137,10 @@ impl Setting for Duration {
 
     fn schema() -> Value {
         json!({"type": "string", "pattern": "^[1-9][0-9]{0,8}(ms|s|m|h|d)$"})
+    }
+
+    fn hint(value: &Value) -> Option<String> {
+        value.is_number().then(|| format!("add the unit: `{value}s` for seconds"))
     }
 
     fn json(&self) -> Value {
@@ -133,6 +181,9 @@ macro_rules! words {
         $vis enum $name { $($(#[$vdoc])* $variant),* }
 
         impl $name {
+            /// Every variant, in the order of the declaration.
+            $vis const ALL: &'static [$name] = &[$($name::$variant),*];
+
             /// The word of the document.
             $vis const fn word(self) -> &'static str {
                 match self { $($name::$variant => $word),* }
@@ -143,10 +194,22 @@ macro_rules! words {
             const EXPECTED: &'static str = concat!("one of" $(, " `", $word, "`")*);
 
             fn parse(value: &serde_json::Value) -> Result<$name, String> {
-                match value.as_str() {
+                let word = match value {
+                    // YAML's `off` and `on` without quotes reach the filter as booleans.
+                    serde_json::Value::Bool(false) => Some("off"),
+                    serde_json::Value::Bool(true) => Some("on"),
+                    other => other.as_str(),
+                };
+                match word {
                     $(Some($word) => Ok($name::$variant),)*
                     _ => Err(format!("unknown value `{}`", $crate::config::section::excerpt(value))),
                 }
+            }
+
+            fn hint(value: &serde_json::Value) -> Option<String> {
+                let known = [$($word),*].into_iter();
+                let near = $crate::config::section::nearest(value.as_str()?, known)?;
+                Some(format!("did you mean `{near}`?"))
             }
 
             fn schema() -> serde_json::Value {
@@ -158,4 +221,58 @@ macro_rules! words {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_need_a_whole_number_and_a_unit() {
+        let rows = [
+            ("250ms", Some(250)),
+            ("30s", Some(30_000)),
+            ("5m", Some(300_000)),
+            ("1h", Some(3_600_000)),
+            ("7d", Some(604_800_000)),
+            ("999999999d", Some(86_399_999_913_600_000)),
+            ("1000000000s", None),
+            ("0s", None),
+            ("05s", None),
+            ("30", None),
+            ("s", None),
+            ("", None),
+            ("-5s", None),
+            ("1.5h", None),
+            ("1h30m", None),
+            ("30 s", None),
+            ("30S", None),
+            ("\u{663}s", None),
+        ];
+        for (text, expected) in rows {
+            let found = Duration::parse(&Value::from(text)).ok();
+            assert_eq!(found, expected.map(Duration::from_millis), "`{text}`");
+        }
+        assert!(Duration::parse(&Value::from(30)).is_err(), "a number has no unit");
+    }
+
+    #[test]
+    fn a_length_of_time_is_written_in_its_largest_whole_unit() {
+        for text in ["1ms", "1500ms", "90s", "2m", "36h", "3d"] {
+            let length = Duration::parse(&Value::from(text)).unwrap();
+            assert_eq!(length.json(), Value::from(text));
+        }
+    }
+
+    #[test]
+    fn each_wrong_member_of_a_list_is_told_at_its_own_place() {
+        let mut errors = Vec::new();
+        let list = json!(["30s", 5, "1h", null]);
+        assert_eq!(Vec::<Duration>::parse_at(&list, "/waits", &mut errors), None);
+        let pointers: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/waits/1", "/waits/3"]);
+        errors.clear();
+        assert_eq!(Vec::<Duration>::parse_at(&json!("5s"), "/waits", &mut errors), None);
+        assert_eq!(errors[0].hint.as_deref(), Some("write `[5s]`"));
+    }
 }

@@ -1,1 +1,83 @@
-//! Stage forward.
+//! Stage 7: what the FHIR server gets to see. A permit is carried out: the search is narrowed, the
+//! token stripped, the caller's identity written into headers whose inbound copies are removed
+//! first. What the client sent is never encoded anew: criteria are only added behind it.
+
+mod identity;
+mod narrow;
+mod settings;
+
+pub use settings::{IdentityHeader, Settings, TokenHandling};
+
+use crate::policy::Permit;
+use crate::request::{Head, Headers, METHOD_OVERRIDES};
+use crate::token::Claims;
+
+/// A change of the request's header fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// Remove every field of this name.
+    Remove(String),
+    /// Set this field, in place of every field of that name.
+    Set(String, String),
+}
+
+/// How a permitted request is changed before it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// Changes of the header fields, in this order.
+    pub edits: Vec<Edit>,
+    /// The body to send instead of the one that came.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Carries out a permit. `form_body` is the form of a `POST _search`, `claims` those of the token
+/// that was judged.
+pub fn forward(
+    permit: &Permit,
+    head: &Head,
+    form_body: Option<&[u8]>,
+    claims: Option<&Claims>,
+    settings: &Settings,
+) -> Forward {
+    let mut edits = sanitize(head.headers());
+    if settings.token == TokenHandling::Strip {
+        edits.push(Edit::Remove("authorization".to_owned()));
+    }
+    if let Some(claims) = claims {
+        edits.extend(identity::headers(permit, claims, &settings.headers));
+    }
+    if permit.strict_handling() {
+        // Alone: `respond-async` would move the answer to where nobody judges it.
+        edits.push(Edit::Set("prefer".to_owned(), "handling=strict".to_owned()));
+    }
+    let narrowed = permit.narrowing().map(|narrowing| narrow::apply(narrowing, head, form_body));
+    let (narrowing, body) = narrowed.unwrap_or_default();
+    edits.extend(narrowing);
+    Forward { edits, body }
+}
+
+/// The changes that every forwarded request gets, whatever was decided: identity headers that only
+/// this filter may set, and headers that replace the method that was judged, are removed.
+pub fn sanitize(headers: &Headers) -> Vec<Edit> {
+    let mut edits: Vec<Edit> = Vec::new();
+    for name in headers.names().filter(|name| is_untrusted(name)) {
+        let edit = Edit::Remove(String::from_utf8_lossy(name).into_owned());
+        if !edits.contains(&edit) {
+            edits.push(edit);
+        }
+    }
+    edits
+}
+
+/// Names are compared as the least careful server reads them: without regard to case, `_` for `-`.
+fn is_untrusted(name: &[u8]) -> bool {
+    let read: Vec<u8> = name
+        .iter()
+        .map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() })
+        .collect();
+    read.starts_with(PREFIX.as_bytes())
+        || METHOD_OVERRIDES.iter().any(|name| name.as_bytes() == read)
+}
+
+/// What the names of our identity headers start with.
+const PREFIX: &str = "x-phiward-";

@@ -1,1 +1,70 @@
-//! Stage policy.
+//! Stage 6: what the token's scopes and patient context allow.
+//!
+//! Each context of a token (`patient/`, `user/`, `system/`) is judged on its own and what they
+//! allow adds up: a request is permitted when one of them permits it. More scope never means less
+//! access. What this version can't judge is refused and says so; `docs/decisions.md` is the whole
+//! table.
+
+mod case;
+mod coverage;
+mod grants;
+mod permission;
+mod permit;
+pub mod reasons;
+mod rules;
+mod scope;
+mod smart;
+mod user;
+
+pub use grants::Grants;
+pub use permit::{Narrowing, Permit, Place};
+pub use smart::{SearchWithoutPatient, SharedType, Smart};
+
+use crate::base::refusal::Refusal;
+use crate::fhir::config::Api;
+use crate::fhir::{Interaction, Request};
+use crate::request::Head;
+use crate::revocation::LiveToken;
+use case::{Case, Denial};
+
+/// The permit for what anyone may read: the capability statement and the public documents.
+pub fn public(interaction: &Interaction) -> Option<Permit> {
+    match interaction {
+        Interaction::Capabilities | Interaction::Public(_) => Some(Permit::open()),
+        _ => None,
+    }
+}
+
+/// Decides a request. `grants` are those of the token ([`Grants::of`]), kept beside it.
+///
+/// # Errors
+///
+/// The refusal that tells most, of [`reasons`].
+pub fn decide(
+    _proof: &LiveToken,
+    grants: &Grants,
+    request: &Request,
+    head: &Head,
+    api: &Api,
+    smart: &Smart,
+) -> Result<Permit, Refusal> {
+    if let Some(permit) = public(&request.interaction) {
+        return Ok(permit);
+    }
+    let mut denial: Option<Denial> = None;
+    for grant in grants.contexts() {
+        match rules::judge(&Case { grant, request, head, api, smart }) {
+            Ok(permit) => return Ok(permit),
+            Err(next) => {
+                denial = Some(match denial {
+                    Some(denial) => denial.or(next),
+                    None => next,
+                });
+            }
+        }
+    }
+    Err(match denial {
+        Some(denial) => denial.refusal,
+        None => case::lacking(grants.likely_context(), &rules::needs::of(request, api.release)?),
+    })
+}

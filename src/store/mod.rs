@@ -1,1 +1,30 @@
-//! Tables with a fixed set of keys in the host's shared data, and the lease that elects one leader.
+//! What all instances of the filter in one Envoy share: tables with a fixed set of keys in the host's
+//! shared data, the lease that elects one instance, and documents that this one pulls for all.
+//!
+//! Shared data can neither delete nor list keys, so no key may depend on data: every key here is
+//! `phiward/<digest of the source>/<fixed name>`.
+
+pub mod bytes;
+pub mod feed;
+pub mod head;
+pub mod http;
+pub mod lease;
+pub mod url;
+
+pub use feed::{Feed, Fetched, Receipt, Source};
+pub use head::{Generation, Head};
+pub use http::{CallFailed, HttpAnswer, HttpCall};
+pub use url::HttpUrl;
+
+use crate::base::capabilities::Capabilities;
+
+/// Names one root context instance: drawn when it is configured, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InstanceId([u8; 16]);
+
+impl InstanceId {
+    /// Draws a new one.
+    pub fn draw(caps: &dyn Capabilities) -> InstanceId {
+        InstanceId(caps.random())
+    }
+}

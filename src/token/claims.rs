@@ -1,5 +1,11 @@
-//! The claims that later stages read.
+//! The claims that later stages read, and how they are read: a claim that is there has the JSON type
+//! and form it must have, or the token is refused.
 
+use serde_json::{Map, Value};
+
+use super::issuers::ClaimNames;
+use super::reasons;
+use crate::base::refusal::Refusal;
 use crate::base::time::UnixSeconds;
 
 /// Claims of an access token, under the names that the configuration gives them (`issuers[].claims`).
@@ -37,4 +43,109 @@ pub struct Claims {
     pub key_id: Option<String>,
     /// Whether the token is bound to its holder (`cnf`, RFC 7800)
     pub bound: bool,
+}
+
+impl Claims {
+    /// Reads the claims of a token whose signature is proven.
+    ///
+    /// # Errors
+    ///
+    /// [`reasons::TOKEN_CLAIM_MISSING`] for `exp` and `iat`, [`reasons::TOKEN_CLAIM_INVALID`],
+    /// [`reasons::TOKEN_PATIENT_INVALID`].
+    pub(super) fn read(
+        members: &Map<String, Value>,
+        names: &ClaimNames,
+        key_id: &str,
+    ) -> Result<Claims, Refusal> {
+        let missing = |name| missing(name);
+        Ok(Claims {
+            issuer: text(members, "iss")?.ok_or_else(|| missing("iss"))?,
+            subject: text(members, "sub")?,
+            token_id: text(members, "jti")?,
+            audience: texts(members, "aud")?,
+            expires: seconds(members, "exp")?.ok_or_else(|| missing("exp"))?,
+            issued_at: seconds(members, "iat")?.ok_or_else(|| missing("iat"))?,
+            not_before: seconds(members, "nbf")?,
+            scope: scope(members, &names.scope)?,
+            patient: patient(members, &names.patient)?,
+            user: text(members, &names.user)?,
+            client: text(members, &names.client)?,
+            roles: texts(members, &names.roles)?,
+            organization: text(members, &names.organization)?,
+            session: text(members, &names.session)?,
+            key_id: Some(key_id.to_owned()),
+            bound: members.contains_key("cnf"),
+        })
+    }
+}
+
+/// A claim that is required is not there.
+pub(super) fn missing(name: &str) -> Refusal {
+    Refusal::new(&reasons::TOKEN_CLAIM_MISSING).hint(format!("claim `{name}`"))
+}
+
+fn invalid(name: &str) -> Refusal {
+    Refusal::new(&reasons::TOKEN_CLAIM_INVALID).hint(format!("claim `{name}`"))
+}
+
+/// Text that is not empty.
+fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+    match members.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+        Some(_) => Err(invalid(name)),
+    }
+}
+
+/// Text or a list of texts, none of them empty.
+fn texts(members: &Map<String, Value>, name: &str) -> Result<Vec<String>, Refusal> {
+    let one = |value: &Value| match value {
+        Value::String(text) if !text.is_empty() => Ok(text.clone()),
+        _ => Err(invalid(name)),
+    };
+    match members.get(name) {
+        None => Ok(Vec::new()),
+        Some(Value::Array(list)) => list.iter().map(one).collect(),
+        Some(value) => Ok(vec![one(value)?]),
+    }
+}
+
+/// A `NumericDate` that is a whole number below 2^53: what every JSON parser reads alike.
+fn seconds(members: &Map<String, Value>, name: &str) -> Result<Option<UnixSeconds>, Refusal> {
+    match members.get(name) {
+        None => Ok(None),
+        Some(value) => match value.as_u64() {
+            Some(seconds) if seconds < 1 << 53 => Ok(Some(UnixSeconds(seconds))),
+            _ => Err(invalid(name)),
+        },
+    }
+}
+
+/// Scopes: one text, or a list of which each member is one scope. An empty text grants nothing.
+fn scope(members: &Map<String, Value>, name: &str) -> Result<String, Refusal> {
+    if let Some(Value::String(scope)) = members.get(name) {
+        return Ok(scope.clone());
+    }
+    let list = texts(members, name)?;
+    if list.iter().any(|scope| scope.contains(char::is_whitespace)) {
+        return Err(invalid(name));
+    }
+    Ok(list.join(" "))
+}
+
+/// `123` or `Patient/123`, as `123`.
+fn patient(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+    let Some(value) = members.get(name) else { return Ok(None) };
+    let text = value.as_str().ok_or_else(|| invalid(name))?;
+    let id = text.strip_prefix("Patient/").unwrap_or(text);
+    if !is_fhir_id(id) {
+        return Err(Refusal::new(&reasons::TOKEN_PATIENT_INVALID).hint(format!("claim `{name}`")));
+    }
+    Ok(Some(id.to_owned()))
+}
+
+/// `[A-Za-z0-9\-\.]{1,64}` (<http://hl7.org/fhir/R4/datatypes.html#id>)
+fn is_fhir_id(id: &str) -> bool {
+    (1..=64).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }

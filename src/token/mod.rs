@@ -1,15 +1,105 @@
 //! Stage 3: the access token. Compact JWS only (RFC 7515), claims of RFC 9068.
+//!
+//! Refused: everything that is not a signed token of a configured issuer, meant for this API, now.
+//! The order is fixed: shape, issuer, algorithm and key, signature, everything else. Until the
+//! signature is proven the client is not told what failed.
 
+pub mod algorithm;
+pub mod cache;
+mod checks;
 pub mod claims;
+pub mod extract;
+pub mod issuers;
+mod jwk;
+mod jwks;
+mod jws;
+mod key;
+pub mod keys;
+pub mod reasons;
 
 use std::rc::Rc;
 
+pub use cache::{CacheLimits, TokenCache};
 pub use claims::Claims;
+pub use extract::{RawToken, extract};
+pub use issuers::Issuers;
+pub use keys::Keys;
+
+use crate::base::capabilities::Capabilities;
+use crate::base::refusal::Refusal;
+use crate::base::time::Instant;
+use algorithm::Algorithm;
+use checks::{CHECKS, Context};
+use issuers::Issuer;
+use jws::Jws;
+use key::Key;
+use keys::Signer;
 
 /// Proof that a token's signature and claims were verified. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct VerifiedToken {
     claims: Rc<Claims>,
+    signer: Signer,
+    /// `exp` and the clock skew of its issuer.
+    ends: Instant,
+}
+
+/// Verifies a token.
+///
+/// # Errors
+///
+/// One of [`reasons`].
+pub fn verify(
+    raw: &RawToken,
+    issuers: &Issuers,
+    keys: &Keys,
+    caps: &dyn Capabilities,
+) -> Result<VerifiedToken, Refusal> {
+    let jws = Jws::parse(raw.text())?;
+    let (place, issuer) = issuer_of(&jws, issuers)?;
+    let key = verify_signature(&jws, place, issuer, keys, caps)?;
+    let claims = Claims::read(&jws.claims, &issuer.claims, key.id())?;
+    let context = Context {
+        issuer,
+        media_type: jws.header.media_type.as_deref(),
+        members: &jws.claims,
+        claims: &claims,
+        now: caps.now(),
+    };
+    CHECKS.iter().try_for_each(|check| check(&context))?;
+    let signer = Signer { issuer: place, key: key.fingerprint() };
+    let ends = Instant::from_seconds(claims.expires).plus(issuer.clock_skew);
+    Ok(VerifiedToken { claims: Rc::new(claims), signer, ends })
+}
+
+fn issuer_of<'a>(jws: &Jws<'_>, issuers: &'a Issuers) -> Result<(usize, &'a Issuer), Refusal> {
+    let name = jws.claims.get("iss").and_then(|name| name.as_str());
+    let name = name.ok_or(&reasons::TOKEN_ISSUER_MISSING)?;
+    Ok(issuers.named(name).ok_or(&reasons::TOKEN_ISSUER_UNKNOWN)?)
+}
+
+/// Verifies the signature with the one key that the token names, by an algorithm that its issuer
+/// uses and the key is for. No other key is ever tried.
+fn verify_signature<'a>(
+    jws: &Jws<'_>,
+    place: usize,
+    issuer: &Issuer,
+    keys: &'a Keys,
+    caps: &dyn Capabilities,
+) -> Result<&'a Key, Refusal> {
+    let algorithm = Algorithm::named(&jws.header.algorithm)
+        .filter(|algorithm| issuer.algorithms.contains(algorithm))
+        .ok_or(&reasons::TOKEN_ALGORITHM_REFUSED)?;
+    let set = keys.of(place)?;
+    let id = jws.header.key_id.as_deref().ok_or(&reasons::TOKEN_KEY_UNNAMED)?;
+    let key = set.named(id).ok_or(&reasons::TOKEN_KEY_UNKNOWN)?;
+    if !key.is_for(algorithm) {
+        return Err(Refusal::new(&reasons::TOKEN_KEY_MISMATCH));
+    }
+    match key.verify(algorithm, jws.signed.as_bytes(), &jws.signature, caps) {
+        true => Ok(key),
+        false => Err(Refusal::new(&reasons::TOKEN_SIGNATURE_INVALID)),
+    }
 }
 
 impl VerifiedToken {
@@ -18,9 +108,15 @@ impl VerifiedToken {
         &self.claims
     }
 
+    /// Whether `exp` has passed since the token was verified, clock skew included.
+    fn has_expired(&self, now: Instant) -> bool {
+        now >= self.ends
+    }
+
     /// A token for the tests of later stages.
     #[cfg(test)]
     pub(crate) fn for_tests(claims: Claims) -> VerifiedToken {
-        VerifiedToken { claims: Rc::new(claims) }
+        let ends = Instant::from_seconds(claims.expires);
+        VerifiedToken { claims: Rc::new(claims), signer: Signer::default(), ends }
     }
 }

@@ -1,0 +1,285 @@
+//! One JSON object on one line, in ASCII.
+//!
+//! Strings from outside can't break the line: everything that is not printable ASCII is escaped
+//! (`\u2028` too, which some log readers take for a line's end), and lengths are bounded.
+
+use std::borrow::Cow;
+use std::io;
+
+use serde::{Serialize, Serializer};
+use serde_json::ser::Formatter;
+
+use crate::audit::event::{Decision, Event, Origin, Outcome, Parameter, What, Who};
+use crate::base::time::Instant;
+use crate::revocation::Freshness;
+
+/// The event as one line of JSON, without the line's end.
+pub(crate) fn line(event: &Event<'_>) -> String {
+    let mut buffer = Vec::with_capacity(TYPICAL_BYTES);
+    let mut serializer = serde_json::Serializer::with_formatter(&mut buffer, Ascii);
+    // Writing to memory can't fail and every key is a string, so there is no error to report.
+    let _ = Line::of(event).serialize(&mut serializer);
+    String::from_utf8(buffer).unwrap_or_default()
+}
+
+/// The record, fields in the order they are written.
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: &'static str,
+    time: String,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Text<'a>>,
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observe: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would: Option<&'static str>,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    who: Option<WhoLine<'a>>,
+    from: OriginLine<'a>,
+    what: WhatLine<'a>,
+    outcome: OutcomeLine,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    narrowed: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocation: Option<&'static str>,
+}
+
+impl<'a> Line<'a> {
+    fn of(event: &'a Event<'a>) -> Line<'a> {
+        let done = if event.observe { Decision::Allow } else { event.decision };
+        Line {
+            schema: crate::audit::SCHEMA,
+            time: rfc3339(event.time),
+            id: event.id.to_string(),
+            request_id: event.request_id.map(Text::bytes),
+            decision: done.word(),
+            observe: event.observe.then_some(true),
+            would: event.observe.then_some(event.decision.word()),
+            reason: event.decision.code(),
+            who: event.who.as_ref().map(WhoLine::of),
+            from: OriginLine::of(&event.from),
+            what: WhatLine::of(&event.what),
+            outcome: OutcomeLine::of(&event.outcome),
+            scopes: list(event.scopes.iter().copied()),
+            narrowed: list(event.narrowed.iter().copied()),
+            revocation: event.revocation.map(Freshness::word),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WhoLine<'a> {
+    issuer: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    organization: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roles: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jti: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patient: Option<Text<'a>>,
+}
+
+impl<'a> WhoLine<'a> {
+    fn of(who: &Who<'a>) -> WhoLine<'a> {
+        WhoLine {
+            issuer: Text::of(who.issuer),
+            sub: who.subject.map(Text::of),
+            client: who.client.map(Text::of),
+            user: who.user.map(Text::of),
+            organization: who.organization.map(Text::of),
+            roles: list(who.roles.iter().map(String::as_str)),
+            jti: who.token_id.map(Text::of),
+            patient: who.patient.map(Text::of),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OriginLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Text<'a>>,
+}
+
+impl<'a> OriginLine<'a> {
+    fn of(from: &Origin<'a>) -> OriginLine<'a> {
+        OriginLine { address: from.address.map(Text::bytes), tls: from.tls.map(Text::bytes) }
+    }
+}
+
+#[derive(Serialize)]
+struct WhatLine<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interaction: Option<Text<'a>>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    resource_type: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compartment: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patient: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<ParameterLine<'a>>,
+}
+
+impl<'a> WhatLine<'a> {
+    fn of(what: &'a What<'a>) -> WhatLine<'a> {
+        let rest = (what.parameters.len() > MAX_ITEMS).then_some(ParameterLine::CUT);
+        let parameters = what.parameters.iter().take(MAX_ITEMS).map(ParameterLine::of);
+        WhatLine {
+            method: what.method.map(Text::bytes),
+            interaction: what.interaction.map(Text::of),
+            resource_type: what.resource_type.map(Text::of),
+            id: what.id.map(Text::of),
+            version: what.version.map(Text::of),
+            operation: what.operation.map(Text::of),
+            compartment: what.compartment.as_deref().map(Text::of),
+            patient: what.patient.map(Text::of),
+            parameters: parameters.chain(rest).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ParameterLine<'a> {
+    name: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<Text<'a>>,
+}
+
+impl<'a> ParameterLine<'a> {
+    const CUT: ParameterLine<'static> =
+        ParameterLine { name: Text(Cow::Borrowed(CUT)), value: None };
+
+    /// With its value only when the name is exactly one of those that carry an id: a modifier or a
+    /// chain (`patient:identifier`, `patient.name`) makes the value something else.
+    fn of(parameter: &Parameter<'a>) -> ParameterLine<'a> {
+        let shown = VALUES_SHOWN.contains(&parameter.name);
+        ParameterLine {
+            name: Text::of(parameter.name),
+            value: shown.then(|| Text::of(parameter.value)),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct OutcomeLine {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    bytes: u64,
+    duration_ms: f64,
+}
+
+impl OutcomeLine {
+    fn of(outcome: &Outcome) -> OutcomeLine {
+        let microseconds = (outcome.duration.as_secs_f64() * 1_000_000.0).round();
+        OutcomeLine {
+            status: outcome.status,
+            bytes: outcome.bytes,
+            duration_ms: microseconds / 1000.0,
+        }
+    }
+}
+
+/// Text from outside, cut to [`MAX_CHARS`].
+struct Text<'a>(Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    fn of(text: &'a str) -> Text<'a> {
+        match text.char_indices().nth(MAX_CHARS) {
+            None => Text(Cow::Borrowed(text)),
+            Some(_) => Text(text.chars().take(MAX_CHARS).chain(CUT.chars()).collect()),
+        }
+    }
+
+    /// Bytes that should be UTF-8; what is not becomes U+FFFD.
+    fn bytes(bytes: &'a [u8]) -> Text<'a> {
+        match core::str::from_utf8(bytes) {
+            Ok(text) => Text::of(text),
+            Err(_) => {
+                let enough = bytes.get(..MAX_CHARS.saturating_mul(4)).unwrap_or(bytes);
+                Text(Text::of(&String::from_utf8_lossy(enough)).0.into_owned().into())
+            }
+        }
+    }
+}
+
+impl Serialize for Text<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// The first [`MAX_ITEMS`] items, and a last one that says so when there were more.
+fn list<'a>(items: impl ExactSizeIterator<Item = &'a str>) -> Vec<Text<'a>> {
+    let rest = (items.len() > MAX_ITEMS).then_some(CUT);
+    items.take(MAX_ITEMS).chain(rest).map(Text::of).collect()
+}
+
+/// RFC 3339 in UTC with milliseconds, for example `2026-10-01T08:30:00.250Z`.
+fn rfc3339(time: Instant) -> String {
+    let nanoseconds = i128::from(time.nanoseconds());
+    let utc = time::OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
+        .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = utc.to_calendar_date();
+    let (hour, minute, second, millisecond) = utc.to_hms_milli();
+    let month = u8::from(month);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+}
+
+/// Compact JSON that escapes everything but printable ASCII.
+struct Ascii;
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        for unit in fragment.encode_utf16() {
+            match u8::try_from(unit) {
+                Ok(byte @ b' '..=b'~') => writer.write_all(&[byte])?,
+                _ => write!(writer, "\\u{unit:04x}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Longest string in characters; what is longer ends with [`CUT`].
+const MAX_CHARS: usize = 256;
+
+/// Most items of a list; a longer one ends with [`CUT`].
+const MAX_ITEMS: usize = 64;
+
+/// Stands for what was cut.
+const CUT: &str = "…";
+
+/// Search parameters whose value is written: it is the id of a resource or a reference to one.
+const VALUES_SHOWN: [&str; 3] = ["_id", "patient", "subject"];
+
+/// Bytes set aside for a line; most are shorter.
+const TYPICAL_BYTES: usize = 1024;

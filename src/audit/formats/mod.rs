@@ -1,0 +1,3 @@
+//! The forms an event can be written in, one file each.
+
+pub(super) mod json;

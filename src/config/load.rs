@@ -1,0 +1,173 @@
+//! From bytes to a [`Configuration`], or every error at once.
+
+use serde_json::Value;
+
+use crate::audit;
+use crate::base::json;
+use crate::fhir::Api;
+use crate::forward;
+use crate::policy::Smart;
+use crate::revocation;
+use crate::token::Issuers;
+
+use super::protobuf;
+use super::section::{ConfigError, Key, Section, describe, outline, read_document};
+
+/// The whole configuration, read and checked. A pure function of its bytes.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// Where the FHIR API is.
+    pub fhir: Api,
+    /// Whose tokens are accepted.
+    pub issuers: Issuers,
+    /// Where revoked tokens are listed; `None`: nowhere.
+    pub revocation: Option<revocation::Settings>,
+    /// How SMART scopes are carried out.
+    pub smart: Smart,
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// What the FHIR server gets to see.
+    pub forward: forward::Settings,
+    /// Where audit events go.
+    pub audit: audit::config::Settings,
+}
+
+crate::words! {
+    /// Whether decisions are carried out.
+    pub enum Mode {
+        /// Refused requests are answered and go no further.
+        Enforce = "enforce",
+        /// Everything is decided and audited, nothing is refused: for a first rollout.
+        Observe = "observe",
+    }
+}
+
+/// Reads the configuration from JSON text or the bytes of a `google.protobuf.Struct`.
+///
+/// # Errors
+///
+/// Everything that is wrong, each with its place: never only the first.
+pub fn load(bytes: &[u8]) -> Result<Configuration, Vec<ConfigError>> {
+    let document = document(bytes).map_err(|error| vec![error])?;
+    from_document(&document)
+}
+
+/// Reads the configuration from a document that was parsed already.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn from_document(document: &Value) -> Result<Configuration, Vec<ConfigError>> {
+    if let Some(error) = mistaken(document) {
+        return Err(vec![error]);
+    }
+    let (configuration, errors) = read_document(document, read);
+    match configuration {
+        Some(configuration) if errors.is_empty() => Ok(configuration),
+        _ => Err(errors),
+    }
+}
+
+/// The JSON Schema (2020-12) of the document.
+pub fn schema() -> Value {
+    let mut schema = describe(read);
+    if let Value::Object(members) = &mut schema {
+        members.insert("$schema".to_owned(), Value::from(DIALECT));
+        members.insert("$id".to_owned(), Value::from(SCHEMA_ID));
+        members.insert("title".to_owned(), Value::from("Configuration of phiward"));
+    }
+    schema
+}
+
+/// Every key of the document in the order of the reference page.
+pub fn keys() -> Vec<Key> {
+    outline(read)
+}
+
+/// The document, one line a section. Each folder knows its own keys.
+fn read(section: &mut Section<'_>) -> Option<Configuration> {
+    let fhir = section.required_section("fhir", "The FHIR API that is guarded.", Api::read);
+    let issuers = Issuers::read(section);
+    let revocation = section.optional_section(
+        "revocation",
+        "The list of revoked tokens. Left out, tokens are good until they expire.",
+        revocation::Settings::read,
+    );
+    let smart = section.default_section("smart", "How SMART scopes are carried out.", Smart::read);
+    let mode = section.default(
+        "mode",
+        Mode::Enforce,
+        "`observe` decides and audits and refuses nothing: for a first rollout.",
+    );
+    let forward = section.default_section(
+        "forward",
+        "What the FHIR server gets to see.",
+        forward::Settings::read,
+    );
+    let audit =
+        section.default_section("audit", "Where audit events go.", audit::config::Settings::read);
+    Some(Configuration { fhir: fhir?, issuers, revocation, smart, mode, forward, audit })
+}
+
+/// Parses the bytes, whichever form they have.
+fn document(bytes: &[u8]) -> Result<Value, ConfigError> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(ConfigError::whole("the configuration is empty", DOCUMENT, WHERE_TO_SET));
+    }
+    if bytes.len() > MAX_BYTES {
+        let problem = format!("the configuration has {} bytes", bytes.len());
+        return Err(ConfigError::whole(problem, "at most 1 MiB", "fetch key sets by `jwks.url`"));
+    }
+    if bytes.contains(&STRUCT_VALUE_TAG) {
+        let hint = "write it as YAML below `configuration` of type google.protobuf.Struct";
+        return protobuf::decode(bytes).map_err(|error| {
+            ConfigError::whole(format!("the bytes can't be decoded: {error}"), DOCUMENT, hint)
+        });
+    }
+    json::parse(bytes).map_err(|error| {
+        let problem = format!("the text is not strict JSON: {error}");
+        ConfigError::whole(problem, DOCUMENT, "check the file with `phiward check`")
+    })
+}
+
+/// A document of another kind, told by its keys: one hint beats a list of unknown keys.
+fn mistaken(document: &Value) -> Option<ConfigError> {
+    let found = |keys: &[&str]| keys.iter().all(|key| document.get(key).is_some());
+    let (_, kind, hint) = OTHER_KINDS.iter().find(|(keys, ..)| found(keys))?;
+    Some(ConfigError::whole(format!("this is {kind}"), "the configuration of phiward alone", hint))
+}
+
+const OTHER_KINDS: [(&[&str], &str, &str); 6] = [
+    (&["static_resources"], "a configuration of Envoy", UNWRAP_ENVOY),
+    (&["admin", "node"], "a configuration of Envoy", UNWRAP_ENVOY),
+    (&["resources"], "a configuration of Envoy", UNWRAP_ENVOY),
+    (&["vm_config"], "the configuration of a Wasm plugin", UNWRAP_ENVOY),
+    (&["@type"], "a wrapped message", "take what stands below `value`"),
+    (
+        &["apiVersion", "kind"],
+        "a Kubernetes resource",
+        "take what stands below `spec.pluginConfig`",
+    ),
+];
+
+const UNWRAP_ENVOY: &str = "take what stands below `configuration.value` of the Wasm filter";
+
+const DOCUMENT: &str = "a JSON object, or a google.protobuf.Struct";
+
+const WHERE_TO_SET: &str = "set `configuration` of the Wasm filter in Envoy, or `pluginConfig` of the \
+    WasmPlugin in Istio";
+
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+const SCHEMA_ID: &str = "urn:phiward:configuration";
+
+/// Longest configuration.
+const MAX_BYTES: usize = 1 << 20;
+
+/// Tells the two forms apart. Every entry of a `Struct` holds its value under field 2 with a length,
+/// whose tag is this byte; JSON text never contains it, since control characters must be escaped
+/// (RFC 8259 section 7).
+const STRUCT_VALUE_TAG: u8 = 0x12;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Who a resource is about, and which parameters can say so
+//! (<http://hl7.org/fhir/R4/compartmentdefinition-patient.html> and the release's search parameters).
+
+use super::{Release, ResourceType, tables};
+
+/// The parameter that narrows a search of a type to one patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubjectParameter {
+    /// Its name.
+    pub name: &'static str,
+    /// How a patient is written in its value.
+    pub form: Form,
+}
+
+/// How a patient `P` is written in a parameter's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `P`: of `_id`, and of `patient`, which refers to nothing but patients.
+    Bare,
+    /// `Patient/P`
+    Reference,
+}
+
+/// Whether the release's Patient compartment has members of this type. Patient is one: by identity.
+pub fn is_in_patient_compartment(release: Release, resource: ResourceType) -> bool {
+    resource.name() == PATIENT || is_member(release, PATIENT, resource)
+}
+
+/// Whether the compartment of `owner` has members of this type. `false` when `owner` has none.
+pub fn is_member(release: Release, owner: &str, resource: ResourceType) -> bool {
+    let compartments = tables::of(release).compartments;
+    let compartment = compartments.iter().find(|compartment| compartment.owner == owner);
+    compartment.is_some_and(|found| tables::find(found.members, resource.name()).is_some())
+}
+
+/// Whether the release defines a compartment for resources of this type.
+pub fn has_compartment(release: Release, owner: ResourceType) -> bool {
+    tables::of(release).compartments.iter().any(|compartment| compartment.owner == owner.name())
+}
+
+/// The parameter that says who a resource of this type is about: `_id` for Patient, else `patient`
+/// where the type has one that can refer to a Patient, else `subject` likewise. `None` when there
+/// is none (Group and Schedule, for example, which are in the compartment all the same).
+pub fn subject_parameter(release: Release, resource: ResourceType) -> Option<SubjectParameter> {
+    if resource.name() == PATIENT {
+        return Some(SubjectParameter { name: "_id", form: Form::Bare });
+    }
+    let about = |name| {
+        reference_targets(release, resource, name).is_some_and(|types| types.contains(&PATIENT))
+    };
+    if about("patient") {
+        Some(SubjectParameter { name: "patient", form: Form::Bare })
+    } else if about("subject") {
+        Some(SubjectParameter { name: "subject", form: Form::Reference })
+    } else {
+        None
+    }
+}
+
+/// Every parameter of the type whose value can name a patient: those of the compartment, reference
+/// parameters with Patient among their targets, composites with such a part, and Patient's `_id`.
+pub fn patient_parameters(release: Release, resource: ResourceType) -> &'static [&'static str] {
+    tables::find(tables::of(release).patient_parameters, resource.name()).unwrap_or_default()
+}
+
+/// The types that a reference parameter of the type can refer to: never empty, all types where the
+/// definition names none. `None`: no reference parameter of that name.
+pub fn reference_targets(
+    release: Release,
+    resource: ResourceType,
+    parameter: &str,
+) -> Option<&'static [&'static str]> {
+    let parameters = tables::find(tables::of(release).references, resource.name())?;
+    tables::find(parameters, parameter)
+}
+
+const PATIENT: &str = "Patient";

@@ -1,0 +1,131 @@
+//! What a token grants: its scopes read and its contexts resolved, once per token.
+
+use super::coverage::Coverage;
+use super::reasons::{SCOPE_PATIENT_INVALID, SCOPE_PATIENT_MISSING, SCOPE_SYSTEM_WITH_USER};
+use super::scope::{self, Context};
+use super::user;
+use crate::base::refusal::{Reason, Refusal};
+use crate::fhir::Id;
+use crate::fhir::config::Api;
+use crate::token::Claims;
+
+/// What a token grants. Keep it beside the token: deciding reads no claim again.
+#[derive(Debug, Clone)]
+pub struct Grants {
+    system: Grant,
+    user: Grant,
+    patient: Grant,
+}
+
+/// What the scopes of one context grant.
+#[derive(Debug, Clone)]
+pub(super) struct Grant {
+    pub(super) context: Context,
+    pub(super) standing: Standing,
+    pub(super) coverage: Coverage,
+}
+
+/// Whose resources the scopes of a context open.
+#[derive(Debug, Clone)]
+pub(super) enum Standing {
+    /// Anyone's, as far as the type goes.
+    Unconfined,
+    /// Those of one patient.
+    Confined(Id),
+    /// Nobody's.
+    Void(Void),
+}
+
+/// Why the scopes of a context grant nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Void {
+    reason: &'static Reason,
+    would_do: Option<&'static str>,
+}
+
+impl Grants {
+    /// Reads a token's scopes and resolves its contexts.
+    pub fn of(claims: &Claims, api: &Api) -> Grants {
+        let patient = claims.patient.as_deref().and_then(Id::parse);
+        let grant = |context, standing| Grant { context, standing, coverage: Coverage::default() };
+        let mut grants = Grants {
+            system: grant(Context::System, system(claims)),
+            user: grant(
+                Context::User,
+                user::standing(claims.user.as_deref(), patient.as_ref(), api),
+            ),
+            patient: grant(Context::Patient, in_context(claims, patient)),
+        };
+        for scope in scope::clinical(&claims.scope) {
+            let grant = match scope.context {
+                Context::System => &mut grants.system,
+                Context::User => &mut grants.user,
+                Context::Patient => &mut grants.patient,
+            };
+            grant.coverage.add(scope, api.release);
+        }
+        grants
+    }
+
+    /// The contexts that have scopes, those that reach furthest first.
+    pub(super) fn contexts(&self) -> impl Iterator<Item = &Grant> {
+        let all = [&self.system, &self.user, &self.patient];
+        let (wide, narrow): (Vec<&Grant>, Vec<&Grant>) = all
+            .into_iter()
+            .filter(|grant| !grant.coverage.is_empty())
+            .partition(|grant| matches!(grant.standing, Standing::Unconfined));
+        // Of two patients, the one in context goes before the one who signed in.
+        wide.into_iter().chain(narrow.into_iter().rev())
+    }
+
+    /// The context in which a token without any clinical scope would ask for one.
+    pub(super) fn likely_context(&self) -> Context {
+        let grants_something = |grant: &&Grant| !matches!(grant.standing, Standing::Void(_));
+        let all = [&self.patient, &self.user, &self.system];
+        all.into_iter().find(grants_something).map_or(Context::User, |grant| grant.context)
+    }
+}
+
+impl Standing {
+    /// Grants nothing, for this reason.
+    pub(super) const fn void(reason: &'static Reason) -> Standing {
+        Standing::Void(Void { reason, would_do: None })
+    }
+
+    /// Names the scopes that would bring what is missing.
+    pub(super) fn would_do(self, scopes: &'static str) -> Standing {
+        match self {
+            Standing::Void(void) => Standing::Void(Void { would_do: Some(scopes), ..void }),
+            other => other,
+        }
+    }
+}
+
+impl Void {
+    /// The refusal of what the scopes would cover.
+    pub(super) fn refusal(self) -> Refusal {
+        let refusal = Refusal::new(self.reason);
+        match self.would_do {
+            Some(scopes) => refusal.scope(scopes),
+            None => refusal,
+        }
+    }
+}
+
+/// `system/` scopes are for backend services: a token with a user or a patient has none of that.
+fn system(claims: &Claims) -> Standing {
+    if claims.user.is_none() && claims.patient.is_none() {
+        Standing::Unconfined
+    } else {
+        Standing::void(&SCOPE_SYSTEM_WITH_USER)
+    }
+}
+
+/// `patient/` scopes open what concerns the patient in context.
+fn in_context(claims: &Claims, patient: Option<Id>) -> Standing {
+    match patient {
+        Some(patient) => Standing::Confined(patient),
+        None if claims.patient.is_some() => Standing::void(&SCOPE_PATIENT_INVALID),
+        None => Standing::void(&SCOPE_PATIENT_MISSING).would_do("launch/patient"),
+    }
+}

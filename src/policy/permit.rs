@@ -1,0 +1,83 @@
+//! Proof that a request was decided and allowed.
+
+use std::rc::Rc;
+
+use crate::fhir::Id;
+
+/// Proof that the policy allows a request, and what must hold for it to be lawful. Made only by
+/// this folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permit {
+    allowed_by: Option<Rc<str>>,
+    patient: Option<Id>,
+    narrowing: Option<Narrowing>,
+    strict: bool,
+}
+
+/// A criterion that must be added to a search before it is forwarded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Narrowing {
+    /// The search parameter.
+    pub name: &'static str,
+    /// Its value, not yet percent-encoded.
+    pub value: String,
+    /// Where the search carries its criteria.
+    pub place: Place,
+}
+
+/// Where a search carries its criteria.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the query of the target.
+    Query,
+    /// In the form body of a `POST _search`.
+    Form,
+}
+
+impl Permit {
+    /// What anyone may read, without a token.
+    pub(in crate::policy) const fn open() -> Permit {
+        Permit { allowed_by: None, patient: None, narrowing: None, strict: false }
+    }
+
+    /// Allowed by these scopes, for any patient.
+    pub(in crate::policy) const fn unconfined(scopes: Rc<str>) -> Permit {
+        Permit { allowed_by: Some(scopes), patient: None, narrowing: None, strict: false }
+    }
+
+    /// Allowed by these scopes, confined to a patient.
+    pub(in crate::policy) const fn confined(scopes: Rc<str>, patient: Id) -> Permit {
+        Permit { allowed_by: Some(scopes), patient: Some(patient), narrowing: None, strict: false }
+    }
+
+    /// Allowed only with this criterion added.
+    pub(in crate::policy) fn narrowed(self, narrowing: Narrowing) -> Permit {
+        Permit { narrowing: Some(narrowing), ..self }.strict()
+    }
+
+    /// Allowed only if the server refuses parameters it doesn't know.
+    pub(in crate::policy) fn strict(self) -> Permit {
+        Permit { strict: true, ..self }
+    }
+
+    /// The scopes that allowed it, as the token writes them, separated by spaces. `None`: public.
+    pub fn allowed_by(&self) -> Option<&str> {
+        self.allowed_by.as_deref()
+    }
+
+    /// The patient whom the request is confined to.
+    pub fn patient(&self) -> Option<&Id> {
+        self.patient.as_ref()
+    }
+
+    /// The criterion to add before forwarding.
+    pub fn narrowing(&self) -> Option<&Narrowing> {
+        self.narrowing.as_ref()
+    }
+
+    /// Whether the server must be told to refuse parameters it doesn't know (`Prefer:
+    /// handling=strict`, <http://hl7.org/fhir/R4/search.html#errors>): the decision relies on one.
+    pub fn strict_handling(&self) -> bool {
+        self.strict
+    }
+}

@@ -1,0 +1,85 @@
+//! Confined to a patient: what may be touched at all.
+
+use crate::base::refusal::Reason;
+use crate::fhir::compartment::is_in_patient_compartment;
+use crate::fhir::{Id, Interaction as I, ResourceType};
+use crate::policy::case::{Case, Denial};
+use crate::policy::permit::Permit;
+use crate::policy::reasons::{
+    BINARY_UNJUDGED, BUNDLE_UNJUDGED, BY_ID_UNJUDGED, COMPARTMENT_OTHER_PATIENT,
+    COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_UNJUDGED, HISTORY_UNCONFINED, OPERATION_UNJUDGED,
+    SEARCH_COMPARTMENT_UNJUDGED, SEARCH_SYSTEM_UNCONFINED, WRITE_UNJUDGED,
+};
+use crate::policy::rules::search;
+
+/// Judges a covered interaction of which only what concerns `patient` may be touched.
+pub(super) fn judge(case: &Case<'_>, patient: &Id, permit: Permit) -> Result<Permit, Denial> {
+    match &case.request.interaction {
+        I::Capabilities | I::Public(_) => Ok(permit),
+        I::Read(resource, id) | I::Vread(resource, id, _) | I::HistoryInstance(resource, id) => {
+            by_id(case, *resource, id, patient).map_or(Ok(permit), |reason| Err(reason.into()))
+        }
+        I::SearchType(resource) => match place(case, *resource) {
+            Place::Inside => search::narrow(case, *resource, patient, permit),
+            Place::Shared => Ok(permit),
+            Place::Outside(reason) => Err(reason.into()),
+        },
+        I::SearchCompartment(owner, id, Some(resource)) if owner.name() == "Patient" => {
+            match place(case, *resource) {
+                _ if id != patient => Err((&COMPARTMENT_OTHER_PATIENT).into()),
+                Place::Inside => search::narrow(case, *resource, patient, permit),
+                Place::Shared => Err((&COMPARTMENT_TYPE_OUTSIDE).into()),
+                Place::Outside(reason) => Err(reason.into()),
+            }
+        }
+        I::SearchCompartment(..) => Err((&SEARCH_COMPARTMENT_UNJUDGED).into()),
+        I::HistoryType(_) | I::HistorySystem => Err((&HISTORY_UNCONFINED).into()),
+        I::SearchSystem => Err((&SEARCH_SYSTEM_UNCONFINED).into()),
+        I::Create(_) | I::Update(..) | I::Patch(..) | I::Delete(..) | I::DeleteHistory(..) => {
+            Err((&WRITE_UNJUDGED).into())
+        }
+        I::ConditionalCreate(_)
+        | I::ConditionalUpdate(_)
+        | I::ConditionalPatch(_)
+        | I::ConditionalDelete(_)
+        | I::ConditionalDeleteSystem => Err((&CONDITIONAL_UNJUDGED).into()),
+        I::Batch => Err((&BUNDLE_UNJUDGED).into()),
+        I::Operation(_) => Err((&OPERATION_UNJUDGED).into()),
+    }
+}
+
+/// Where a type stands towards the patient compartment.
+enum Place {
+    /// Its resources are about patients.
+    Inside,
+    /// Outside, and listed in `smart.shared_types`.
+    Shared,
+    /// Outside, for this reason.
+    Outside(&'static Reason),
+}
+
+fn place(case: &Case<'_>, resource: ResourceType) -> Place {
+    match resource.name() {
+        // Anyone's raw data: only its `securityContext` tells whose.
+        "Binary" => Place::Outside(&BINARY_UNJUDGED),
+        _ if is_in_patient_compartment(case.api.release, resource) => Place::Inside,
+        name if case.smart.shares(name) => Place::Shared,
+        _ => Place::Outside(&COMPARTMENT_TYPE_OUTSIDE),
+    }
+}
+
+/// Why a resource may not be read by its id. Ids are compared whole and by case
+/// (<http://hl7.org/fhir/R4/datatypes.html#id>).
+fn by_id(
+    case: &Case<'_>,
+    resource: ResourceType,
+    id: &Id,
+    patient: &Id,
+) -> Option<&'static Reason> {
+    match place(case, resource) {
+        Place::Inside if resource.name() != "Patient" => Some(&BY_ID_UNJUDGED),
+        Place::Inside if id != patient => Some(&COMPARTMENT_OTHER_PATIENT),
+        Place::Inside | Place::Shared => None,
+        Place::Outside(reason) => Some(reason),
+    }
+}

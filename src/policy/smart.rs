@@ -1,0 +1,100 @@
+//! The `smart` section of the configuration.
+
+use serde_json::{Value, json};
+
+use crate::config::section::{Section, excerpt};
+use crate::config::setting::Setting;
+
+crate::words! {
+    /// What happens to a confined search that names no patient (`smart.search_without_patient`).
+    pub enum SearchWithoutPatient {
+        /// It is narrowed to the patient in context.
+        Narrow = "narrow",
+        /// It is refused.
+        Refuse = "refuse",
+    }
+}
+
+/// How SMART scopes and the patient context are judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Smart {
+    /// What happens to a confined search that names no patient.
+    pub search_without_patient: SearchWithoutPatient,
+    /// Types outside the patient compartment that a scope confined to a patient may read and search.
+    pub shared_types: Vec<SharedType>,
+}
+
+/// The name of a type that holds no patient's data, for example `Practitioner`. A type of the
+/// patient compartment is judged by the compartment even when it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedType(String);
+
+impl Smart {
+    /// Reads the section.
+    pub fn read(section: &mut Section<'_>) -> Smart {
+        Smart {
+            search_without_patient: section.default(
+                "search_without_patient",
+                SearchWithoutPatient::Narrow,
+                "what happens to a search under a patient scope that names no patient",
+            ),
+            shared_types: section.default(
+                "shared_types",
+                SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
+                "types outside the patient compartment that patient scopes may read and search",
+            ),
+        }
+    }
+
+    /// Whether the type is in `shared_types`.
+    pub(super) fn shares(&self, name: &str) -> bool {
+        self.shared_types.iter().any(|shared| shared.0 == name)
+    }
+}
+
+impl Default for Smart {
+    fn default() -> Smart {
+        Smart {
+            search_without_patient: SearchWithoutPatient::Narrow,
+            shared_types: SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
+        }
+    }
+}
+
+impl Setting for SharedType {
+    const EXPECTED: &'static str = "a resource type without patient data, such as `Practitioner`";
+
+    fn parse(value: &Value) -> Result<SharedType, String> {
+        let name = value.as_str().unwrap_or_default();
+        if NEVER_SHARED.contains(&name) {
+            return Err(format!("`{name}` holds the data of patients"));
+        }
+        let named = name.starts_with(|first: char| first.is_ascii_uppercase())
+            && name.bytes().all(|byte| byte.is_ascii_alphabetic());
+        if !named {
+            return Err(format!("`{}` is not a resource type", excerpt(value)));
+        }
+        Ok(SharedType(name.to_owned()))
+    }
+
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^[A-Z][A-Za-z]*$", "not": {"enum": NEVER_SHARED}})
+    }
+
+    fn json(&self) -> Value {
+        Value::from(self.0.as_str())
+    }
+}
+
+const SHARED_TYPES: &[&str] = &[
+    "Practitioner",
+    "PractitionerRole",
+    "Organization",
+    "Location",
+    "Medication",
+    "HealthcareService",
+    "Endpoint",
+];
+
+/// Types that carry any patient's data without being in a compartment by their own elements.
+const NEVER_SHARED: &[&str] = &["Patient", "Binary", "Bundle", "Parameters"];

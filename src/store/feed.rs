@@ -1,0 +1,330 @@
+//! A document that one instance pulls for all: a key set, a revocation list.
+//!
+//! Its owner asks [`Feed::due`] on every tick and hands the answer to [`Feed::answered`]. A new
+//! document is parsed by its owner, who then either [`Feed::publish`]es or [`Feed::reject`]s it;
+//! every instance reads what is in force with [`Feed::head`]. Whatever fails leaves the last good
+//! document in force and its age growing: how old is too old is the owner's to say.
+
+use core::time::Duration;
+
+use crate::base::capabilities::{Capabilities, HostFailed, Shared, Written};
+use crate::base::time::Instant;
+
+use super::head::{Generation, Head};
+use super::lease::Lease;
+use super::{CallFailed, HttpAnswer, HttpCall, HttpUrl, InstanceId};
+
+/// Where a document is and how it is pulled.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What it is, for example `revocation`; with `cluster` and `url` it makes up its shared keys.
+    pub name: String,
+    /// The Envoy cluster that reaches it.
+    pub cluster: String,
+    /// Its URL.
+    pub url: HttpUrl,
+    /// From one call to the next.
+    pub every: Duration,
+    /// How long a call may take.
+    pub timeout: Duration,
+    /// A larger document is refused.
+    pub max_bytes: usize,
+    /// `Accept`.
+    pub accept: &'static str,
+}
+
+/// A document that one instance pulls for all.
+#[derive(Debug)]
+pub struct Feed {
+    source: Source,
+    prefix: String,
+    lease: Lease,
+    call: Option<Call>,
+    broken: Option<Generation>,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+#[must_use]
+pub enum Fetched {
+    /// A document that is not the one in force. Parse it, then publish or reject it.
+    New {
+        /// The document, not empty, within [`Source::max_bytes`].
+        body: Vec<u8>,
+        /// Hand it back.
+        receipt: Receipt,
+    },
+    /// The server still has the document in force, whose age starts again.
+    Unchanged,
+    /// Why nothing came of it, for the log: nothing of the answer's body.
+    Failed(String),
+}
+
+/// Stands for one fetched document, until it is published or rejected.
+#[derive(Debug)]
+#[must_use]
+pub struct Receipt {
+    instance: InstanceId,
+    started: Instant,
+    etag: Option<String>,
+    digest: [u8; 32],
+}
+
+impl Feed {
+    /// A feed of this source.
+    pub fn new(source: Source) -> Feed {
+        let prefix = prefix(&source);
+        let longest = source.every.max(hold(&source)).max(LOADING);
+        let lease = Lease::new(format!("{prefix}lease"), longest);
+        Feed { source, prefix, lease, call: None, broken: None }
+    }
+
+    /// The call to make now: the document is due, nobody is pulling it, and no failure was just now.
+    /// Asked on every tick of every instance. Whatever becomes of the call goes to
+    /// [`Feed::answered`], also when the host refuses to send it.
+    pub fn due(&mut self, instance: &InstanceId, caps: &dyn Capabilities) -> Option<HttpCall> {
+        let now = caps.now();
+        if self.call.as_ref().is_some_and(|call| call.under_way(now, hold(&self.source))) {
+            return None;
+        }
+        // A head that can't be read is replaced by what is pulled now.
+        let head = self.head(caps).unwrap_or_default();
+        let held = head.filter(|head| self.can_be_renewed(head, now));
+        if held.as_ref().is_some_and(|head| self.is_recent(head, now)) {
+            return None;
+        }
+        if !self.lease.take(instance, hold(&self.source), caps).unwrap_or_default() {
+            return None;
+        }
+        let call = self.call_for(held.as_ref());
+        self.call = Some(Call { instance: *instance, started: now, held });
+        Some(call)
+    }
+
+    /// Takes the answer to the call that [`Feed::due`] asked for.
+    pub fn answered(
+        &mut self,
+        answer: Result<HttpAnswer, CallFailed>,
+        caps: &dyn Capabilities,
+    ) -> Fetched {
+        let Some(call) = self.call.take() else {
+            return Fetched::Failed("an answer came without a call".to_owned());
+        };
+        if !self.lease.keep(&call.instance, LOADING, caps).unwrap_or_default() {
+            return Fetched::Failed(
+                "the answer came so late that another instance took over".into(),
+            );
+        }
+        let instance = call.instance;
+        let fetched = match self.judge(answer, call, caps) {
+            Ok(fetched) => fetched,
+            Err(problem) => Fetched::Failed(problem),
+        };
+        match &fetched {
+            Fetched::New { .. } => (),
+            Fetched::Unchanged => self.lease.give_back(&instance, caps),
+            Fetched::Failed(_) => self.lease.pause(&instance, self.source.every, caps),
+        }
+        fetched
+    }
+
+    /// Puts a document in force: what its readers need is `payload`, or already in shared data
+    /// under this `generation`. [`Written::Raced`]: a later one was published meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The host failed.
+    pub fn publish(
+        &mut self,
+        receipt: Receipt,
+        generation: Generation,
+        payload: Vec<u8>,
+        caps: &dyn Capabilities,
+    ) -> Result<Written, HostFailed> {
+        let Receipt { instance, started, etag, digest } = receipt;
+        let head = Head { generation, fetched_at: started, etag, digest, payload };
+        let written = self.put_in_force(&head, caps);
+        match written {
+            Ok(_) => self.lease.give_back(&instance, caps),
+            Err(HostFailed) => self.lease.pause(&instance, self.source.every, caps),
+        }
+        written
+    }
+
+    /// Drops a document that its owner can't use: counts as a failed call.
+    pub fn reject(&mut self, receipt: Receipt, caps: &dyn Capabilities) {
+        self.lease.pause(&receipt.instance, self.source.every, caps);
+    }
+
+    /// What is in force; `None` before the first document.
+    ///
+    /// # Errors
+    ///
+    /// The host failed, or the shared value is no head.
+    pub fn head(&self, caps: &dyn Capabilities) -> Result<Option<Head>, HostFailed> {
+        let shared = caps.shared(&self.key("head"))?;
+        shared.map(|shared| Head::decode(&shared.value).ok_or(HostFailed)).transpose()
+    }
+
+    /// Says that what was published under this generation can't be read back whole: it is pulled
+    /// again at once, whether or not the server's document changed.
+    pub fn report_broken(&mut self, generation: Generation) {
+        self.broken = Some(generation);
+    }
+
+    /// The shared key of this source with this name.
+    pub fn key(&self, name: impl core::fmt::Display) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Where the document comes from.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+}
+
+/// A call under way.
+#[derive(Debug)]
+struct Call {
+    instance: InstanceId,
+    started: Instant,
+    /// The document that was in force, if this call may renew it.
+    held: Option<Head>,
+}
+
+impl Call {
+    /// The host answers every call, if only with a timeout; should it not, the call is forgotten.
+    fn under_way(&self, now: Instant, hold: Duration) -> bool {
+        now >= self.started && now < self.started.plus(hold)
+    }
+}
+
+impl Feed {
+    /// A document from the future was read before the clock was set back, and may have been judged
+    /// by the wrong time: it is read anew, like one that was found broken.
+    fn can_be_renewed(&self, head: &Head, now: Instant) -> bool {
+        self.broken != Some(head.generation) && head.fetched_at <= now
+    }
+
+    fn is_recent(&self, head: &Head, now: Instant) -> bool {
+        now < head.fetched_at.plus(self.source.every)
+    }
+
+    fn call_for(&self, held: Option<&Head>) -> HttpCall {
+        let mut headers = vec![("accept".to_owned(), self.source.accept.to_owned())];
+        let etag = held.and_then(|head| head.etag.clone());
+        headers.extend(etag.map(|etag| ("if-none-match".to_owned(), etag)));
+        HttpCall {
+            cluster: self.source.cluster.clone(),
+            authority: self.source.url.authority().to_owned(),
+            path: self.source.url.path().to_owned(),
+            headers,
+            timeout: self.source.timeout,
+        }
+    }
+
+    fn judge(
+        &self,
+        answer: Result<HttpAnswer, CallFailed>,
+        call: Call,
+        caps: &dyn Capabilities,
+    ) -> Result<Fetched, String> {
+        let answer = answer.map_err(|failed| self.describe(failed))?;
+        let (length, most) = (answer.body.len(), self.source.max_bytes);
+        match (answer.status, call.held) {
+            (304, Some(held)) if held.etag.is_some() => self.renew(held, call.started, caps),
+            (304, _) => Err("status 304 although the call named no `ETag`".to_owned()),
+            (300..=399, _) => Err(format!(
+                "status {}: redirects are not followed, configure the final URL",
+                answer.status
+            )),
+            (200, _) if length == 0 => Err("an empty answer".to_owned()),
+            (200, _) if length > most => {
+                Err(format!("{length} bytes, more than the {most} allowed"))
+            }
+            (200, held) => {
+                let digest = hmac_sha256::Hash::hash(&answer.body);
+                if let Some(held) = held.filter(|held| held.digest == digest) {
+                    return self.renew(Head { etag: answer.etag, ..held }, call.started, caps);
+                }
+                let Call { instance, started, .. } = call;
+                let receipt = Receipt { instance, started, etag: answer.etag, digest };
+                Ok(Fetched::New { body: answer.body, receipt })
+            }
+            (status, _) => Err(format!("status {status}")),
+        }
+    }
+
+    /// The same document at a later time, as long as it is still the one in force.
+    fn renew(
+        &self,
+        held: Head,
+        started: Instant,
+        caps: &dyn Capabilities,
+    ) -> Result<Fetched, String> {
+        let failed = |HostFailed| "the host's shared data failed".to_owned();
+        let current = self.head(caps).map_err(failed)?.map(|head| head.generation);
+        if current != Some(held.generation) {
+            return Err("another document was published meanwhile".to_owned());
+        }
+        let written = self.put_in_force(&Head { fetched_at: started, ..held }, caps);
+        written.map_err(failed).map(|_| Fetched::Unchanged)
+    }
+
+    /// Writes the head, unless somebody published what was asked for later than this.
+    fn put_in_force(&self, head: &Head, caps: &dyn Capabilities) -> Result<Written, HostFailed> {
+        let key = self.key("head");
+        let current = caps.shared(&key)?;
+        let stamp = current.as_ref().map(|shared| shared.stamp);
+        let later = |Shared { value, .. }: &Shared| {
+            Head::decode(value).is_some_and(|other| {
+                other.fetched_at > head.fetched_at && other.fetched_at <= caps.now()
+            })
+        };
+        if current.as_ref().is_some_and(later) {
+            return Ok(Written::Raced);
+        }
+        caps.set_shared(&key, &head.encode(), stamp)
+    }
+
+    fn describe(&self, failed: CallFailed) -> String {
+        match failed {
+            CallFailed::Undispatched => {
+                format!(
+                    "Envoy did not send the call: does it have a cluster `{}`?",
+                    self.source.cluster
+                )
+            }
+            CallFailed::NoAnswer => {
+                "no answer: the connection was reset, or the answer is larger than Envoy buffers"
+                    .into()
+            }
+        }
+    }
+}
+
+/// Long enough for the call and its timeout to come back.
+fn hold(source: &Source) -> Duration {
+    source.timeout.saturating_add(LOADING)
+}
+
+/// Each part behind its length: two sources never share a prefix.
+fn prefix(source: &Source) -> String {
+    let mut hash = hmac_sha256::Hash::new();
+    for part in [FORMAT, &source.name, &source.cluster, &source.url.to_string()] {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    let digest = hash.finalize();
+    let short: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("phiward/{short}/")
+}
+
+/// Changes with the form of any shared value, so that two versions of the filter in one Envoy never
+/// read each other's.
+const FORMAT: &str = "1";
+/// How long parsing and publishing a document may take.
+const LOADING: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! `issuers` of the configuration: whose tokens are taken, for which API, signed how.
+
+use core::time::Duration;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use serde_json::{Map, Value, json};
+
+use super::algorithm::Algorithm;
+use super::jwks::KeySet;
+use crate::config::section::{Section, excerpt};
+use crate::config::setting::Setting;
+use crate::store::HttpUrl;
+
+/// Every issuer whose tokens are taken. Each has its own keys, never another's.
+#[derive(Debug, Clone, Default)]
+pub struct Issuers {
+    issuers: Vec<Issuer>,
+}
+
+/// One issuer.
+#[derive(Debug, Clone)]
+pub(super) struct Issuer {
+    /// `iss`, byte for byte.
+    pub(super) name: String,
+    /// One of these must be in `aud`.
+    pub(super) audiences: Vec<String>,
+    /// `alg` must be one of these.
+    pub(super) algorithms: Vec<Algorithm>,
+    /// Where its keys come from.
+    pub(super) keys: KeySource,
+    /// Longest `exp` minus `iat`.
+    pub(super) max_lifetime: Duration,
+    /// How far the issuer's clock may be off.
+    pub(super) clock_skew: Duration,
+    /// Claims that must be there besides iss, aud, exp and iat.
+    pub(super) require: Vec<String>,
+    /// Accepted values of `typ`, in lower case and without `application/`.
+    pub(super) types: Vec<String>,
+    /// What its claims are called.
+    pub(super) claims: ClaimNames,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Debug, Clone)]
+pub(super) enum KeySource {
+    /// They stand in the configuration.
+    Inline(Rc<KeySet>),
+    /// They are fetched.
+    Remote(RemoteKeys),
+}
+
+/// A key set that is fetched.
+#[derive(Debug, Clone)]
+pub(super) struct RemoteKeys {
+    /// Envoy cluster that reaches it.
+    pub(super) cluster: String,
+    /// Where it is.
+    pub(super) url: HttpUrl,
+    /// Time between two fetches.
+    pub(super) refresh: Duration,
+}
+
+/// Names of the claims that later stages read.
+#[derive(Debug, Clone)]
+pub(super) struct ClaimNames {
+    pub(super) scope: String,
+    pub(super) patient: String,
+    pub(super) user: String,
+    pub(super) client: String,
+    pub(super) roles: String,
+    pub(super) organization: String,
+    pub(super) session: String,
+}
+
+impl Issuers {
+    /// Reads `issuers` of the document.
+    pub fn read(document: &mut Section<'_>) -> Issuers {
+        let mut names = HashSet::new();
+        let issuers = document.required_sections("issuers", DOC_ISSUERS, |section| {
+            let issuer = read_issuer(section)?;
+            if names.insert(issuer.name.clone()) {
+                return Some(issuer);
+            }
+            let problem = format!("`{}` stands in `issuers` twice", issuer.name);
+            let hint = "give both sections' keys and audiences to one";
+            section.problem("issuer", problem, "each issuer once", Some(hint));
+            None
+        });
+        Issuers { issuers }
+    }
+
+    /// The issuer that `iss` names, and its place.
+    pub(super) fn named(&self, name: &str) -> Option<(usize, &Issuer)> {
+        self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == name)
+    }
+
+    /// Every issuer in the order of the document.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Issuer> {
+        self.issuers.iter()
+    }
+}
+
+fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
+    let name = section.required::<String>("issuer", "Value of `iss`, compared byte for byte.");
+    let audiences = section.required::<Vec<String>>("audiences", DOC_AUDIENCES);
+    check_not_empty(section, "audiences", audiences.as_ref(), "at least one audience");
+    let algorithms = section.default("algorithms", DEFAULT_ALGORITHMS.to_vec(), DOC_ALGORITHMS);
+    check_not_empty(section, "algorithms", Some(&algorithms), "at least one algorithm");
+    let keys = section.required_section("jwks", DOC_JWKS, read_keys);
+    let max_lifetime = section.default("max_lifetime", Duration::from_secs(3600), DOC_MAX_LIFETIME);
+    let clock_skew = section.default("clock_skew", Duration::from_secs(30), DOC_CLOCK_SKEW);
+    if clock_skew > MAX_SKEW {
+        let hint = "set the clocks right instead: a skew keeps expired tokens alive";
+        let problem = format!("`{}` is too long", clock_skew.json().as_str().unwrap_or_default());
+        section.problem("clock_skew", problem, "at most `5m`", Some(hint));
+    }
+    let require = section.default("require", texts(&["sub", "jti"]), DOC_REQUIRE);
+    let types = section.default("types", texts(&["at+jwt", "JWT"]), DOC_TYPES);
+    check_not_empty(section, "types", Some(&types), "at least one type");
+    let claims = section.default_section("claims", DOC_CLAIMS, read_claims);
+    Some(Issuer {
+        name: name?,
+        audiences: audiences?,
+        algorithms,
+        keys: keys?,
+        max_lifetime,
+        clock_skew,
+        require,
+        types: types.iter().map(|media_type| bare_type(media_type)).collect(),
+        claims,
+    })
+}
+
+fn read_keys(section: &mut Section<'_>) -> Option<KeySource> {
+    let inline = section.optional::<InlineKeys>("inline", DOC_INLINE);
+    let cluster = section.optional::<String>("cluster", DOC_CLUSTER);
+    let url = section.optional::<HttpUrl>("url", DOC_URL);
+    let refresh = section.default("refresh", Duration::from_secs(300), DOC_REFRESH);
+    if refresh < MIN_REFRESH {
+        let problem = format!("`{}` is too short", refresh.json().as_str().unwrap_or_default());
+        section.problem("refresh", problem, "at least `1s`", None);
+    }
+    let remote: Vec<&str> =
+        ["cluster", "url", "refresh"].into_iter().filter(|name| section.has(name)).collect();
+    if section.has("inline") {
+        for name in remote {
+            let problem = format!("`{name}` stands beside `inline`");
+            section.problem(name, problem, "either `inline`, or `cluster` and `url`", None);
+        }
+        return read_inline(section, inline?);
+    }
+    for name in ["cluster", "url"] {
+        if !section.has(name) {
+            let hint = "or give the keys in `inline`";
+            section.problem(
+                name,
+                format!("`{name}` is missing"),
+                "`cluster` and `url`",
+                Some(hint),
+            );
+        }
+    }
+    Some(KeySource::Remote(RemoteKeys { cluster: cluster?, url: url?, refresh }))
+}
+
+/// Keys in the configuration: whoever wrote them can mend them, so every unusable one is an error.
+fn read_inline(section: &mut Section<'_>, inline: InlineKeys) -> Option<KeySource> {
+    let expected = "public keys for signatures, each with its own `kid` (RFC 7517)";
+    match KeySet::read(&inline.0) {
+        Err(problem) => section.problem("inline", problem, expected, None),
+        Ok(reading) if !reading.left_out.is_empty() => {
+            for (place, why) in &reading.left_out {
+                let place = format!("inline/keys/{place}");
+                section.problem_below(&place, why.why().to_owned(), expected, None);
+            }
+        }
+        Ok(reading) if reading.set.len() == 0 => {
+            section.problem("inline", "there is no key in `keys`".to_owned(), expected, None);
+        }
+        Ok(reading) => return Some(KeySource::Inline(Rc::new(reading.set))),
+    }
+    None
+}
+
+fn read_claims(section: &mut Section<'_>) -> ClaimNames {
+    let mut name =
+        |key: &'static str, default: &str, doc: &str| section.default(key, default.to_owned(), doc);
+    ClaimNames {
+        scope: name("scope", "scope", "The SMART scopes: text or a list of texts."),
+        patient: name(
+            "patient",
+            "patient",
+            "The patient in context: an id or `Patient/` and an id.",
+        ),
+        user: name("user", "fhirUser", "The user as a FHIR reference."),
+        client: name("client", "client_id", "The app."),
+        roles: name("roles", "roles", "The user's roles: text or a list of texts."),
+        organization: name("organization", "organization", "The user's organization."),
+        session: name("session", "sid", "The session at the issuer."),
+    }
+}
+
+fn check_not_empty<T>(
+    section: &mut Section<'_>,
+    name: &str,
+    list: Option<&Vec<T>>,
+    expected: &str,
+) {
+    if list.is_some_and(Vec::is_empty) {
+        section.problem(name, format!("`{name}` is empty"), expected, None);
+    }
+}
+
+/// A media type in lower case, without `application/`, which may be left out (RFC 7515 section
+/// 4.1.9).
+pub(super) fn bare_type(media_type: &str) -> String {
+    let lower = media_type.to_ascii_lowercase();
+    lower.strip_prefix("application/").map(str::to_owned).unwrap_or(lower)
+}
+
+fn texts(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// A JWK Set as it stands in the document.
+struct InlineKeys(Value);
+
+impl Setting for InlineKeys {
+    const EXPECTED: &'static str = "a JWK Set: an object with a list `keys` (RFC 7517 section 5)";
+
+    fn parse(value: &Value) -> Result<InlineKeys, String> {
+        match value.as_object().and_then(|object: &Map<String, Value>| object.get("keys")) {
+            Some(Value::Array(_)) => Ok(InlineKeys(value.clone())),
+            _ => Err(format!("`{}` is not a JWK Set", excerpt(value))),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({
+            "type": "object",
+            "required": ["keys"],
+            "properties": {"keys": {"type": "array", "minItems": 1, "items": {
+                "type": "object", "required": ["kty", "kid"],
+            }}},
+        })
+    }
+
+    fn json(&self) -> Value {
+        self.0.clone()
+    }
+}
+
+const DEFAULT_ALGORITHMS: [Algorithm; 4] =
+    [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Es256, Algorithm::Es384];
+const MAX_SKEW: Duration = Duration::from_secs(300);
+const MIN_REFRESH: Duration = Duration::from_secs(1);
+
+const DOC_ISSUERS: &str = "Whose tokens are taken. Each issuer has its own keys.";
+const DOC_AUDIENCES: &str = "Names of this API: one of them must be in `aud`.";
+const DOC_ALGORITHMS: &str = "Signature algorithms that this issuer uses.";
+const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`.";
+const DOC_INLINE: &str = "The keys themselves, as a JWK Set (RFC 7517).";
+const DOC_CLUSTER: &str = "The Envoy cluster that reaches `url`.";
+const DOC_URL: &str = "Where the issuer publishes its JWK Set.";
+const DOC_REFRESH: &str =
+    "Time between two fetches. A key that disappears is distrusted at the next.";
+const DOC_MAX_LIFETIME: &str = "Longest `exp` minus `iat`; tokens that live longer are refused.";
+const DOC_CLOCK_SKEW: &str = "How far the issuer's clock may be off, at most `5m`.";
+const DOC_REQUIRE: &str = "Claims that must be there besides iss, aud, exp and iat.";
+const DOC_TYPES: &str = "Accepted values of the header's `typ`; a token without `typ` is refused.";
+const DOC_CLAIMS: &str = "What this issuer calls the claims that phiward reads.";
