@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 /// The folders of `src/` in the order of the flow: a folder imports only those before it.
 const ORDER: [&str; 14] = [
     "base",
-    "store",
     "config::section",
     "config::setting",
+    "store",
     "request",
     "fhir",
     "token",

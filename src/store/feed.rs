@@ -89,7 +89,7 @@ impl Feed {
         }
         // A head that can't be read is replaced by what is pulled now.
         let head = self.head(caps).unwrap_or_default();
-        let held = head.filter(|head| self.broken != Some(head.generation));
+        let held = head.filter(|head| self.can_be_renewed(head, now));
         if held.as_ref().is_some_and(|head| self.is_recent(head, now)) {
             return None;
         }
@@ -188,7 +188,7 @@ impl Feed {
 struct Call {
     instance: InstanceId,
     started: Instant,
-    /// The document that was in force, unless it was broken.
+    /// The document that was in force, if this call may renew it.
     held: Option<Head>,
 }
 
@@ -200,9 +200,14 @@ impl Call {
 }
 
 impl Feed {
-    /// A document from the future is one from before the clock was set back.
+    /// A document from the future was read before the clock was set back, and may have been judged
+    /// by the wrong time: it is read anew, like one that was found broken.
+    fn can_be_renewed(&self, head: &Head, now: Instant) -> bool {
+        self.broken != Some(head.generation) && head.fetched_at <= now
+    }
+
     fn is_recent(&self, head: &Head, now: Instant) -> bool {
-        now >= head.fetched_at && now < head.fetched_at.plus(self.source.every)
+        now < head.fetched_at.plus(self.source.every)
     }
 
     fn call_for(&self, held: Option<&Head>) -> HttpCall {

@@ -249,11 +249,17 @@ fn a_broken_document_is_pulled_again_at_once_and_whole() {
 }
 
 #[test]
-fn a_clock_set_back_makes_the_document_due() {
+fn a_clock_set_back_makes_the_document_due_and_read_anew() {
     let mut scene = Scene::of(2);
-    let generation = scene.at(5_000).load(0, Some("\"1\""), "one");
-    scene.at(1_000).due(1).unwrap();
-    assert!(matches!(scene.answered(1, answer(304, None, "")), Fetched::Unchanged));
+    scene.at(5_000).load(0, Some("\"1\""), "one");
+    let call = scene.at(1_000).due(1).unwrap();
+    assert_eq!(if_none_match(&call), None);
+    let Fetched::New { body, receipt } = scene.answered(1, ok(Some("\"1\""), "one")) else {
+        panic!("it must be read anew");
+    };
+    let generation = Generation::draw(&scene.caps);
+    let Scene { caps, instances } = &mut scene;
+    assert_eq!(instances[1].1.publish(receipt, generation, body, caps), Ok(Written::Done));
     assert_eq!(scene.head().generation, generation);
     assert_eq!(scene.head().fetched_at, second(1_000));
     assert_eq!(scene.due(0), None);

@@ -1,0 +1,158 @@
+//! One entry of a revocation list.
+
+use crate::base::time::{Instant, UnixSeconds};
+use crate::token::Claims;
+
+/// A key of an entry that says whose tokens it revokes, the most selective first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Jti,
+    Sid,
+    Sub,
+    Patient,
+    ClientId,
+    Organization,
+    Kid,
+    Iss,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 8] = [
+        Kind::Jti,
+        Kind::Sid,
+        Kind::Sub,
+        Kind::Patient,
+        Kind::ClientId,
+        Kind::Organization,
+        Kind::Kid,
+        Kind::Iss,
+    ];
+
+    /// The key in an entry.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Kind::Jti => "jti",
+            Kind::Sid => "sid",
+            Kind::Sub => "sub",
+            Kind::Patient => "patient",
+            Kind::ClientId => "client_id",
+            Kind::Organization => "organization",
+            Kind::Kid => "kid",
+            Kind::Iss => "iss",
+        }
+    }
+
+    /// Its place in [`Kind::ALL`].
+    pub(super) const fn place(self) -> u8 {
+        self as u8
+    }
+
+    /// Its mark among the marks of an entry in shared data.
+    pub(super) const fn bit(self) -> u16 {
+        1 << self.place()
+    }
+
+    /// What a token has under this key.
+    pub(super) fn of(self, claims: &Claims) -> Option<&str> {
+        match self {
+            Kind::Jti => claims.token_id.as_deref(),
+            Kind::Sid => claims.session.as_deref(),
+            Kind::Sub => claims.subject.as_deref(),
+            Kind::Patient => claims.patient.as_deref(),
+            Kind::ClientId => claims.client.as_deref(),
+            Kind::Organization => claims.organization.as_deref(),
+            Kind::Kid => claims.key_id.as_deref(),
+            Kind::Iss => Some(&claims.issuer),
+        }
+    }
+}
+
+/// One entry: revokes every token that matches all that it names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// In the order of [`Kind::ALL`].
+    names: [Option<String>; 8],
+    /// Only tokens issued earlier.
+    pub(super) issued_before: Option<UnixSeconds>,
+    /// When the entry may be forgotten.
+    pub(super) expires: Option<UnixSeconds>,
+}
+
+impl Entry {
+    /// What it names, the most selective first.
+    pub(super) fn names(&self) -> impl Iterator<Item = (Kind, &str)> {
+        let names = Kind::ALL.into_iter().zip(&self.names);
+        names.filter_map(|(kind, name)| Some((kind, name.as_deref()?)))
+    }
+
+    /// Adds a name.
+    pub(super) fn name(&mut self, kind: Kind, name: String) -> Result<(), String> {
+        let key = kind.name();
+        if name.is_empty() {
+            return Err(format!("`{key}` is empty"));
+        }
+        if kind == Kind::Patient && !is_bare_id(&name) {
+            return Err("`patient` is not a bare id: leave out `Patient/`".to_owned());
+        }
+        let mut slots = Kind::ALL.into_iter().zip(&mut self.names);
+        let slot = slots.find(|(other, _)| *other == kind);
+        slot.map_or(Ok(()), |(_, slot)| once(slot, name, key))
+    }
+
+    /// Adds an instant.
+    pub(super) fn instant(&mut self, key: Instants, second: u64) -> Result<(), String> {
+        match key {
+            Instants::IssuedBefore => {
+                once(&mut self.issued_before, UnixSeconds(second), key.name())
+            }
+            Instants::Expires => once(&mut self.expires, UnixSeconds(second), key.name()),
+        }
+    }
+
+    /// An entry that names nothing would revoke every token there is.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.names().next().is_none() && self.issued_before.is_none() {
+            return Err("it names no tokens: it would revoke every token there is".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether it can be left out when the list is loaded. Far later than it expires: lookup is
+    /// exact, and a clock that runs ahead must not drop what is still in force.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| now.seconds() >= expires.plus(KEPT_AFTER_EXPIRY))
+    }
+}
+
+/// A key of an entry that holds seconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Instants {
+    IssuedBefore,
+    Expires,
+}
+
+impl Instants {
+    /// The key in an entry.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Instants::IssuedBefore => "issued_before",
+            Instants::Expires => "expires",
+        }
+    }
+}
+
+fn once<T>(slot: &mut Option<T>, value: T, key: &str) -> Result<(), String> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(format!("`{key}` stands twice")),
+    }
+}
+
+/// `id` of <http://hl7.org/fhir/R4/datatypes.html#id>: what a token's `patient` claim holds. Another
+/// form would match no token.
+fn is_bare_id(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+    text.len() <= 64 && text.bytes().all(allowed)
+}
+
+const KEPT_AFTER_EXPIRY: core::time::Duration = core::time::Duration::from_secs(24 * 60 * 60);

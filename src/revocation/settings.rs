@@ -1,0 +1,125 @@
+//! The configuration section `revocation`.
+
+use core::time::Duration;
+
+use crate::config::section::Section;
+use crate::store::{HttpUrl, Source};
+
+crate::words! {
+    /// What happens to requests while the list is stale.
+    pub enum WhenStale {
+        /// They are refused (503).
+        Refuse = "refuse",
+        /// They are judged by the last list there was, and audited as such.
+        Allow = "allow",
+    }
+}
+
+/// The configuration section `revocation`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub(super) source: Source,
+    pub(super) max_staleness: Duration,
+    pub(super) when_stale: WhenStale,
+}
+
+impl Settings {
+    /// Reads the section.
+    pub fn read(section: &mut Section<'_>) -> Option<Settings> {
+        let cluster = section.required("cluster", "Envoy cluster that reaches the revocation list");
+        let url = section.required::<HttpUrl>("url", "where the revocation list is");
+        let every = section.default(
+            "every",
+            Duration::from_secs(5),
+            "from one fetch of the list to the next: how long a revoked token can still be used",
+        );
+        let max_staleness = section.default(
+            "max_staleness",
+            Duration::from_secs(120),
+            "a list that was last confirmed longer ago than this is stale",
+        );
+        let when_stale = section.default(
+            "when_stale",
+            WhenStale::Refuse,
+            "whether requests are refused (503) or judged by the last list while it is stale or \
+             was never fetched",
+        );
+        if max_staleness < every {
+            section.problem(
+                "max_staleness",
+                "it is shorter than `every`: the list would be stale between two fetches"
+                    .to_owned(),
+                "at least as long as `every`, better several times that",
+                None,
+            );
+            return None;
+        }
+        let source = Source {
+            name: "revocation".to_owned(),
+            cluster: cluster?,
+            url: url?,
+            every,
+            timeout: TIMEOUT,
+            max_bytes: MAX_BYTES,
+            accept: "application/json, application/x-ndjson",
+        };
+        Some(Settings { source, max_staleness, when_stale })
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Envoy buffers up to 32 MiB of an answer to a call of a filter.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::section::{ConfigError, describe, read_document};
+    use serde_json::{Value, json};
+
+    fn read(document: Value) -> (Option<Settings>, Vec<ConfigError>) {
+        read_document(&document, Settings::read)
+    }
+
+    #[test]
+    fn what_is_left_out_has_the_documented_default() {
+        let (settings, errors) = read(json!({"cluster": "lists", "url": "http://lists/v1/list"}));
+        let settings = settings.unwrap();
+        assert_eq!(errors, []);
+        assert_eq!(settings.source.cluster, "lists");
+        assert_eq!(settings.source.url.path(), "/v1/list");
+        assert_eq!(settings.source.every, Duration::from_secs(5));
+        assert_eq!(settings.max_staleness, Duration::from_secs(120));
+        assert_eq!(settings.when_stale, WhenStale::Refuse);
+    }
+
+    #[test]
+    fn every_wrong_key_is_named() {
+        let (settings, errors) = read(json!({
+            "cluster": "", "url": "ftp://x", "every": "5", "when_stale": "maybe", "max_stalness": "1m",
+        }));
+        assert!(settings.is_none());
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/cluster", "/url", "/every", "/when_stale", "/max_stalness"]);
+        assert_eq!(errors[4].hint.as_deref(), Some("did you mean `max_staleness`?"));
+    }
+
+    #[test]
+    fn a_list_may_not_be_stale_between_two_fetches() {
+        let url = "http://lists/";
+        for (every, max, good) in [("5s", "5s", true), ("5s", "4999ms", false), ("3m", "2m", false)]
+        {
+            let (settings, errors) =
+                read(json!({"cluster": "l", "url": url, "every": every, "max_staleness": max}));
+            assert_eq!(settings.is_some(), good, "{every} {max}");
+            assert_eq!(errors.is_empty(), good, "{every} {max}");
+        }
+    }
+
+    #[test]
+    fn the_schema_names_what_is_required() {
+        let schema = describe(Settings::read);
+        assert_eq!(schema["required"], json!(["cluster", "url"]));
+        assert_eq!(schema["properties"]["when_stale"]["default"], json!("refuse"));
+    }
+}
