@@ -6,7 +6,6 @@ mod identity;
 mod narrow;
 mod settings;
 
-
 pub use settings::{IdentityHeader, Settings, TokenHandling};
 
 use crate::policy::Permit;

@@ -16,7 +16,6 @@ mod scope;
 mod smart;
 mod user;
 
-
 pub use grants::Grants;
 pub use permit::{Narrowing, Permit, Place};
 pub use smart::{SearchWithoutPatient, SharedType, Smart};
