@@ -72,11 +72,17 @@ struct Caller {
 /// A decision that came out well.
 enum Passed {
     /// The request may go on, with this.
-    Permit(Head, Permit, Option<Vec<u8>>),
+    Permit(Box<(Head, Permit, Option<Vec<u8>>)>),
     /// A path outside the API that the configuration lets through.
     Untouched,
     /// Not decided yet: the form body comes first.
     Hold(Box<Held>),
+}
+
+impl Passed {
+    fn permit(head: Head, permit: Permit, form: Option<Vec<u8>>) -> Passed {
+        Passed::Permit(Box::new((head, permit, form)))
+    }
 }
 
 impl Exchange {
@@ -135,14 +141,14 @@ impl Exchange {
         self.record.request(&request);
         if let Some(permit) = policy::public(&request.interaction) {
             self.record.permitted(Some(&permit));
-            return Ok(Passed::Permit(head, permit, None));
+            return Ok(Passed::permit(head, permit, None));
         }
         let caller = self.authenticate(&head, worker, caps)?;
         if matches!(request.body, Body::Form) && !end_of_stream {
             return Ok(Passed::Hold(Box::new(Held { head, request, caller })));
         }
         let permit = self.authorize(&head, &request, &caller, worker)?;
-        Ok(Passed::Permit(head, permit, None))
+        Ok(Passed::permit(head, permit, None))
     }
 
     fn authenticate(
@@ -173,7 +179,7 @@ impl Exchange {
         let request = Rc::new(Rc::unwrap_or_clone(request).with_form(&body)?);
         self.record.request(&request);
         let permit = self.authorize(&head, &request, &caller, worker)?;
-        Ok(Passed::Permit(head, permit, Some(body)))
+        Ok(Passed::permit(head, permit, Some(body)))
     }
 
     fn authorize(
@@ -203,7 +209,8 @@ impl Exchange {
                 self.waits = Waits::Form(held);
                 Step::default()
             }
-            Ok(Passed::Permit(head, permit, form)) if !observe => {
+            Ok(Passed::Permit(passed)) if !observe => {
+                let (head, permit, form) = *passed;
                 let claims = self.record.claims();
                 let settings = &worker.config.forward;
                 let forward = forward::forward(&permit, &head, form.as_deref(), claims, settings);

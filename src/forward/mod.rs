@@ -6,6 +6,9 @@ mod identity;
 mod narrow;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use settings::{IdentityHeader, Settings, TokenHandling};
 
 use crate::policy::Permit;

@@ -90,6 +90,11 @@ impl Issuers {
         Issuers { issuers }
     }
 
+    /// Every issuer's name, in the order of the document.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.issuers.iter().map(|issuer| issuer.name.as_str())
+    }
+
     /// The issuer that `iss` names, and its place.
     pub(super) fn named(&self, name: &str) -> Option<(usize, &Issuer)> {
         self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == name)
