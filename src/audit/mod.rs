@@ -8,7 +8,7 @@ pub mod config;
 mod event;
 mod formats;
 
-pub use event::{Decision, Event, EventId, Freshness, Origin, Outcome, Parameter, What, Who};
+pub use event::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};
 
 /// Name and version of the record's form, its first field. The form only ever gains fields; another
 /// meaning gets another version. Described by `docs/audit.schema.json`.

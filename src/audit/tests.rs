@@ -10,6 +10,7 @@ use crate::base::refusal::Reason;
 use crate::base::testing::{golden, violations};
 use crate::base::time::Instant;
 use crate::config::section::read_document;
+use crate::revocation::Freshness;
 use crate::token::Claims;
 
 static SCOPE: Reason = Reason::new(403, "scope_insufficient", "forbidden", "not enough");

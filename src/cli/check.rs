@@ -85,7 +85,16 @@ fn text(file: &Path) -> Result<String, String> {
 
 /// One line that lets a reader see at once whether this is the file that was meant.
 fn summary(configuration: &Configuration) -> String {
-    format!("mode {}", configuration.mode.word())
+    let Configuration { fhir, issuers, revocation, mode, .. } = configuration;
+    let issuers: Vec<&str> = issuers.names().collect();
+    format!(
+        "{} below `{}/`, tokens of {}, {}, mode {}",
+        fhir.release.word(),
+        fhir.base_path,
+        issuers.join(" and "),
+        if revocation.is_some() { "with a revocation list" } else { "without a revocation list" },
+        mode.word(),
+    )
 }
 
 /// Longest file, as the filter's own limit.
