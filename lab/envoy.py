@@ -42,8 +42,8 @@ class Envoy:
         self._process.wait_until(self._ready)
 
     def listen(self, name, configuration, port=None, wait=True, **changes):
-        """Adds or replaces the listener `name` with this configuration of the filter (`None`: without
-        the filter and its lock) and returns its port. `changes` are those of `listener`.
+        """Adds or replaces the listener `name` with this configuration of the filter and returns its
+        port. `changes` are those of `listener`.
 
         Envoy keeps the old listener when it refuses the new one: `LabError` says why."""
         if port is None:
@@ -80,8 +80,8 @@ class Envoy:
         return counted + self.log.read_text(errors="replace").count(_TRAP)
 
     def skipped_filters(self):
-        """Whether Envoy skipped the filter on a worker, which lets requests past it."""
-        return self.log.read_text(errors="replace").count("Failed to configure thread-local Wasm plugin")
+        """How often Envoy skipped the filter on a worker, which leaves requests to the lock."""
+        return self.log.read_text(errors="replace").count(_SKIPPED)
 
     def audits(self):
         """Every audit line so far, in order."""
@@ -100,10 +100,12 @@ class Envoy:
         deadline = time.monotonic() + seconds
         while True:
             found = [line for line in self.audits() if line.get("request_id") == request_id]
-            assert len(found) < 2, f"{len(found)} audit lines of request {request_id}"
+            if len(found) > 1:
+                raise LabError(f"{len(found)} audit lines of request {request_id}")
             if found:
                 return found[0]
-            assert time.monotonic() < deadline, f"no audit line of request {request_id} in {self.log}"
+            if time.monotonic() > deadline:
+                raise LabError(f"no audit line of request {request_id} in {self.log}")
             time.sleep(0.01)
 
     def admin(self, path, method="GET"):
@@ -145,13 +147,15 @@ class Envoy:
         if not wait:
             return
         deadline = time.monotonic() + 30
-        while self._outcomes() == before or self.stats("listener_manager.total_listeners_warming"
-                                                       ).get("listener_manager.total_listeners_warming"):
+        while self._outcomes() == before or self._warming():
             if time.monotonic() > deadline:
                 raise LabError(f"envoy did not take the listeners:\n{self._process.tail()}")
             time.sleep(0.02)
         if self._outcomes()[1] > before[1]:
             raise LabError(f"envoy refused the listeners:\n{self._process.tail()}")
+
+    def _warming(self):
+        return any(self.stats("listener_manager.total_listeners_warming").values())
 
     def _outcomes(self):
         """How many listener updates Envoy took, and how many it refused."""
@@ -177,12 +181,13 @@ class Envoy:
             return False
 
 
-def listener(shipped, name, port, configuration, wasm=None, vm_id=None, hardened=True, struct=True):
+def listener(shipped, name, port, configuration, hardened=True, without=(), vm_id=None, wasm=None):
     """The shipped listener with another name, address and configuration of the filter.
 
-    `hardened=False` turns off what Envoy checks before phiward (path normalisation, underscores,
-    header limits) and keeps the client's `x-request-id`; `struct=False` gives the configuration as
-    JSON text, as Istio does; text instead of a dict is given as it is."""
+    `configuration`: a dict goes in as a protobuf Struct, as in the file; text goes in as it is, as
+    Istio does. `hardened=False` turns off what Envoy checks before phiward (path normalisation,
+    underscores, header limits) and keeps the client's `x-request-id`. `without`: names of filters to
+    leave out. `vm_id`: a VM and shared data of its own."""
     changed = copy.deepcopy(shipped)
     changed["name"] = name
     changed["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
@@ -190,19 +195,23 @@ def listener(shipped, name, port, configuration, wasm=None, vm_id=None, hardened
     manager["stat_prefix"] = name
     if not hardened:
         _soften(manager)
-    if configuration is None:
-        manager["http_filters"] = manager["http_filters"][-1:]
-        return changed
-    plugin = manager["http_filters"][0]["typed_config"]["config"]
-    plugin["vm_config"]["code"]["local"]["filename"] = str(wasm or wasm_path())
-    plugin["vm_config"]["vm_id"] = vm_id or plugin["vm_config"]["vm_id"]
-    if struct and isinstance(configuration, dict):
-        plugin["configuration"]["value"] = configuration
-    else:
-        text = configuration if isinstance(configuration, str) else json.dumps(configuration)
-        plugin["configuration"] = {
-            "@type": "type.googleapis.com/google.protobuf.StringValue", "value": text}
+    _configure(manager["http_filters"][0]["typed_config"]["config"], configuration, vm_id, wasm)
+    manager["http_filters"] = [
+        http_filter for http_filter in manager["http_filters"] if http_filter["name"] not in without]
     return changed
+
+
+def configuration(base_url, issuer, jwks_url, list_url):
+    """The shipped configuration of the filter with other addresses, and with everything fetched each
+    second so that nobody has to wait."""
+    manager = yaml.safe_load(SHIPPED.read_text())["static_resources"]["listeners"][0][
+        "filter_chains"][0]["filters"][0]["typed_config"]
+    shipped = manager["http_filters"][0]["typed_config"]["config"]["configuration"]["value"]
+    shipped["fhir"]["base_url"] = base_url
+    shipped["issuers"][0].update(issuer=issuer, audiences=[base_url], clock_skew="1s")
+    shipped["issuers"][0]["jwks"].update(url=jwks_url, refresh="1s")
+    shipped["revocation"].update(url=list_url, every="1s", max_staleness="1m")
+    return shipped
 
 
 def cluster(shipped, name, port):
@@ -241,6 +250,16 @@ def binary():
     return found[0]
 
 
+def _configure(plugin, configuration, vm_id, wasm):
+    plugin["vm_config"]["code"]["local"]["filename"] = str(wasm or wasm_path())
+    plugin["vm_config"]["vm_id"] = vm_id or plugin["vm_config"]["vm_id"]
+    if isinstance(configuration, str):
+        plugin["configuration"] = {
+            "@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration}
+    else:
+        plugin["configuration"]["value"] = configuration
+
+
 def _soften(manager):
     for setting in ("normalize_path", "merge_slashes", "path_with_escaped_slashes_action"):
         del manager[setting]
@@ -250,3 +269,4 @@ def _soften(manager):
 
 
 _TRAP = "Function: proxy_on_"  # what Envoy logs for each callback that trapped
+_SKIPPED = "Failed to configure thread-local Wasm plugin"

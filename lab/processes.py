@@ -80,20 +80,19 @@ class Process:
 
 
 def stop_all():
-    """Stops what still runs, last started first. A second Ctrl-C can't interrupt it."""
-    if not _running:
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Stops what still runs, last started first. A second signal can't interrupt it."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
     try:
         for process in reversed(_running[:]):
             process.stop()
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def end_on_signals():
     """Turns SIGTERM and SIGHUP into an ordinary end of the program, so that `stop_all` runs."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in _ENDING[1:]:
         signal.signal(number, lambda received, _: sys.exit(128 + received))
 
 
@@ -132,5 +131,6 @@ def _is_free(port):
         return True
 
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _running = []
 atexit.register(stop_all)

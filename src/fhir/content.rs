@@ -29,23 +29,17 @@ pub(super) fn body(
         return Ok((Body::None, Declared::Nothing));
     }
     let declared = declared(headers)?;
-    let body = match (interaction, declared) {
-        (
-            Interaction::SearchType(_)
-            | Interaction::SearchSystem
-            | Interaction::SearchCompartment(..),
-            Declared::Form | Declared::Nothing,
-        )
-        | (Interaction::Operation(_), Declared::Form) => Body::Form,
-        (
-            Interaction::SearchType(_)
-            | Interaction::SearchSystem
-            | Interaction::SearchCompartment(..),
-            Declared::Other,
-        ) => return Err(Refusal::new(&FHIR_MEDIA_TYPE)),
-        (Interaction::Operation(_), _) => Body::Resource,
-        (_, Declared::Form) => return Err(Refusal::new(&FHIR_MEDIA_TYPE)),
-        _ => Body::Resource,
+    let search = matches!(
+        interaction,
+        Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
+    );
+    let operation = matches!(interaction, Interaction::Operation(_));
+    let body = match declared {
+        Declared::Form | Declared::Nothing if search => Body::Form,
+        Declared::Form if operation => Body::Form,
+        Declared::Other if search => return Err(Refusal::new(&FHIR_MEDIA_TYPE)),
+        Declared::Form => return Err(Refusal::new(&FHIR_MEDIA_TYPE)),
+        Declared::Other | Declared::Nothing => Body::Resource,
     };
     if body == Body::Form {
         uncompressed(headers)?;

@@ -26,14 +26,20 @@ pub(super) fn interaction(
     conditions: Conditions,
 ) -> Result<Interaction, Refusal> {
     let place = place(release, path)?;
-    match method {
+    let allow = allow(release, &place);
+    let found = match method {
         Method::Get | Method::Head => get(place),
         Method::Post => post(place, conditions),
-        Method::Put => put(place, conditions),
-        Method::Patch => patch(place, conditions),
-        Method::Delete => delete(release, place, conditions),
-        Method::Options => Err(not_allowed(&place)),
+        Method::Put => put(place),
+        Method::Patch => patch(place),
+        Method::Delete => delete(release, place),
+        Method::Options => None,
+    };
+    let found = found.ok_or_else(|| Refusal::new(&FHIR_METHOD).allow(allow))?;
+    if needs_criteria(&found) && !conditions.criteria {
+        return Err(Refusal::new(&FHIR_CRITERIA_MISSING));
     }
+    Ok(found)
 }
 
 /// Where a path leads.
@@ -136,89 +142,97 @@ fn operation(name: &str, level: Level) -> Result<Place, Refusal> {
     Ok(Place::Operation(Operation { name: name.to_owned(), level }))
 }
 
-fn get(place: Place) -> Result<Interaction, Refusal> {
+fn get(place: Place) -> Option<Interaction> {
     match place {
-        Place::Base => Ok(Interaction::SearchSystem),
-        Place::History => Ok(Interaction::HistorySystem),
-        Place::Type(resource) => Ok(Interaction::SearchType(resource)),
-        Place::TypeHistory(resource) => Ok(Interaction::HistoryType(resource)),
-        Place::Instance(resource, id) => Ok(Interaction::Read(resource, id)),
-        Place::InstanceHistory(resource, id) => Ok(Interaction::HistoryInstance(resource, id)),
-        Place::Version(resource, id, version) => Ok(Interaction::Vread(resource, id, version)),
+        Place::Base => Some(Interaction::SearchSystem),
+        Place::History => Some(Interaction::HistorySystem),
+        Place::Type(resource) => Some(Interaction::SearchType(resource)),
+        Place::TypeHistory(resource) => Some(Interaction::HistoryType(resource)),
+        Place::Instance(resource, id) => Some(Interaction::Read(resource, id)),
+        Place::InstanceHistory(resource, id) => Some(Interaction::HistoryInstance(resource, id)),
+        Place::Version(resource, id, version) => Some(Interaction::Vread(resource, id, version)),
         Place::Compartment(owner, id, member) => {
-            Ok(Interaction::SearchCompartment(owner, id, member))
+            Some(Interaction::SearchCompartment(owner, id, member))
         }
-        Place::Operation(operation) => Ok(Interaction::Operation(operation)),
-        Place::Search | Place::TypeSearch(_) | Place::CompartmentSearch(..) => {
-            Err(not_allowed(&place))
-        }
+        Place::Operation(operation) => Some(Interaction::Operation(operation)),
+        Place::Search | Place::TypeSearch(_) | Place::CompartmentSearch(..) => None,
     }
 }
 
-fn post(place: Place, conditions: Conditions) -> Result<Interaction, Refusal> {
+fn post(place: Place, conditions: Conditions) -> Option<Interaction> {
     match place {
-        Place::Base => Ok(Interaction::Batch),
-        Place::Search => Ok(Interaction::SearchSystem),
+        Place::Base => Some(Interaction::Batch),
+        Place::Search => Some(Interaction::SearchSystem),
         Place::Type(resource) if conditions.if_none_exist => {
-            Ok(Interaction::ConditionalCreate(resource))
+            Some(Interaction::ConditionalCreate(resource))
         }
-        Place::Type(resource) => Ok(Interaction::Create(resource)),
-        Place::TypeSearch(resource) => Ok(Interaction::SearchType(resource)),
+        Place::Type(resource) => Some(Interaction::Create(resource)),
+        Place::TypeSearch(resource) => Some(Interaction::SearchType(resource)),
         Place::CompartmentSearch(owner, id, member) => {
-            Ok(Interaction::SearchCompartment(owner, id, member))
+            Some(Interaction::SearchCompartment(owner, id, member))
         }
-        Place::Operation(operation) => Ok(Interaction::Operation(operation)),
-        _ => Err(not_allowed(&place)),
+        Place::Operation(operation) => Some(Interaction::Operation(operation)),
+        _ => None,
     }
 }
 
-fn put(place: Place, conditions: Conditions) -> Result<Interaction, Refusal> {
+fn put(place: Place) -> Option<Interaction> {
     match place {
-        Place::Instance(resource, id) => Ok(Interaction::Update(resource, id)),
-        Place::Type(resource) => conditional(conditions, Interaction::ConditionalUpdate(resource)),
-        _ => Err(not_allowed(&place)),
+        Place::Instance(resource, id) => Some(Interaction::Update(resource, id)),
+        Place::Type(resource) => Some(Interaction::ConditionalUpdate(resource)),
+        _ => None,
     }
 }
 
-fn patch(place: Place, conditions: Conditions) -> Result<Interaction, Refusal> {
+fn patch(place: Place) -> Option<Interaction> {
     match place {
-        Place::Instance(resource, id) => Ok(Interaction::Patch(resource, id)),
-        Place::Type(resource) => conditional(conditions, Interaction::ConditionalPatch(resource)),
-        _ => Err(not_allowed(&place)),
+        Place::Instance(resource, id) => Some(Interaction::Patch(resource, id)),
+        Place::Type(resource) => Some(Interaction::ConditionalPatch(resource)),
+        _ => None,
     }
 }
 
-fn delete(release: Release, place: Place, conditions: Conditions) -> Result<Interaction, Refusal> {
+fn delete(release: Release, place: Place) -> Option<Interaction> {
     match place {
-        Place::Instance(resource, id) => Ok(Interaction::Delete(resource, id)),
-        Place::Type(resource) => conditional(conditions, Interaction::ConditionalDelete(resource)),
-        Place::Base => conditional(conditions, Interaction::ConditionalDeleteSystem),
+        Place::Instance(resource, id) => Some(Interaction::Delete(resource, id)),
+        Place::Type(resource) => Some(Interaction::ConditionalDelete(resource)),
+        Place::Base => Some(Interaction::ConditionalDeleteSystem),
         Place::InstanceHistory(resource, id) if release == Release::R5 => {
-            Ok(Interaction::DeleteHistory(resource, id, None))
+            Some(Interaction::DeleteHistory(resource, id, None))
         }
         Place::Version(resource, id, version) if release == Release::R5 => {
-            Ok(Interaction::DeleteHistory(resource, id, Some(version)))
+            Some(Interaction::DeleteHistory(resource, id, Some(version)))
         }
-        _ => Err(not_allowed(&place)),
+        _ => None,
     }
 }
 
-fn conditional(conditions: Conditions, interaction: Interaction) -> Result<Interaction, Refusal> {
-    if conditions.criteria { Ok(interaction) } else { Err(Refusal::new(&FHIR_CRITERIA_MISSING)) }
+/// Which interactions would act on everything if nothing narrowed them.
+fn needs_criteria(interaction: &Interaction) -> bool {
+    matches!(
+        interaction,
+        Interaction::ConditionalUpdate(_)
+            | Interaction::ConditionalPatch(_)
+            | Interaction::ConditionalDelete(_)
+            | Interaction::ConditionalDeleteSystem
+    )
 }
 
-fn not_allowed(place: &Place) -> Refusal {
-    let allow = match place {
+/// The methods that a place takes.
+fn allow(release: Release, place: &Place) -> &'static str {
+    match place {
         Place::Base => "GET, HEAD, POST, DELETE",
         Place::Search | Place::TypeSearch(_) | Place::CompartmentSearch(..) => "POST",
         Place::Type(_) => "GET, HEAD, POST, PUT, PATCH, DELETE",
         Place::Instance(..) => "GET, HEAD, PUT, PATCH, DELETE",
         Place::Operation(_) => "GET, HEAD, POST",
+        Place::InstanceHistory(..) | Place::Version(..) if release == Release::R5 => {
+            "GET, HEAD, DELETE"
+        }
         Place::History
         | Place::TypeHistory(_)
         | Place::InstanceHistory(..)
         | Place::Version(..)
         | Place::Compartment(..) => "GET, HEAD",
-    };
-    Refusal::new(&FHIR_METHOD).allow(allow)
+    }
 }

@@ -6,10 +6,13 @@ mod identity;
 mod narrow;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use settings::{IdentityHeader, Settings, TokenHandling};
 
 use crate::policy::Permit;
-use crate::request::{Head, METHOD_OVERRIDES};
+use crate::request::{Head, Headers, METHOD_OVERRIDES};
 use crate::token::Claims;
 
 /// A change of the request's header fields.
@@ -39,7 +42,7 @@ pub fn forward(
     claims: Option<&Claims>,
     settings: &Settings,
 ) -> Forward {
-    let mut edits = sanitize(head);
+    let mut edits = sanitize(head.headers());
     if settings.token == TokenHandling::Strip {
         edits.push(Edit::Remove("authorization".to_owned()));
     }
@@ -58,9 +61,9 @@ pub fn forward(
 
 /// The changes that every forwarded request gets, whatever was decided: identity headers that only
 /// this filter may set, and headers that replace the method that was judged, are removed.
-pub fn sanitize(head: &Head) -> Vec<Edit> {
+pub fn sanitize(headers: &Headers) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
-    for name in head.headers().names().filter(|name| is_untrusted(name)) {
+    for name in headers.names().filter(|name| is_untrusted(name)) {
         let edit = Edit::Remove(String::from_utf8_lossy(name).into_owned());
         if !edits.contains(&edit) {
             edits.push(edit);

@@ -16,6 +16,9 @@ mod scope;
 mod smart;
 mod user;
 
+#[cfg(test)]
+mod tests;
+
 pub use grants::Grants;
 pub use permit::{Narrowing, Permit, Place};
 pub use smart::{SearchWithoutPatient, SharedType, Smart};

@@ -62,6 +62,17 @@ pub enum Freshness {
     NoList,
 }
 
+impl Freshness {
+    /// The word of the audit record.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Freshness::Fresh => "fresh",
+            Freshness::StaleAllowed => "stale_allowed",
+            Freshness::NoList => "no_list",
+        }
+    }
+}
+
 /// Lets a token pass that no entry of the list in force matches.
 ///
 /// `checked` is kept beside the cached token: the list by which this token was last found live. As

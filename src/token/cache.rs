@@ -101,3 +101,6 @@ fn estimate<T>(raw: &RawToken) -> usize {
     let text = raw.text().len().saturating_mul(3);
     text.saturating_add(size_of::<Entry<T>>()).saturating_add(1024)
 }
+
+#[cfg(test)]
+mod tests;

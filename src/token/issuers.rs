@@ -275,3 +275,6 @@ const DOC_CLOCK_SKEW: &str = "How far the issuer's clock may be off, at most `5m
 const DOC_REQUIRE: &str = "Claims that must be there besides iss, aud, exp and iat.";
 const DOC_TYPES: &str = "Accepted values of the header's `typ`; a token without `typ` is refused.";
 const DOC_CLAIMS: &str = "What this issuer calls the claims that phiward reads.";
+
+#[cfg(test)]
+mod tests;

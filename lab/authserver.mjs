@@ -1,0 +1,127 @@
+// A SMART-like authorization server on loopback: oidc-provider with JWT access tokens (RFC 9068).
+//
+// PORT, AUDIENCE (the FHIR base) and ALG come from the environment. Three clients:
+//   growth-chart  a patient's app: authorization code with PKCE, scopes patient/…
+//   ward-round    a clinician's app: the same, scopes user/…
+//   lab-feed      a backend service: private_key_jwt, scopes system/…; its public key is CLIENT_JWK
+// One path that no real server has: POST /lab/rotate?alg=ES384&drop=1 puts a new signing key first,
+// and with `drop` forgets the others.
+import http from 'node:http';
+import * as jose from 'jose';
+import Provider, { errors } from 'oidc-provider';
+
+const issuer = `http://127.0.0.1:${process.env.PORT}`;
+const audience = process.env.AUDIENCE;
+const redirect = 'http://127.0.0.1/callback';
+
+// The people who may log in, and what their tokens say of them.
+const people = {
+  ann: { patient: 'ann', fhirUser: 'Patient/ann' },
+  ben: { patient: 'ben', fhirUser: 'Patient/ben' },
+  'dr-grey': { fhirUser: 'Practitioner/dr-grey', organization: 'clinic', roles: ['physician'] },
+};
+
+const types = ['Patient', 'Observation', 'Condition', 'MedicationRequest', 'Encounter', '*'];
+const scopes = ['launch/patient', ...['patient', 'user', 'system'].flatMap((context) =>
+  types.flatMap((type) => ['r', 's', 'rs', 'cud', 'cruds'].map((may) => `${context}/${type}.${may}`)))];
+
+const publicApp = {
+  token_endpoint_auth_method: 'none',
+  grant_types: ['authorization_code'],
+  response_types: ['code'],
+  redirect_uris: [redirect],
+  application_type: 'native',
+  scope: ['openid', ...scopes].join(' '),
+};
+const clients = [
+  { client_id: 'growth-chart', ...publicApp },
+  { client_id: 'ward-round', ...publicApp },
+  {
+    client_id: 'lab-feed',
+    grant_types: ['client_credentials'],
+    response_types: [],
+    redirect_uris: [],
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: 'ES384',
+    jwks: { keys: [JSON.parse(process.env.CLIENT_JWK)] },
+    scope: scopes.join(' '),
+  },
+];
+
+// `exp - iat`; a client may ask for less, to show what happens to an expired token.
+const lifetime = (ctx) => Number(ctx.oidc.body?.lifetime ?? 300);
+
+function build(keys) {
+  const provider = new Provider(issuer, {
+    clients,
+    jwks: { keys },
+    scopes: ['openid', ...scopes],
+    clientDefaults: { id_token_signed_response_alg: keys[0].alg },
+    clientAuthMethods: ['private_key_jwt', 'none'],
+    enabledJWA: {
+      idTokenSigningAlgValues: ['RS256', 'RS384', 'ES256', 'ES384', 'PS256'],
+      clientAuthSigningAlgValues: ['ES384'],
+    },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => audience,
+        useGrantedResource: () => true,
+        getResourceServerInfo: (ctx, resource) => {
+          if (!resource.startsWith('http')) throw new errors.InvalidTarget();
+          return {
+            scope: scopes.join(' '),
+            audience: resource,
+            accessTokenTTL: lifetime(ctx),
+            accessTokenFormat: 'jwt',
+            jwt: { sign: { alg: keys[0].alg } },
+          };
+        },
+      },
+    },
+    extraParams: ['aud'],
+    extraTokenClaims: (ctx, token) => token.accountId && {
+      ...people[token.accountId], sid: token.sessionUid ?? token.grantId,
+    },
+    ttl: { AccessToken: lifetime, ClientCredentials: lifetime, Grant: 3600, Session: 3600 },
+    findAccount: (ctx, id) => people[id] && { accountId: id, claims: () => ({ sub: id }) },
+  });
+  // SMART apps read the patient from the token response.
+  provider.use(async (ctx, next) => {
+    await next();
+    const person = people[ctx.oidc?.entities?.Account?.accountId];
+    if (ctx.oidc?.route === 'token' && ctx.status === 200 && person?.patient) {
+      ctx.body.patient = person.patient;
+    }
+  });
+  provider.on('server_error', (ctx, error) => console.error(error));
+  return provider.callback();
+}
+
+let made = 0;
+async function newKey(alg) {
+  const { privateKey } = await jose.generateKeyPair(alg, { extractable: true });
+  made += 1;
+  return { ...(await jose.exportJWK(privateKey)), alg, use: 'sig', kid: `key-${made}` };
+}
+
+let keys = [await newKey(process.env.ALG)];
+let answer = build(keys);
+
+async function rotate(url) {
+  const fresh = await newKey(url.searchParams.get('alg') ?? keys[0].alg);
+  keys = url.searchParams.has('drop') ? [fresh] : [fresh, ...keys];
+  answer = build(keys);
+  return JSON.stringify({ kids: keys.map((key) => key.kid) });
+}
+
+http.createServer(async (request, response) => {
+  const url = new URL(request.url, issuer);
+  if (request.method === 'POST' && url.pathname === '/lab/rotate') {
+    response.end(await rotate(url));
+  } else {
+    answer(request, response);
+  }
+}).listen(Number(process.env.PORT), '127.0.0.1');

@@ -1,0 +1,27 @@
+//! Refusals that belong to no single stage.
+
+use crate::base::refusal::Reason;
+
+crate::reasons! {
+    /// The host told of events in an order that this filter does not know.
+    OUT_OF_ORDER = Reason::new(500, "exchange_out_of_order", "exception",
+        "the gateway lost track of this exchange");
+    /// Envoy ended the exchange before this filter saw the request's head.
+    NEVER_SEEN = Reason::new(500, "request_never_seen", "exception",
+        "the request ended before it reached this gateway's rules");
+    /// The exchange ended before there was a decision: the client left, or a body never came.
+    NOT_DECIDED = Reason::new(500, "request_not_decided", "incomplete",
+        "the request ended before it was decided");
+    /// The filter has no configuration it could decide by.
+    NOT_CONFIGURED = Reason::new(503, "gateway_not_configured", "transient",
+        "the gateway is not ready");
+    /// The host refused to change the request as decided.
+    HOST_FAILED = Reason::new(500, "host_failed", "exception",
+        "the gateway could not prepare this request");
+    /// The form body of a search is longer than `flow::MAX_FORM`.
+    FORM_TOO_LONG = Reason::new(413, "form_too_long", "too-long",
+        "the search form is longer than 64 KiB: use fewer criteria");
+    /// The verified token was not found again where it was just put.
+    TOKEN_NOT_HELD = Reason::new(500, "token_not_held", "exception",
+        "the gateway lost track of this token");
+}

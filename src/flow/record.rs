@@ -1,0 +1,146 @@
+//! What an exchange learns on its way, kept until its audit event is built.
+
+use std::rc::Rc;
+
+use super::effect::End;
+use super::worker::Worker;
+use crate::audit::{self, Decision, Origin, Outcome, Parameter, What, Who};
+use crate::base::refusal::Refusal;
+use crate::base::time::Instant;
+use crate::fhir;
+use crate::policy::Permit;
+use crate::request::Headers;
+use crate::revocation::Freshness;
+use crate::token::{Claims, VerifiedToken};
+
+/// Longest request id that is repeated to the client.
+const MAX_REQUEST_ID: usize = 128;
+
+/// The notes of one exchange.
+#[derive(Debug)]
+pub(in crate::flow) struct Record {
+    time: Option<Instant>,
+    request_id: Option<Vec<u8>>,
+    method: Option<Vec<u8>>,
+    request: Option<Rc<fhir::Request>>,
+    token: Option<VerifiedToken>,
+    freshness: Option<Freshness>,
+    scopes: Vec<String>,
+    narrowed: Option<String>,
+    decision: Decision,
+    observe: bool,
+}
+
+impl Default for Record {
+    /// An exchange that Envoy ended before this filter saw its head.
+    fn default() -> Record {
+        Record {
+            time: None,
+            request_id: None,
+            method: None,
+            request: None,
+            token: None,
+            freshness: None,
+            scopes: Vec::new(),
+            narrowed: None,
+            decision: Decision::Error(&super::reasons::NEVER_SEEN),
+            observe: false,
+        }
+    }
+}
+
+impl Record {
+    /// The head came. Until something is permitted, nothing is: the decision stays a refusal.
+    pub(in crate::flow) fn arrived(&mut self, headers: &Headers, now: Instant) {
+        self.time = Some(now);
+        self.request_id = headers.all("x-request-id").next().map(<[u8]>::to_vec);
+        self.method = headers.all(":method").next().map(<[u8]>::to_vec);
+        self.decision = Decision::Error(&super::reasons::NOT_DECIDED);
+    }
+
+    /// The request was classified.
+    pub(in crate::flow) fn request(&mut self, request: &Rc<fhir::Request>) {
+        self.request = Some(Rc::clone(request));
+    }
+
+    /// The token was verified.
+    pub(in crate::flow) fn caller(&mut self, token: &VerifiedToken) {
+        self.token = Some(token.clone());
+    }
+
+    /// The revocation list was asked.
+    pub(in crate::flow) fn freshness(&mut self, freshness: Freshness) {
+        self.freshness = Some(freshness);
+    }
+
+    /// The request may go on.
+    pub(in crate::flow) fn permitted(&mut self, permit: Option<&Permit>) {
+        self.decision = Decision::Allow;
+        if let Some(permit) = permit {
+            self.scopes = permit.allowed_by().map(str::to_owned).into_iter().collect();
+            self.narrowed = permit
+                .narrowing()
+                .map(|narrowing| format!("{}={}", narrowing.name, narrowing.value));
+        }
+    }
+
+    /// The request is refused, or would be in mode `observe`.
+    pub(in crate::flow) fn refused(&mut self, refusal: &Refusal, observe: bool) {
+        self.decision = Decision::refused(refusal.reason);
+        self.observe = observe;
+    }
+
+    /// The reason code of the decision so far.
+    pub(in crate::flow) fn code(&self) -> &'static str {
+        self.decision.code()
+    }
+
+    /// The verified claims, once there are any.
+    pub(in crate::flow) fn claims(&self) -> Option<&Claims> {
+        self.token.as_ref().map(VerifiedToken::claims)
+    }
+
+    /// The request id, when it is short and visible ASCII.
+    pub(in crate::flow) fn request_id(&self) -> Option<&str> {
+        let id = core::str::from_utf8(self.request_id.as_deref()?).ok()?;
+        let plain = !id.is_empty() && id.len() <= MAX_REQUEST_ID;
+        (plain && id.bytes().all(|byte| byte.is_ascii_graphic())).then_some(id)
+    }
+
+    /// The audit line.
+    pub(in crate::flow) fn line(&self, end: &End, worker: &mut Worker, now: Instant) -> String {
+        let event = audit::Event {
+            time: self.time.unwrap_or(now),
+            id: worker.event_id(),
+            request_id: self.request_id.as_deref(),
+            decision: self.decision,
+            observe: self.observe,
+            who: self.claims().map(Who::of),
+            from: Origin {
+                address: end.address.as_deref().map(str::as_bytes),
+                tls: end.tls.as_deref().map(str::as_bytes),
+            },
+            what: self.what(),
+            outcome: Outcome {
+                status: end.status,
+                bytes: end.bytes.unwrap_or_default(),
+                duration: end.duration.unwrap_or_default(),
+            },
+            scopes: self.scopes.iter().map(String::as_str).collect(),
+            narrowed: self.narrowed.as_deref().into_iter().collect(),
+            revocation: self.freshness,
+        };
+        event.line()
+    }
+
+    fn what(&self) -> What<'_> {
+        let method = self.method.as_deref();
+        let Some(request) = &self.request else {
+            return What { method, ..What::default() };
+        };
+        let parameters = request.query.params().iter();
+        let parameters =
+            parameters.map(|param| Parameter { name: &param.name, value: &param.value }).collect();
+        What { method, parameters, ..What::of(&request.interaction) }
+    }
+}

@@ -1,0 +1,107 @@
+//! What one worker keeps between requests: the configuration, the keys, its view of the revocation
+//! list, the tokens it has verified. Ticks and answers of callouts come here.
+
+use std::rc::Rc;
+
+use crate::audit::EventId;
+use crate::base::capabilities::Capabilities;
+use crate::base::notice::Notice;
+use crate::config::Configuration;
+use crate::policy::Grants;
+use crate::revocation::Revocation;
+use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::token::{CacheLimits, Keys, TokenCache, VerifiedToken};
+
+/// Verified tokens kept by one worker.
+const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 1024 };
+
+/// One worker's state.
+#[derive(Debug)]
+pub struct Worker {
+    pub(in crate::flow) config: Configuration,
+    pub(in crate::flow) keys: Keys,
+    pub(in crate::flow) revocation: Revocation,
+    pub(in crate::flow) tokens: TokenCache<Known>,
+    instance: InstanceId,
+    events: EventId,
+}
+
+/// What is worked out once for a token and kept beside it.
+#[derive(Debug)]
+pub(in crate::flow) struct Known {
+    /// What its scopes and contexts grant.
+    pub(in crate::flow) grants: Rc<Grants>,
+    /// The revocation list by which it was last found live.
+    pub(in crate::flow) checked: Option<Generation>,
+}
+
+/// What a callout was sent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Callout {
+    /// The keys of the issuer at this place in the configuration.
+    Keys(usize),
+    /// The revocation list.
+    Revocations,
+}
+
+impl Known {
+    pub(in crate::flow) fn of(token: &VerifiedToken, config: &Configuration) -> Known {
+        let grants = Grants::of(token.claims(), &config.fhir);
+        Known { grants: Rc::new(grants), checked: None }
+    }
+}
+
+impl Worker {
+    /// A worker that decides by `config`. Fetches nothing yet: that is for the first tick.
+    pub fn new(config: Configuration, caps: &dyn Capabilities) -> Worker {
+        let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
+        Worker {
+            keys: Keys::new(&config.issuers),
+            revocation: Revocation::new(config.revocation.clone()),
+            tokens: TokenCache::new(TOKENS),
+            instance: InstanceId::draw(caps),
+            events: EventId { instance, count: 0 },
+            config,
+        }
+    }
+
+    /// Adopts what the elected instance published; gives the calls that this instance should send.
+    pub fn tick(&mut self, caps: &dyn Capabilities) -> Vec<(Callout, HttpCall)> {
+        self.refresh_keys(caps);
+        self.revocation.refresh(caps);
+        let keys = self.keys.due(&self.instance, caps);
+        let mut calls: Vec<_> =
+            keys.into_iter().map(|(issuer, call)| (Callout::Keys(issuer), call)).collect();
+        let revocations = self.revocation.due(&self.instance, caps);
+        calls.extend(revocations.map(|call| (Callout::Revocations, call)));
+        calls
+    }
+
+    /// Takes the answer of a call; gives what an operator should read of it.
+    pub fn answered(
+        &mut self,
+        callout: Callout,
+        answer: Result<HttpAnswer, CallFailed>,
+        caps: &dyn Capabilities,
+    ) -> Option<Notice> {
+        let notice = match callout {
+            Callout::Keys(issuer) => self.keys.answered(issuer, answer, caps),
+            Callout::Revocations => self.revocation.answered(answer, caps),
+        };
+        self.refresh_keys(caps);
+        self.revocation.refresh(caps);
+        notice
+    }
+
+    /// An id for the next audit event.
+    pub(in crate::flow) fn event_id(&mut self) -> EventId {
+        self.events.count = self.events.count.wrapping_add(1);
+        self.events
+    }
+
+    fn refresh_keys(&mut self, caps: &dyn Capabilities) {
+        if self.keys.refresh(caps) {
+            self.tokens.retain_trusted(&self.keys);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! [`Capabilities`] over proxy-wasm.
+
+use std::time::UNIX_EPOCH;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::Status;
+
+use crate::base::capabilities::{
+    Capabilities, Hash, HostFailed, HostSignature, HostVerdict, Shared, Written,
+};
+use crate::base::time::Instant;
+
+/// The host that runs this instance.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Host;
+
+impl Capabilities for Host {
+    /// 1970 when the host has no clock: no token is valid then.
+    fn now(&self) -> Instant {
+        let since =
+            hostcalls::get_current_time().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+        let nanoseconds = since.and_then(|since| u64::try_from(since.as_nanos()).ok());
+        Instant::from_nanoseconds(nanoseconds.unwrap_or_default())
+    }
+
+    fn random(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        if getrandom::fill(&mut bytes).is_err() {
+            // Ids that repeat are a nuisance in the audit trail; a trap here would be an outage.
+            log::warn!("the host gave no random bytes: ids may repeat");
+        }
+        bytes
+    }
+
+    fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed> {
+        match hostcalls::get_shared_data(key) {
+            Ok((Some(value), Some(stamp))) if !value.is_empty() => {
+                Ok(Some(Shared { value, stamp }))
+            }
+            Ok(_) => Ok(None),
+            Err(_) => Err(HostFailed),
+        }
+    }
+
+    fn set_shared(
+        &self,
+        key: &str,
+        value: &[u8],
+        stamp: Option<u32>,
+    ) -> Result<Written, HostFailed> {
+        match hostcalls::set_shared_data(key, Some(value), stamp) {
+            Ok(()) => Ok(Written::Done),
+            Err(Status::CasMismatch) => Ok(Written::Raced),
+            Err(_) => Err(HostFailed),
+        }
+    }
+
+    /// Envoy's foreign function `verify_signature`.
+    fn verify_signature(&self, signed: &HostSignature<'_>) -> HostVerdict {
+        let arguments = verify_signature_arguments(signed);
+        match hostcalls::call_foreign_function("verify_signature", Some(&arguments)) {
+            Ok(Some(result)) if result == VERIFIED => HostVerdict::Valid,
+            Ok(_) => HostVerdict::Invalid,
+            Err(Status::NotFound) => HostVerdict::Unavailable,
+            Err(_) => HostVerdict::Invalid,
+        }
+    }
+}
+
+/// `VerifySignatureResult { result: true }` on the wire; a failure has only the field `error`.
+const VERIFIED: &[u8] = &[0x08, 0x01];
+
+/// `VerifySignatureArguments` of package `envoy.source.extensions.common.wasm`: hash_function = 1,
+/// public_key (DER) = 2, signature = 3, text = 4; all length-delimited.
+fn verify_signature_arguments(signed: &HostSignature<'_>) -> Vec<u8> {
+    let hash: &[u8] = match signed.hash {
+        Hash::Sha256 => b"sha256",
+        Hash::Sha384 => b"sha384",
+        Hash::Sha512 => b"sha512",
+    };
+    let fields = [hash, signed.public_key, signed.signature, signed.text];
+    let length: usize = fields.iter().map(|field| field.len().saturating_add(8)).sum();
+    let mut message = Vec::with_capacity(length);
+    for (number, field) in (1u8..).zip(fields) {
+        message.push(number << 3 | 2);
+        push_varint(&mut message, field.len());
+        message.extend_from_slice(field);
+    }
+    message
+}
+
+/// A protobuf varint: seven bits a byte, least significant first.
+fn push_varint(message: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        message.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    message.push(value as u8);
+}

@@ -1,0 +1,142 @@
+//! One exchange: Envoy's callbacks to events, effects to host calls.
+
+use core::time::Duration;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, BufferType, MapType};
+
+use super::capabilities::Host;
+use super::fields;
+use crate::base::refusal::Refusal;
+use crate::flow::{
+    Effect, End, Event, Exchange, MAX_FORM, Next, Reply, Step, Worker, answer, reasons,
+};
+use crate::forward::Edit;
+use crate::request::Headers;
+
+/// An HTTP stream.
+#[derive(Debug)]
+pub(super) struct HostExchange {
+    worker: Option<Rc<RefCell<Worker>>>,
+    exchange: Exchange,
+}
+
+impl HostExchange {
+    pub(super) fn new(worker: Option<Rc<RefCell<Worker>>>) -> HostExchange {
+        HostExchange { worker, exchange: Exchange::default() }
+    }
+
+    fn on(&mut self, event: Event) -> Action {
+        let Some(Ok(mut worker)) = self.worker.as_ref().map(|worker| worker.try_borrow_mut())
+        else {
+            return reply(&answer::refused(&Refusal::new(&reasons::NOT_CONFIGURED), None));
+        };
+        let step = self.exchange.on(event, &mut worker, &Host);
+        drop(worker);
+        carry_out(step)
+    }
+
+    /// A held request body is complete.
+    fn body(&mut self) -> Action {
+        let body =
+            hostcalls::get_buffer(BufferType::HttpRequestBody, 0, MAX_FORM.saturating_add(1));
+        let body = body.ok().flatten().unwrap_or_default();
+        self.on(Event::RequestBody { body })
+    }
+}
+
+impl Context for HostExchange {}
+
+impl HttpContext for HostExchange {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        let headers = Headers::new(fields(MapType::HttpRequestHeaders).unwrap_or_default());
+        self.on(Event::RequestHead { headers, end_of_stream })
+    }
+
+    fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
+        if !self.exchange.wants_body() {
+            Action::Continue
+        } else if end_of_stream {
+            self.body()
+        } else {
+            self.on(Event::RequestBodyPart { held })
+        }
+    }
+
+    /// Trailers end a body without `end_of_stream`.
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        if self.exchange.wants_body() { self.body() } else { Action::Continue }
+    }
+
+    fn on_log(&mut self) {
+        let Some(Ok(mut worker)) = self.worker.as_ref().map(|worker| worker.try_borrow_mut())
+        else {
+            return;
+        };
+        let line = self.exchange.end(&end(), &mut worker, &Host);
+        drop(worker);
+        log::info!("{line}");
+    }
+}
+
+/// Obeys. An effect that the host refuses ends in an answer of our own: nothing goes on unchanged.
+fn carry_out(step: Step) -> Action {
+    for effect in step.effects {
+        let done = match effect {
+            Effect::Edit(Edit::Remove(name)) => {
+                hostcalls::remove_map_value(MapType::HttpRequestHeaders, &name)
+            }
+            Effect::Edit(Edit::Set(name, value)) => {
+                hostcalls::set_map_value(MapType::HttpRequestHeaders, &name, Some(&value))
+            }
+            Effect::ReplaceBody(body) => {
+                hostcalls::set_buffer(BufferType::HttpRequestBody, 0, usize::MAX, &body)
+            }
+            Effect::FilterState(key, value) => {
+                hostcalls::set_property(vec![key], Some(value.as_bytes()))
+            }
+            Effect::Reply(answer) => return reply(&answer),
+        };
+        if done.is_err() {
+            return reply(&answer::refused(&Refusal::new(&reasons::HOST_FAILED), None));
+        }
+    }
+    match step.next {
+        Next::Continue => Action::Continue,
+        Next::Pause => Action::Pause,
+    }
+}
+
+fn reply(reply: &Reply) -> Action {
+    let headers = reply.headers.iter().map(|(name, value)| (*name, &**value)).collect();
+    let status = u32::from(reply.status);
+    if hostcalls::send_http_response(status, headers, Some(reply.body.as_bytes())).is_err() {
+        log::error!("the host sent no answer: the request stays held");
+    }
+    Action::Pause
+}
+
+/// What the host knows of an exchange that is over.
+fn end() -> End {
+    End {
+        status: number(&["response", "code"]).and_then(|code| u16::try_from(code).ok()),
+        bytes: number(&["response", "size"]),
+        duration: number(&["request", "duration"]).map(Duration::from_nanos),
+        address: text(&["source", "address"]),
+        tls: text(&["connection", "tls_version"]),
+    }
+}
+
+/// An integer property: 8 bytes, little endian.
+fn number(path: &[&str]) -> Option<u64> {
+    let bytes = hostcalls::get_property(path.to_vec()).ok()??;
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
+}
+
+fn text(path: &[&str]) -> Option<String> {
+    let bytes = hostcalls::get_property(path.to_vec()).ok()??;
+    String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+}

@@ -1,0 +1,131 @@
+//! One instance of the filter in one worker: configuration, ticks, callouts.
+
+use core::time::Duration;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType, MapType};
+
+use super::capabilities::Host;
+use super::exchange::HostExchange;
+use super::fields;
+use crate::base::notice::Notice;
+use crate::config;
+use crate::flow::{Callout, Worker};
+use crate::store::{CallFailed, HttpAnswer, HttpCall};
+
+/// How often every instance looks for news and the elected one for work.
+const TICK: Duration = Duration::from_millis(500);
+
+/// The root context.
+#[derive(Debug, Default)]
+pub(super) struct Root {
+    /// Shared with the exchanges of this instance; `None` before a configuration was taken.
+    worker: Option<Rc<RefCell<Worker>>>,
+    /// Callouts under way, by the host's number.
+    callouts: HashMap<u32, Callout>,
+}
+
+impl RootContext for Root {
+    /// Depends on the configuration bytes alone, see the module `host`.
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let bytes = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX);
+        let bytes = bytes.ok().flatten().unwrap_or_default();
+        match config::load(&bytes) {
+            Ok(configuration) => {
+                let worker = Worker::new(configuration, &Host);
+                self.worker = Some(Rc::new(RefCell::new(worker)));
+                if hostcalls::set_tick_period(TICK).is_err() {
+                    log::error!(
+                        "the host gives no ticks: keys and lists that are fetched stay missing"
+                    );
+                }
+                true
+            }
+            Err(errors) => {
+                for error in &errors {
+                    log::error!("configuration refused: {error}");
+                }
+                false
+            }
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let Some(worker) = self.worker.clone() else { return };
+        let calls = match worker.try_borrow_mut() {
+            Ok(mut worker) => worker.tick(&Host),
+            Err(_) => return,
+        };
+        for (callout, call) in calls {
+            match dispatch(&call) {
+                Some(number) => {
+                    self.callouts.insert(number, callout);
+                }
+                None => self.answered(callout, Err(CallFailed::Undispatched)),
+            }
+        }
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(HostExchange::new(self.worker.clone())))
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(
+        &mut self,
+        number: u32,
+        header_count: usize,
+        body_size: usize,
+        _trailer_count: usize,
+    ) {
+        if let Some(callout) = self.callouts.remove(&number) {
+            self.answered(callout, answer(header_count, body_size));
+        }
+    }
+}
+
+impl Root {
+    fn answered(&self, callout: Callout, answer: Result<HttpAnswer, CallFailed>) {
+        let Some(Ok(mut worker)) = self.worker.as_ref().map(|worker| worker.try_borrow_mut())
+        else {
+            return;
+        };
+        if let Some(Notice { level, text }) = worker.answered(callout, answer, &Host) {
+            log::log!(level, "{text}");
+        }
+    }
+}
+
+/// Sends a call; `None` when the host refuses it, for example because it has no such cluster.
+fn dispatch(call: &HttpCall) -> Option<u32> {
+    let mut headers =
+        vec![(":method", "GET"), (":path", &*call.path), (":authority", &*call.authority)];
+    headers.extend(call.headers.iter().map(|(name, value)| (&**name, &**value)));
+    hostcalls::dispatch_http_call(&call.cluster, headers, None, Vec::new(), call.timeout).ok()
+}
+
+/// The answer of a call. Without headers there was none: reset, or too large for the host; its
+/// status can't be asked for then.
+fn answer(header_count: usize, body_size: usize) -> Result<HttpAnswer, CallFailed> {
+    if header_count == 0 {
+        return Err(CallFailed::NoAnswer);
+    }
+    let headers = fields(MapType::HttpCallResponseHeaders).ok_or(CallFailed::NoAnswer)?;
+    let body = if body_size == 0 {
+        Vec::new()
+    } else {
+        hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size)
+            .map_err(|_| CallFailed::NoAnswer)?
+            .unwrap_or_default()
+    };
+    HttpAnswer::read(&headers, body)
+}

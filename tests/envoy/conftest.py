@@ -1,0 +1,111 @@
+"""One Envoy with two workers runs the .wasm of these sources for the whole session, before a server
+that records what reaches it."""
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from gateway import BASE, Gateway, Issuer  # noqa: E402
+from lab import envoy as lab_envoy  # noqa: E402
+from lab.processes import end_on_signals, stop_all  # noqa: E402
+from lab.servers import Revocations, Upstream  # noqa: E402
+from lab.tokens import Key  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def wasm():
+    """The filter, which must be newer than everything it is built from."""
+    built = lab_envoy.wasm_path()
+    assert built.exists(), f"{built} is missing: run `make build`"
+    sources = [ROOT / "Cargo.toml", ROOT / "Cargo.lock",
+               *(path for path in (ROOT / "src").rglob("*") if path.is_file())]
+    newer = [path for path in sources if path.stat().st_mtime > built.stat().st_mtime]
+    assert not newer, f"{built} is older than {newer[0]}: run `make build`"
+    return built
+
+
+@pytest.fixture(scope="session")
+def upstream():
+    with Upstream() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def revocations():
+    """The revocation list of the session's listeners: tests leave it as they found it."""
+    with Revocations() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def issuer():
+    """The issuer of the session's listeners: an RSA key and an EC key."""
+    made = Issuer(Key("RS256", "rsa-1"), Key("ES256", "ec-1"))
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
+def configuration(issuer, revocations):
+    """Makes a fresh copy of the configuration that the session's listeners have, to be changed."""
+    return lambda: lab_envoy.configuration(
+        BASE, issuer.name, issuer.jwks.jwks_url, revocations.list_url)
+
+
+@pytest.fixture(scope="session")
+def envoy(wasm, upstream, revocations, issuer, tmp_path_factory):
+    end_on_signals()
+    clusters = {"fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port}
+    with lab_envoy.Envoy(tmp_path_factory.mktemp("envoy"), clusters) as running:
+        yield running
+    stop_all()
+
+
+@pytest.fixture(scope="session")
+def listen(envoy, upstream, issuer):
+    """Adds a listener and waits until the filter there has its keys and its list:
+    `listen("name", configuration, …)` as `lab.envoy.Envoy.listen`; `ready=False` does not wait."""
+
+    def add(name, configuration, ready=True, **changes):
+        gateway = Gateway(envoy, envoy.listen(name, configuration, **changes), upstream)
+        deadline = time.monotonic() + 15
+        while ready and gateway.get("/fhir/Patient/ann", issuer.patient()).status == 503:
+            assert time.monotonic() < deadline, f"the filter of `{name}` did not get ready"
+            time.sleep(0.05)
+        return gateway
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def gateway(listen, configuration):
+    """phiward alone: Envoy's own path and header checks are off."""
+    return listen("gateway", configuration(), hardened=False)
+
+
+@pytest.fixture(scope="session")
+def shipped(listen, configuration):
+    """phiward as `envoy/envoy.yaml` runs it."""
+    return listen("shipped", configuration())
+
+
+@pytest.fixture(autouse=True)
+def no_traps(request):
+    """No test may trap the VM, nor make Envoy skip the filter."""
+    yield
+    if "envoy" in request.fixturenames:
+        running = request.getfixturevalue("envoy")
+        assert running.wasm_vm_reloads() == 0, running.log
+        assert running.skipped_filters() == 0, running.log
+
+
+@pytest.fixture(autouse=True)
+def fresh_upstream(request):
+    """Each test starts with an upstream that answers as usual and has seen nothing."""
+    if "upstream" in request.fixturenames:
+        request.getfixturevalue("upstream").clear()

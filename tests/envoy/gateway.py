@@ -1,0 +1,124 @@
+"""What a test does with the gateway: send a request, then prove what became of it everywhere: at the
+client, at the FHIR server and in the audit record."""
+
+import itertools
+import json
+import uuid
+
+from lab import tokens
+from lab.http import Client
+from lab.servers import Jwks
+
+BASE = "https://api.clinic.example/fhir"
+ISSUER = "https://auth.clinic.example"
+
+
+class Issuer:
+    """An issuer whose keys are in our hands: a key set that Envoy fetches, and tokens made by hand."""
+
+    def __init__(self, *keys, name=ISSUER, audience=BASE):
+        self.keys, self.name, self.audience = keys, name, audience
+        self.jwks = Jwks(*keys)
+
+    def claims(self, **more):
+        """Claims of a good token; `None` leaves one out."""
+        return tokens.claims(self.name, self.audience, **more)
+
+    def token(self, scope="", key=None, header=None, **more):
+        """A good token but for what is given: scope, claims, header members, another key."""
+        return (key or self.keys[0]).sign(self.claims(scope=scope, **more), **(header or {}))
+
+    def patient(self, patient="ann", scope="patient/*.cruds", **more):
+        """A token of a patient's app."""
+        return self.token(scope, patient=patient, fhirUser=f"Patient/{patient}", **more)
+
+    def clinician(self, scope="user/*.cruds", **more):
+        """A token of a clinician's app."""
+        return self.token(scope, fhirUser="Practitioner/dr-grey", **more)
+
+    def backend(self, scope="system/*.cruds", **more):
+        """A token of a backend service."""
+        return self.token(scope, sub="lab-feed", client_id="lab-feed", **more)
+
+
+class Gateway:
+    """One listener of the Envoy under test."""
+
+    def __init__(self, envoy, port, upstream):
+        self.envoy, self.upstream = envoy, upstream
+        self.client = Client(port)
+        self._sent = {}
+
+    def get(self, target, token=None, **options):
+        return self.send("GET", target, token, **options)
+
+    def send(self, method, target, token=None, headers=(), body=b""):
+        """Sends a request under a fresh `x-request-id`."""
+        request_id = f"test-{next(_numbers)}-{uuid.uuid4()}"
+        before = len(self.upstream.requests)
+        response = self.client.request(
+            method, target, [("x-request-id", request_id), *headers], body, token)
+        self._sent[response.header("x-request-id")] = token, before
+        return response
+
+    def allowed(self, response, audit=None):
+        """Proves that the request was let through once and audited, and returns what the FHIR server
+        got and the audit record. The token stays here."""
+        assert response.status == 200, _shown(response)
+        request_id, token, before = self._exchange(response)
+        got = self.upstream.requests[before:]
+        assert len(got) == 1, f"the FHIR server got {len(got)} requests"
+        assert got[0].header("x-request-id") == request_id
+        assert got[0].header("authorization") is None
+        record = self._record(request_id, token)
+        assert record["decision"] == "allowed", record
+        assert audit is None or record["reason"] == audit, record
+        return got[0], record
+
+    def refused(self, response, status, code, challenge=None, audit=None, method="GET"):
+        """Proves a refusal, and returns its audit record:
+
+        `status`; `code` in the OperationOutcome; `WWW-Authenticate` starts with `challenge`, or is not
+        there; `Cache-Control: no-store`; the audit record has the code `audit` (`code` unless given);
+        the FHIR server received nothing; the token is in none of it."""
+        assert response.status == status, _shown(response)
+        request_id, token, before = self._exchange(response)
+        assert self.upstream.requests[before:] == [], "the FHIR server received it"
+        if challenge is None:
+            assert response.header("www-authenticate") is None, _shown(response)
+        else:
+            assert (response.header("www-authenticate") or "").startswith(challenge), _shown(response)
+        assert response.header("cache-control") == "no-store", _shown(response)
+        if method != "HEAD":
+            self._outcome(response, code, request_id, token)
+        record = self._record(request_id, token)
+        assert record["decision"] == "refused", record
+        assert record["reason"] == (audit or code), record
+        assert record["outcome"]["status"] == status, record
+        return record
+
+    def _exchange(self, response):
+        request_id = response.header("x-request-id")
+        assert request_id in self._sent, "not an answer to a request of this gateway"
+        return request_id, *self._sent[request_id]
+
+    def _outcome(self, response, code, request_id, token):
+        assert response.header("content-type") == "application/fhir+json", _shown(response)
+        outcome = response.json()
+        assert outcome["resourceType"] == "OperationOutcome", _shown(response)
+        assert [issue["severity"] for issue in outcome["issue"]] == ["error"], _shown(response)
+        assert response.reason == code, _shown(response)
+        assert request_id in outcome["issue"][0]["diagnostics"], _shown(response)
+        assert not token or token not in response.body.decode(), "the answer holds the token"
+
+    def _record(self, request_id, token):
+        record = self.envoy.audit(request_id)
+        assert not token or token not in json.dumps(record), "the audit record holds the token"
+        return record
+
+
+def _shown(response):
+    return f"{response.status} {response.headers} {response.body[:600]!r}"
+
+
+_numbers = itertools.count(1)
