@@ -192,3 +192,11 @@ fn what_could_not_be_written_does_not_count_as_fine() {
     let exit = run(["schema".into()], &mut Closed, &mut Closed);
     assert_eq!(exit, Exit::Unusable);
 }
+
+#[test]
+fn the_example_in_the_documentation_is_a_good_configuration() {
+    let page = include_str!("../../docs/configuration.md");
+    let example = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let (exit, out, err) = checked("example.yaml", example.as_bytes());
+    assert_eq!((exit, err.as_str()), (Exit::Ok, ""), "{out}");
+}
