@@ -20,7 +20,7 @@ mod user;
 mod tests;
 
 pub use grants::Grants;
-pub use permit::{Narrowing, Permit, Place};
+pub use permit::{Narrowing, Permit};
 pub use smart::{SearchWithoutPatient, SharedType, Smart};
 
 use crate::base::refusal::Refusal;

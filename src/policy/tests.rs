@@ -99,7 +99,7 @@ fn decided(who: Who, text: &str, api: &Api, smart: &Smart) -> Result<Permit, Ref
     decide(&LiveToken::for_tests(claims), &grants, &request, &head, api, smart)
 }
 
-/// The decision in short: `by SCOPE for P +name=value in Query strict`, or the reason's code.
+/// The decision in short: `by SCOPE for P +name=value strict`, or the reason's code.
 fn shown(decision: &Result<Permit, Refusal>) -> String {
     let permit = match decision {
         Ok(permit) => permit,
@@ -109,8 +109,8 @@ fn shown(decision: &Result<Permit, Refusal>) -> String {
     if let Some(patient) = permit.patient() {
         text += &format!(" for {}", patient.as_str());
     }
-    if let Some(Narrowing { name, value, place }) = permit.narrowing() {
-        text += &format!(" +{name}={value} in {place:?}");
+    if let Some(Narrowing { name, value }) = permit.narrowing() {
+        text += &format!(" +{name}={value}");
     }
     if permit.strict_handling() {
         text += " strict";
@@ -242,23 +242,17 @@ fn searches_are_narrowed_to_the_patient() {
     check_all(
         patient("patient/*.s"),
         &[
-            ("GET Observation", "by patient/*.s for P +patient=P in Query strict"),
-            ("HEAD Observation", "by patient/*.s for P +patient=P in Query strict"),
-            (
-                "GET Observation?code=x&_sort=-date",
-                "by patient/*.s for P +patient=P in Query strict",
-            ),
-            ("GET Observation?_summary=count", "by patient/*.s for P +patient=P in Query strict"),
-            ("GET Observation?_id=1,2,3", "by patient/*.s for P +patient=P in Query strict"),
-            (
-                "GET Observation?_offset=20&_page=2",
-                "by patient/*.s for P +patient=P in Query strict",
-            ),
-            ("POST Observation/_search < code=x", "by patient/*.s for P +patient=P in Form strict"),
-            ("GET Patient", "by patient/*.s for P +_id=P in Query strict"),
-            ("GET Patient?name=x", "by patient/*.s for P +_id=P in Query strict"),
-            ("GET QuestionnaireResponse", "by patient/*.s for P +patient=P in Query strict"),
-            ("GET Patient/P/Observation?code=x", "by patient/*.s for P +patient=P in Query strict"),
+            ("GET Observation", "by patient/*.s for P +patient=P strict"),
+            ("HEAD Observation", "by patient/*.s for P +patient=P strict"),
+            ("GET Observation?code=x&_sort=-date", "by patient/*.s for P +patient=P strict"),
+            ("GET Observation?_summary=count", "by patient/*.s for P +patient=P strict"),
+            ("GET Observation?_id=1,2,3", "by patient/*.s for P +patient=P strict"),
+            ("GET Observation?_offset=20&_page=2", "by patient/*.s for P +patient=P strict"),
+            ("POST Observation/_search < code=x", "by patient/*.s for P +patient=P strict"),
+            ("GET Patient", "by patient/*.s for P +_id=P strict"),
+            ("GET Patient?name=x", "by patient/*.s for P +_id=P strict"),
+            ("GET QuestionnaireResponse", "by patient/*.s for P +patient=P strict"),
+            ("GET Patient/P/Observation?code=x", "by patient/*.s for P +patient=P strict"),
             ("GET Patient/other/Observation", "compartment_other_patient"),
             ("GET Patient/p/Observation", "compartment_other_patient"),
             // in the compartment, but nothing says whom they are about
@@ -270,7 +264,7 @@ fn searches_are_narrowed_to_the_patient() {
 
 #[test]
 fn a_criterion_that_can_name_a_patient_names_this_one_and_nothing_else() {
-    let narrowed = "by patient/*.s for P +patient=P in Query strict";
+    let narrowed = "by patient/*.s for P +patient=P strict";
     let other = "search_other_patient";
     let modifier = "search_patient_modifier";
     check_all(
@@ -330,7 +324,7 @@ fn a_criterion_that_can_name_a_patient_names_this_one_and_nothing_else() {
             ("GET Observation?patient:Patient:Patient=P", modifier),
         ],
     );
-    let patients = "by patient/*.s for P +_id=P in Query strict";
+    let patients = "by patient/*.s for P +_id=P strict";
     check_all(
         patient("patient/*.s"),
         &[
@@ -350,7 +344,7 @@ fn a_criterion_that_can_name_a_patient_names_this_one_and_nothing_else() {
 
 #[test]
 fn a_type_that_only_has_subject_is_narrowed_by_a_whole_reference() {
-    let narrowed = "by patient/*.s for P +subject=Patient/P in Query strict";
+    let narrowed = "by patient/*.s for P +subject=Patient/P strict";
     check_all(patient("patient/*.s"), &[("GET AdverseEvent?date=2026", narrowed)]);
 }
 
@@ -389,7 +383,7 @@ fn a_hundred_kilobytes_of_scopes_are_judged_like_a_few() {
     let (head, request) = routed("GET Observation", &api);
     let token = LiveToken::for_tests(claims);
     let decision = decide(&token, &grants, &request, &head, &api, &Smart::default());
-    let narrowed = "by patient/Observation.s for P +patient=P in Query strict";
+    let narrowed = "by patient/Observation.s for P +patient=P strict";
     assert_eq!(shown(&decision), narrowed);
 }
 
@@ -399,10 +393,10 @@ fn a_form_counts_like_the_query_and_both_together() {
     check_all(
         patient("patient/*.s"),
         &[
-            ("POST Observation/_search < ", "by patient/*.s for P +patient=P in Form strict"),
+            ("POST Observation/_search < ", "by patient/*.s for P +patient=P strict"),
             (
                 "POST Observation/_search?patient=P < patient=P",
-                "by patient/*.s for P +patient=P in Form strict",
+                "by patient/*.s for P +patient=P strict",
             ),
             ("POST Observation/_search < patient=other", other),
             ("POST Observation/_search?patient=P < patient=other", other),
@@ -418,7 +412,7 @@ fn a_form_counts_like_the_query_and_both_together() {
 fn a_search_without_the_patient_is_refused_when_configured_so() {
     let smart = Smart { search_without_patient: SearchWithoutPatient::Refuse, ..Smart::default() };
     let who = patient("patient/*.s");
-    let named = "by patient/*.s for P +patient=P in Query strict";
+    let named = "by patient/*.s for P +patient=P strict";
     let rows = [
         (who, "GET Observation", "search_patient_required"),
         (who, "GET Observation?code=x", "search_patient_required"),
@@ -690,11 +684,7 @@ fn contexts_are_judged_apart() {
         ),
         (user("user/*.rs", "Patient/P"), "GET Patient/P", "by user/*.rs for P"),
         (user("user/*.rs", "Patient/P"), "GET Patient/other", "compartment_other_patient"),
-        (
-            user("user/*.rs", "Patient/P"),
-            "GET Observation",
-            "by user/*.rs for P +patient=P in Query strict",
-        ),
+        (user("user/*.rs", "Patient/P"), "GET Observation", "by user/*.rs for P +patient=P strict"),
         (user("user/*.rs", "Patient/P"), "GET Observation/1", "by_id_unjudged"),
         (
             user("user/*.rs", "https://api.example/fhir/Patient/P"),
@@ -785,12 +775,12 @@ fn contexts_are_judged_apart() {
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
             "GET Observation",
-            "by patient/*.rs for P +patient=P in Query strict",
+            "by patient/*.rs for P +patient=P strict",
         ),
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
             "GET Observation?patient=A",
-            "by user/*.rs for A +patient=A in Query strict",
+            "by user/*.rs for A +patient=A strict",
         ),
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
@@ -963,11 +953,7 @@ fn a_compartment_type_that_is_listed_as_shared_is_still_confined() {
     let (smart, _) = read_document(&document, Smart::read);
     let rows = [
         (patient("patient/*.rs"), "GET Observation/1", "by_id_unjudged"),
-        (
-            patient("patient/*.rs"),
-            "GET Observation",
-            "by patient/*.rs for P +patient=P in Query strict",
-        ),
+        (patient("patient/*.rs"), "GET Observation", "by patient/*.rs for P +patient=P strict"),
     ];
     check_with(&rows, &api(Release::R4), &smart);
 }

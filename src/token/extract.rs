@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use hmac_sha256::Hash as Sha256;
+
 use super::reasons;
 use crate::base::refusal::Refusal;
 
@@ -9,6 +11,7 @@ use crate::base::refusal::Refusal;
 #[derive(Clone)]
 pub struct RawToken {
     text: String,
+    digest: [u8; 32],
 }
 
 /// Takes the one bearer token from every value of the `Authorization` header.
@@ -32,12 +35,21 @@ pub fn extract<'a>(mut authorization: impl Iterator<Item = &'a [u8]>) -> Result<
         return Err(Refusal::new(&reasons::TOKEN_TOO_LARGE));
     }
     match core::str::from_utf8(credential) {
-        Ok(text) if is_b68token(text) => Ok(RawToken { text: text.to_owned() }),
+        Ok(text) if is_b68token(text) => Ok(RawToken::new(text)),
         _ => Err(Refusal::new(&reasons::TOKEN_UNREADABLE)),
     }
 }
 
 impl RawToken {
+    fn new(text: &str) -> RawToken {
+        RawToken { text: text.to_owned(), digest: Sha256::hash(text.as_bytes()) }
+    }
+
+    /// SHA-256 of the token's text.
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
     /// The token's text.
     pub(super) fn text(&self) -> &str {
         &self.text
@@ -46,7 +58,7 @@ impl RawToken {
     /// A token for tests.
     #[cfg(test)]
     pub(crate) fn for_tests(text: &str) -> RawToken {
-        RawToken { text: text.to_owned() }
+        RawToken::new(text)
     }
 }
 

@@ -12,6 +12,7 @@ sys.path.insert(0, str(ROOT))
 
 from gateway import BASE, Gateway, Issuer  # noqa: E402
 from lab import envoy as lab_envoy  # noqa: E402
+from lab.http import Client  # noqa: E402
 from lab.processes import end_on_signals, stop_all  # noqa: E402
 from lab.servers import Revocations, Upstream  # noqa: E402
 from lab.tokens import Key  # noqa: E402
@@ -72,14 +73,23 @@ def listen(envoy, upstream, issuer):
     `listen("name", configuration, …)` as `lab.envoy.Envoy.listen`; `ready=False` does not wait."""
 
     def add(name, configuration, ready=True, **changes):
-        gateway = Gateway(envoy, envoy.listen(name, configuration, **changes), upstream)
+        port = envoy.listen(name, configuration, **changes)
         deadline = time.monotonic() + 15
-        while ready and gateway.get("/fhir/Patient/ann", issuer.patient()).status == 503:
+        while ready and not ready_on_every_worker(port, issuer.patient()):
             assert time.monotonic() < deadline, f"the filter of `{name}` did not get ready"
             time.sleep(0.05)
-        return gateway
+        return Gateway(envoy, port, upstream)
 
     return add
+
+
+def ready_on_every_worker(port, token):
+    """Whether the filter has its keys and its list; each new connection may come to either worker."""
+    for _ in range(20):
+        with Client(port) as client:
+            if client.get("/fhir/Patient/ann", token).status == 503:
+                return False
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ class Gateway:
         assert got[0].header("x-request-id") == request_id
         assert got[0].header("authorization") is None
         record = self._record(request_id, token)
-        assert record["decision"] == "allowed", record
+        assert record["decision"] == "allow", record
         assert audit is None or record["reason"] == audit, record
         return got[0], record
 
@@ -92,7 +92,7 @@ class Gateway:
         if method != "HEAD":
             self._outcome(response, code, request_id, token)
         record = self._record(request_id, token)
-        assert record["decision"] == "refused", record
+        assert record["decision"] == ("deny" if status < 500 else "error"), record
         assert record["reason"] == (audit or code), record
         assert record["outcome"]["status"] == status, record
         return record

@@ -102,3 +102,26 @@ fn the_fingerprint_tells_keys_names_and_algorithms_apart() {
         assert_ne!(plain, fingerprint(changes.clone()), "{changes}");
     }
 }
+
+#[test]
+fn the_host_gets_rsa_signatures_as_they_are_and_ecdsa_ones_in_der() {
+    for vector in vectors().iter().map(read) {
+        let form = vector.key.material.host_form(vector.algorithm, &vector.signature);
+        let given = match form {
+            HostForm::Signature(given) => given,
+            HostForm::None => {
+                let name = vector.algorithm.name();
+                assert!(name.starts_with("PS") || name == "EdDSA", "{name}");
+                continue;
+            }
+            HostForm::Malformed => panic!("{:?}", vector.algorithm),
+        };
+        let raw = match vector.key.material {
+            Material::P256(_) => p256::ecdsa::Signature::from_der(&given).unwrap().to_vec(),
+            Material::P384(_) => p384::ecdsa::Signature::from_der(&given).unwrap().to_vec(),
+            Material::P521(_) => p521::ecdsa::Signature::from_der(&given).unwrap().to_vec(),
+            _ => given,
+        };
+        assert_eq!(raw, vector.signature, "{:?}", vector.algorithm);
+    }
+}
