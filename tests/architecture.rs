@@ -1,5 +1,6 @@
 //! The shape of the code, held by tests: who may know proxy-wasm, who may import whom, how long a
 //! file may be.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use crate::base::refusal::Reason;
 use crate::base::time::Instant;
-use crate::fhir::{Id, Interaction, Level, ResourceType};
+use crate::fhir::{Id, Interaction, ResourceType};
 use crate::revocation::Freshness;
 use crate::token::Claims;
 
@@ -25,7 +25,7 @@ pub struct Event<'a> {
     pub request_id: Option<&'a [u8]>,
     /// What the rules say. What was done differs only when [`Event::observe`] is set.
     pub decision: Decision,
-    /// Mode `observe`: whatever the decision, the request went through.
+    /// Mode `observe` let the request through, whatever the decision.
     pub observe: bool,
     /// Who asked. `None` as long as no signature was proven: an unproven name accuses the innocent.
     pub who: Option<Who<'a>>,
@@ -152,7 +152,7 @@ pub struct Origin<'a> {
 pub struct What<'a> {
     /// The request method as sent.
     pub method: Option<&'a [u8]>,
-    /// The interaction, with the codes of <http://hl7.org/fhir/restful-interaction> where they exist.
+    /// The interaction, as [`Interaction::name`] has it.
     pub interaction: Option<&'a str>,
     /// The resource type.
     pub resource_type: Option<&'a str>,
@@ -173,65 +173,24 @@ pub struct What<'a> {
 impl<'a> What<'a> {
     /// What `interaction` asks; method and parameters are for the caller to add.
     pub fn of(interaction: &'a Interaction) -> What<'a> {
-        use Interaction as I;
-        let on = |code| What { interaction: Some(code), ..What::default() };
-        let typed =
-            |code, kind: &ResourceType| What { resource_type: Some(kind.name()), ..on(code) };
-        match interaction {
-            I::Capabilities => on("capabilities"),
-            I::Public(_) => on("public"),
-            I::Read(kind, id) => typed("read", kind).instance(id),
-            I::Vread(kind, id, version) => typed("vread", kind).instance(id).version(version),
-            I::HistoryInstance(kind, id) => typed("history-instance", kind).instance(id),
-            I::HistoryType(kind) => typed("history-type", kind),
-            I::HistorySystem => on("history-system"),
-            I::SearchType(kind) => typed("search-type", kind),
-            I::SearchSystem => on("search-system"),
-            I::SearchCompartment(kind, id, member) => {
-                typed("search-compartment", kind).compartment(id, *member)
-            }
-            I::Create(kind) => typed("create", kind),
-            I::ConditionalCreate(kind) => typed("conditional-create", kind),
-            I::Update(kind, id) => typed("update", kind).instance(id),
-            I::ConditionalUpdate(kind) => typed("conditional-update", kind),
-            I::Patch(kind, id) => typed("patch", kind).instance(id),
-            I::ConditionalPatch(kind) => typed("conditional-patch", kind),
-            I::Delete(kind, id) => typed("delete", kind).instance(id),
-            I::ConditionalDelete(kind) => typed("conditional-delete", kind),
-            I::ConditionalDeleteSystem => on("conditional-delete-system"),
-            I::DeleteHistory(kind, id, None) => typed("delete-history", kind).instance(id),
-            I::DeleteHistory(kind, id, Some(version)) => {
-                typed("delete-history-version", kind).instance(id).version(version)
-            }
-            I::Batch => on("batch"),
-            I::Operation(operation) => What {
-                operation: Some(&operation.name),
-                ..match &operation.level {
-                    Level::System => on("operation"),
-                    Level::Type(kind) => typed("operation", kind),
-                    Level::Instance(kind, id) => typed("operation", kind).instance(id),
-                    Level::Version(kind, id, version) => {
-                        typed("operation", kind).instance(id).version(version)
-                    }
-                }
-            },
+        let resource_type = interaction.resource_type().map(ResourceType::name);
+        let compartment = interaction.compartment().map(|(owner, id)| (owner.name(), id.as_str()));
+        let id = interaction.id().map(Id::as_str);
+        let patient = match compartment {
+            Some(("Patient", id)) => Some(id),
+            _ => id.filter(|_| resource_type == Some("Patient")),
+        };
+        What {
+            method: None,
+            interaction: Some(interaction.name()),
+            resource_type,
+            id,
+            version: interaction.version().map(Id::as_str),
+            operation: interaction.operation(),
+            compartment: compartment.map(|(owner, id)| format!("{owner}/{id}")),
+            patient,
+            parameters: Vec::new(),
         }
-    }
-
-    fn instance(self, id: &'a Id) -> What<'a> {
-        let patient = (self.resource_type == Some("Patient")).then_some(id.as_str());
-        What { id: Some(id.as_str()), patient, ..self }
-    }
-
-    fn version(self, version: &'a Id) -> What<'a> {
-        What { version: Some(version.as_str()), ..self }
-    }
-
-    fn compartment(self, id: &'a Id, member: Option<ResourceType>) -> What<'a> {
-        let of = self.resource_type.unwrap_or_default();
-        let patient = (of == "Patient").then_some(id.as_str());
-        let compartment = Some(format!("{of}/{}", id.as_str()));
-        What { resource_type: member.map(ResourceType::name), patient, compartment, ..self }
     }
 }
 

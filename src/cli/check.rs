@@ -57,7 +57,9 @@ fn from_json(text: &str) -> Result<(Value, Places), Vec<Problem>> {
         Ok(document) => Ok((document, yaml::read(text).places)),
         Err(error) => {
             let place = Place { line: error.line().max(1), column: error.column().max(1) };
-            Err(vec![(place, format!("this is not strict JSON: {error}"))])
+            let message = error.to_string();
+            let problem = message.split(" at line ").next().unwrap_or_default();
+            Err(vec![(place, format!("this is not strict JSON: {problem}"))])
         }
     }
 }
@@ -85,7 +87,16 @@ fn text(file: &Path) -> Result<String, String> {
 
 /// One line that lets a reader see at once whether this is the file that was meant.
 fn summary(configuration: &Configuration) -> String {
-    format!("mode {}", configuration.mode.word())
+    let Configuration { fhir, issuers, revocation, mode, .. } = configuration;
+    let issuers: Vec<&str> = issuers.names().collect();
+    format!(
+        "{} below `{}/`, tokens of {}, {}, mode {}",
+        fhir.release.word(),
+        fhir.base_path,
+        issuers.join(" and "),
+        if revocation.is_some() { "with a revocation list" } else { "without a revocation list" },
+        mode.word(),
+    )
 }
 
 /// Longest file, as the filter's own limit.

@@ -1,14 +1,12 @@
 //! From bytes to a [`Configuration`], or every error at once.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::audit;
 use crate::base::json;
-use crate::fhir::Api;
-use crate::forward;
+use crate::fhir::config::Api;
 use crate::policy::Smart;
-use crate::revocation;
 use crate::token::Issuers;
+use crate::{audit, forward, revocation};
 
 use super::protobuf;
 use super::section::{ConfigError, Key, Section, describe, outline, read_document};
@@ -16,13 +14,13 @@ use super::section::{ConfigError, Key, Section, describe, outline, read_document
 /// The whole configuration, read and checked. A pure function of its bytes.
 #[derive(Debug, Clone)]
 pub struct Configuration {
-    /// Where the FHIR API is.
+    /// The API that is guarded.
     pub fhir: Api,
-    /// Whose tokens are accepted.
+    /// Whose tokens are taken.
     pub issuers: Issuers,
-    /// Where revoked tokens are listed; `None`: nowhere.
+    /// Where the revocation list is. `None`: tokens are not looked up in any.
     pub revocation: Option<revocation::Settings>,
-    /// How SMART scopes are carried out.
+    /// How scopes and the patient context are judged.
     pub smart: Smart,
     /// Whether decisions are carried out.
     pub mode: Mode,
@@ -58,6 +56,9 @@ pub fn load(bytes: &[u8]) -> Result<Configuration, Vec<ConfigError>> {
 ///
 /// As [`load`].
 pub fn from_document(document: &Value) -> Result<Configuration, Vec<ConfigError>> {
+    if document.is_null() || document.as_object().is_some_and(Map::is_empty) {
+        return Err(vec![empty()]);
+    }
     if let Some(error) = mistaken(document) {
         return Err(vec![error]);
     }
@@ -84,35 +85,23 @@ pub fn keys() -> Vec<Key> {
     outline(read)
 }
 
-/// The document, one line a section. Each folder knows its own keys.
+/// The document, section by section. Each folder knows its own keys.
 fn read(section: &mut Section<'_>) -> Option<Configuration> {
-    let fhir = section.required_section("fhir", "The FHIR API that is guarded.", Api::read);
+    let fhir = section.required_section("fhir", DOC_FHIR, Api::read);
     let issuers = Issuers::read(section);
-    let revocation = section.optional_section(
-        "revocation",
-        "The list of revoked tokens. Left out, tokens are good until they expire.",
-        revocation::Settings::read,
-    );
-    let smart = section.default_section("smart", "How SMART scopes are carried out.", Smart::read);
-    let mode = section.default(
-        "mode",
-        Mode::Enforce,
-        "`observe` decides and audits and refuses nothing: for a first rollout.",
-    );
-    let forward = section.default_section(
-        "forward",
-        "What the FHIR server gets to see.",
-        forward::Settings::read,
-    );
-    let audit =
-        section.default_section("audit", "Where audit events go.", audit::config::Settings::read);
+    let revocation =
+        section.optional_section("revocation", DOC_REVOCATION, revocation::Settings::read);
+    let smart = section.default_section("smart", DOC_SMART, Smart::read);
+    let mode = section.default("mode", Mode::Enforce, DOC_MODE);
+    let forward = section.default_section("forward", DOC_FORWARD, forward::Settings::read);
+    let audit = section.default_section("audit", DOC_AUDIT, audit::config::Settings::read);
     Some(Configuration { fhir: fhir?, issuers, revocation, smart, mode, forward, audit })
 }
 
 /// Parses the bytes, whichever form they have.
 fn document(bytes: &[u8]) -> Result<Value, ConfigError> {
     if bytes.trim_ascii().is_empty() {
-        return Err(ConfigError::whole("the configuration is empty", DOCUMENT, WHERE_TO_SET));
+        return Err(empty());
     }
     if bytes.len() > MAX_BYTES {
         let problem = format!("the configuration has {} bytes", bytes.len());
@@ -130,12 +119,25 @@ fn document(bytes: &[u8]) -> Result<Value, ConfigError> {
     })
 }
 
+fn empty() -> ConfigError {
+    ConfigError::whole("the configuration is empty", DOCUMENT, WHERE_TO_SET)
+}
+
 /// A document of another kind, told by its keys: one hint beats a list of unknown keys.
 fn mistaken(document: &Value) -> Option<ConfigError> {
     let found = |keys: &[&str]| keys.iter().all(|key| document.get(key).is_some());
     let (_, kind, hint) = OTHER_KINDS.iter().find(|(keys, ..)| found(keys))?;
     Some(ConfigError::whole(format!("this is {kind}"), "the configuration of phiward alone", hint))
 }
+
+const DOC_FHIR: &str = "The FHIR API that is guarded.";
+const DOC_REVOCATION: &str =
+    "Where the list of revoked tokens is. Without this section tokens are not looked up in any.";
+const DOC_SMART: &str = "How SMART scopes and the patient context are judged.";
+const DOC_MODE: &str = "Whether decisions are carried out. `observe` decides and audits but refuses \
+    nothing: for a first rollout.";
+const DOC_FORWARD: &str = "What the FHIR server gets to see besides the request.";
+const DOC_AUDIT: &str = "Where audit events go.";
 
 const OTHER_KINDS: [(&[&str], &str, &str); 6] = [
     (&["static_resources"], "a configuration of Envoy", UNWRAP_ENVOY),

@@ -12,3 +12,6 @@ pub mod setting;
 
 pub use error::ConfigError;
 pub use load::{Configuration, Mode, from_document, keys, load, schema};
+
+#[cfg(test)]
+mod tests;

@@ -16,8 +16,12 @@ pub use super::hint::{excerpt, nearest};
 pub struct Key {
     /// Where it stands, for example `issuers[].jwks.url`.
     pub path: String,
-    /// Its JSON Schema.
-    pub schema: Value,
+    /// What is expected there.
+    pub expected: String,
+    /// What it means.
+    pub doc: String,
+    /// What is taken when it is left out.
+    pub default: Option<Value>,
     /// Whether the object it stands in needs it.
     pub required: bool,
 }
@@ -80,7 +84,7 @@ impl<'a> Section<'a> {
             section.errors.push(ConfigError {
                 pointer: section.pointer.clone(),
                 problem: format!("`{}` is not an object", excerpt(other)),
-                expected: "an object".to_owned(),
+                expected: OBJECT.to_owned(),
                 hint: hint.map(str::to_owned),
             });
         }
@@ -96,7 +100,7 @@ impl<'a> Section<'a> {
     /// A key that must be there. `None` when it is missing or wrong, which is then recorded.
     pub fn required<T: Setting>(&mut self, name: &'static str, doc: &str) -> Option<T> {
         self.required.push(name);
-        self.declare(name, T::schema(), doc, None);
+        self.declare::<T>(name, doc, None);
         if !self.has(name) {
             self.missing(name, T::EXPECTED);
             return None;
@@ -106,13 +110,13 @@ impl<'a> Section<'a> {
 
     /// A key that may be left out. `None` when it is, or is wrong, which is then recorded.
     pub fn optional<T: Setting>(&mut self, name: &'static str, doc: &str) -> Option<T> {
-        self.declare(name, T::schema(), doc, None);
+        self.declare::<T>(name, doc, None);
         if self.has(name) { self.parse(name) } else { None }
     }
 
     /// A key with a default, which also stands in for a value that is wrong and recorded as such.
     pub fn default<T: Setting>(&mut self, name: &'static str, default: T, doc: &str) -> T {
-        self.declare(name, T::schema(), doc, Some(&default.json()));
+        self.declare::<T>(name, doc, Some(default.json()));
         let given = if self.has(name) { self.parse(name) } else { None };
         given.unwrap_or(default)
     }
@@ -126,7 +130,7 @@ impl<'a> Section<'a> {
     ) -> Option<R> {
         self.required.push(name);
         if !self.has(name) {
-            self.missing(name, "an object");
+            self.missing(name, OBJECT);
         }
         self.nested(name, doc, read)
     }
@@ -166,18 +170,17 @@ impl<'a> Section<'a> {
         self.required.push(name);
         let items = Section::blank(&mut read);
         let schema = json!({"type": "array", "minItems": 1, "items": items.schema});
-        self.declare(name, schema, doc, None);
+        self.describe_key(name, schema, OBJECTS.to_owned(), doc, None);
         self.keys.extend(items.keys.into_iter().map(|key| key.below(&format!("{name}[]"))));
-        let expected = "a list of at least one object";
         let list = match self.value.and_then(|object| object.get(name)) {
             None => {
-                self.missing(name, expected);
+                self.missing(name, OBJECTS);
                 return Vec::new();
             }
             Some(Value::Array(list)) if !list.is_empty() => list,
             Some(other) => {
                 let problem = format!("`{}` is not such a list", excerpt(other));
-                self.problem(name, problem, expected, None);
+                self.problem(name, problem, OBJECTS, None);
                 return Vec::new();
             }
         };
@@ -255,26 +258,32 @@ impl<'a> Section<'a> {
         self.problem(name, format!("`{name}` is missing"), expected, None);
     }
 
-    fn declare(
+    fn declare<T: Setting>(&mut self, name: &'static str, doc: &str, default: Option<Value>) {
+        self.describe_key(name, T::schema(), T::expected(), doc, default);
+    }
+
+    fn describe_key(
         &mut self,
         name: &'static str,
         mut schema: Value,
+        expected: String,
         doc: &str,
-        default: Option<&Value>,
+        default: Option<Value>,
     ) {
         if let Value::Object(schema) = &mut schema {
             schema.insert("description".to_owned(), Value::from(doc));
-            if let Some(default) = default {
+            if let Some(default) = &default {
                 schema.insert("default".to_owned(), default.clone());
             }
         }
-        let required = self.required.contains(&name);
-        self.keys.push(Key { path: name.to_owned(), schema: schema.clone(), required });
         self.properties.insert(name.to_owned(), schema);
+        let required = self.required.contains(&name);
+        let (path, doc) = (name.to_owned(), doc.to_owned());
+        self.keys.push(Key { path, expected, doc, default, required });
     }
 
     fn adopt(&mut self, name: &'static str, doc: &str, read: Read) {
-        self.declare(name, read.schema, doc, None);
+        self.describe_key(name, read.schema, OBJECT.to_owned(), doc, None);
         self.keys.extend(read.keys.into_iter().map(|key| key.below(name)));
         self.errors.extend(read.errors);
     }
@@ -316,6 +325,9 @@ impl Key {
         Key { path: format!("{parent}.{}", self.path), ..self }
     }
 }
+
+const OBJECT: &str = "an object";
+const OBJECTS: &str = "a list of at least one object";
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,11 @@ pub trait Setting: Sized {
     /// What is expected, for error messages: `a duration with unit such as `30s``.
     const EXPECTED: &'static str;
 
+    /// [`Setting::EXPECTED`], for the reference page: a list also says what its members are.
+    fn expected() -> String {
+        Self::EXPECTED.to_owned()
+    }
+
     /// Reads the value.
     ///
     /// # Errors
@@ -88,6 +93,10 @@ impl Setting for bool {
 
 impl<T: Setting> Setting for Vec<T> {
     const EXPECTED: &'static str = "a list";
+
+    fn expected() -> String {
+        format!("a list, each {}", T::expected())
+    }
 
     fn parse(value: &Value) -> Result<Vec<T>, String> {
         let list = value.as_array().ok_or_else(|| format!("`{}` is not a list", excerpt(value)))?;
@@ -181,9 +190,6 @@ macro_rules! words {
         $vis enum $name { $($(#[$vdoc])* $variant),* }
 
         impl $name {
-            /// Every variant, in the order of the declaration.
-            $vis const ALL: &'static [$name] = &[$($name::$variant),*];
-
             /// The word of the document.
             $vis const fn word(self) -> &'static str {
                 match self { $($name::$variant => $word),* }

@@ -6,6 +6,9 @@ mod identity;
 mod narrow;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use settings::{IdentityHeader, Settings, TokenHandling};
 
 use crate::policy::Permit;
@@ -30,8 +33,8 @@ pub struct Forward {
     pub body: Option<Vec<u8>>,
 }
 
-/// Carries out a permit. `form_body` is the form of a `POST _search`, `claims` those of the token
-/// that was judged.
+/// Carries out a permit. `form_body` is the form of a `POST _search` if one came, `claims` those of
+/// the token that was judged.
 pub fn forward(
     permit: &Permit,
     head: &Head,

@@ -4,10 +4,11 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Edit;
-use crate::policy::{Narrowing, Place};
+use crate::policy::Narrowing;
 use crate::request::Head;
 
-/// Adds the criterion where the search carries its own.
+/// Adds the criterion where the search carries its own: in the form, or without one in the query,
+/// which also counts in a `POST _search` (<http://hl7.org/fhir/R4/http.html#search>).
 pub(super) fn apply(
     narrowing: &Narrowing,
     head: &Head,
@@ -15,29 +16,19 @@ pub(super) fn apply(
 ) -> (Vec<Edit>, Option<Vec<u8>>) {
     let value = utf8_percent_encode(&narrowing.value, RESERVED);
     let criterion = format!("{}={value}", narrowing.name);
-    match narrowing.place {
-        Place::Query => {
+    match form_body {
+        // A request without a body can't be given one: its end has been seen.
+        None | Some([]) => {
             let target = appended(head.raw_target(), &criterion);
             (vec![Edit::Set(":path".to_owned(), target)], None)
         }
-        Place::Form => {
-            let mut body = form_body.unwrap_or_default().to_vec();
-            if !body.is_empty() && !body.ends_with(b"&") {
-                body.push(b'&');
-            }
-            body.extend(criterion.into_bytes());
-            (form_headers(body.len()), Some(body))
+        Some(form) => {
+            let joint: &[u8] = if form.ends_with(b"&") { b"" } else { b"&" };
+            let body = [form, joint, criterion.as_bytes()].concat();
+            let length = Edit::Set("content-length".to_owned(), body.len().to_string());
+            (vec![Edit::Remove("transfer-encoding".to_owned()), length], Some(body))
         }
     }
-}
-
-/// An empty form may come without a type or in chunks: say what it is now.
-fn form_headers(length: usize) -> Vec<Edit> {
-    vec![
-        Edit::Remove("transfer-encoding".to_owned()),
-        Edit::Set("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
-        Edit::Set("content-length".to_owned(), length.to_string()),
-    ]
 }
 
 fn appended(target: &str, criterion: &str) -> String {

@@ -69,13 +69,12 @@ impl Grants {
 
     /// The contexts that have scopes, those that reach furthest first.
     pub(super) fn contexts(&self) -> impl Iterator<Item = &Grant> {
-        let all = [&self.system, &self.user, &self.patient];
-        let (wide, narrow): (Vec<&Grant>, Vec<&Grant>) = all
-            .into_iter()
-            .filter(|grant| !grant.coverage.is_empty())
-            .partition(|grant| matches!(grant.standing, Standing::Unconfined));
+        let wide = |grant: &&Grant| matches!(grant.standing, Standing::Unconfined);
+        let narrow = move |grant: &&Grant| !wide(grant);
         // Of two patients, the one in context goes before the one who signed in.
-        wide.into_iter().chain(narrow.into_iter().rev())
+        let of_anyone = [&self.system, &self.user, &self.patient].into_iter().filter(wide);
+        let of_one = [&self.patient, &self.user, &self.system].into_iter().filter(narrow);
+        of_anyone.chain(of_one).filter(|grant| !grant.coverage.is_empty())
     }
 
     /// The context in which a token without any clinical scope would ask for one.

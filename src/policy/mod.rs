@@ -16,8 +16,11 @@ mod scope;
 mod smart;
 mod user;
 
+#[cfg(test)]
+mod tests;
+
 pub use grants::Grants;
-pub use permit::{Narrowing, Permit, Place};
+pub use permit::{Narrowing, Permit};
 pub use smart::{SearchWithoutPatient, SharedType, Smart};
 
 use crate::base::refusal::Refusal;

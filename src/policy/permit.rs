@@ -21,17 +21,6 @@ pub struct Narrowing {
     pub name: &'static str,
     /// Its value, not yet percent-encoded.
     pub value: String,
-    /// Where the search carries its criteria.
-    pub place: Place,
-}
-
-/// Where a search carries its criteria.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
-    /// In the query of the target.
-    Query,
-    /// In the form body of a `POST _search`.
-    Form,
 }
 
 impl Permit {

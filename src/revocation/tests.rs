@@ -1,1 +1,446 @@
+use std::cell::Cell;
 
+use super::*;
+use crate::base::capabilities::{HostSignature, HostVerdict, Native, Shared};
+use crate::base::time::UnixSeconds;
+use crate::config::section::read_document;
+use serde_json::{Value, json};
+
+const START: u64 = 1_790_000_000;
+
+/// A host whose shared data can be made to fail, and that counts what is read.
+#[derive(Default)]
+struct Host {
+    native: Native,
+    fails: Cell<bool>,
+    reads: Cell<usize>,
+}
+
+impl Capabilities for Host {
+    fn now(&self) -> Instant {
+        self.native.now()
+    }
+
+    fn random(&self) -> [u8; 16] {
+        self.native.random()
+    }
+
+    fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed> {
+        self.reads.set(self.reads.get().saturating_add(1));
+        if self.fails.get() { Err(HostFailed) } else { self.native.shared(key) }
+    }
+
+    fn set_shared(
+        &self,
+        key: &str,
+        value: &[u8],
+        stamp: Option<u32>,
+    ) -> Result<Written, HostFailed> {
+        if self.fails.get() { Err(HostFailed) } else { self.native.set_shared(key, value, stamp) }
+    }
+
+    fn verify_signature(&self, signed: &HostSignature<'_>) -> HostVerdict {
+        self.native.verify_signature(signed)
+    }
+}
+
+/// Several instances of the filter in one Envoy, and the seconds since the start.
+struct Scene {
+    host: Host,
+    instances: Vec<(InstanceId, Revocation)>,
+}
+
+impl Scene {
+    fn of(instances: usize, settings: &Value) -> Scene {
+        let host = Host::default();
+        let mut scene = Scene { host, instances: Vec::new() };
+        scene.at(0);
+        for _ in 0..instances {
+            scene.add(settings);
+        }
+        scene
+    }
+
+    fn add(&mut self, settings: &Value) {
+        let (settings, errors) = read_document(settings, Settings::read);
+        assert_eq!(errors, []);
+        self.instances.push((InstanceId::draw(&self.host), Revocation::new(settings)));
+    }
+
+    fn at(&mut self, second: i64) -> &mut Scene {
+        let now = UnixSeconds(START.saturating_add_signed(second));
+        self.host.native.set_now(Instant::from_seconds(now));
+        self
+    }
+
+    /// A tick of every instance: which of them makes a call.
+    fn tick(&mut self) -> Option<(usize, HttpCall)> {
+        let host = &self.host;
+        let mut calls = Vec::new();
+        for (number, (instance, revocation)) in self.instances.iter_mut().enumerate() {
+            revocation.refresh(host);
+            calls.extend(revocation.due(instance, host).map(|call| (number, call)));
+        }
+        assert!(calls.len() <= 1, "{calls:?}");
+        calls.pop()
+    }
+
+    /// A tick in which a call is due and gets this answer.
+    fn answers(&mut self, answer: Result<HttpAnswer, CallFailed>) -> Option<Notice> {
+        let (who, _) = self.tick().expect("a call is due");
+        self.instances[who].1.answered(answer, &self.host)
+    }
+
+    fn serves(&mut self, list: &Value) -> Option<Notice> {
+        self.answers(answer(200, &list.to_string()))
+    }
+
+    fn checks(&mut self, who: usize) -> Result<Freshness, &'static str> {
+        self.checks_again(who, &mut None)
+    }
+
+    fn checks_again(
+        &mut self,
+        who: usize,
+        checked: &mut Option<Generation>,
+    ) -> Result<Freshness, &'static str> {
+        let token = BoundToken::for_tests(nurse());
+        check(token, &mut self.instances[who].1, checked, &self.host)
+            .map(|live| live.listed_as())
+            .map_err(|refusal| refusal.reason.code)
+    }
+}
+
+fn nurse() -> Claims {
+    Claims {
+        subject: Some("nurse-17".to_owned()),
+        expires: UnixSeconds(START + 3_600),
+        ..Claims::default()
+    }
+}
+
+fn settings() -> Value {
+    json!({"cluster": "lists", "url": "http://lists/v1/list", "every": "5s", "max_staleness": "20s"})
+}
+
+fn allowing() -> Value {
+    let mut settings = settings();
+    settings["when_stale"] = json!("allow");
+    settings
+}
+
+fn answer(status: u16, body: &str) -> Result<HttpAnswer, CallFailed> {
+    Ok(HttpAnswer { status, etag: Some("\"1\"".to_owned()), body: body.as_bytes().to_vec() })
+}
+
+fn with_nurse() -> Value {
+    json!({"version": "42", "entries": [{"sub": "nurse-17"}]})
+}
+
+fn without_nurse() -> Value {
+    json!({"version": "41", "entries": [{"sub": "nurse-18"}]})
+}
+
+#[test]
+fn without_the_section_every_token_is_live_and_nothing_is_called() {
+    let mut scene = Scene::of(1, &settings());
+    scene.instances[0].1 = Revocation::new(None);
+    assert_eq!(scene.tick(), None);
+    assert_eq!(scene.checks(0), Ok(Freshness::NoList));
+    assert_eq!(scene.host.reads.get(), 0);
+}
+
+#[test]
+fn a_list_pulled_by_one_instance_holds_in_all() {
+    let mut scene = Scene::of(4, &settings());
+    let notice = scene.serves(&json!({"version": "42", "entries": [
+        {"sub": "nurse-17"}, {"jti": "a", "expires": 7},
+    ]}));
+    assert_eq!(
+        notice,
+        Some(Notice::info("revocation list, version `42`: 1 entries are in force, 1 are over"))
+    );
+    for who in 0..4 {
+        assert_eq!(scene.checks(who), Err("token_revoked"), "instance {who}");
+    }
+    assert_eq!(scene.at(5).serves(&without_nurse()).unwrap().level, log::Level::Info);
+    scene.tick();
+    for who in 0..4 {
+        assert_eq!(scene.checks(who), Ok(Freshness::Fresh), "instance {who}");
+    }
+}
+
+#[test]
+fn a_revoked_token_is_an_invalid_token() {
+    let mut scene = Scene::of(1, &settings());
+    scene.serves(&with_nurse());
+    let token = BoundToken::for_tests(nurse());
+    let refusal = check(token, &mut scene.instances[0].1, &mut None, &scene.host).unwrap_err();
+    assert_eq!(refusal.reason.status, 401);
+    assert_eq!(refusal.reason.challenge, crate::base::refusal::Challenge::InvalidToken);
+    assert_eq!(refusal.retry_after, None);
+}
+
+#[test]
+fn nothing_is_read_for_a_token_while_the_list_does_not_change() {
+    let mut scene = Scene::of(1, &settings());
+    scene.serves(&without_nurse());
+    let mut checked = None;
+    assert_eq!(scene.checks_again(0, &mut checked), Ok(Freshness::Fresh));
+    scene.at(5).answers(answer(304, "")).map(drop).unwrap_or_default();
+    let reads = scene.host.reads.get();
+    for _ in 0..3 {
+        assert_eq!(scene.checks_again(0, &mut checked), Ok(Freshness::Fresh));
+    }
+    assert_eq!(scene.host.reads.get(), reads);
+    scene.at(10).serves(&with_nurse());
+    assert_eq!(scene.checks_again(0, &mut checked), Err("token_revoked"));
+    assert_eq!(checked, None);
+    assert_eq!(scene.checks_again(0, &mut checked), Err("token_revoked"));
+}
+
+#[test]
+fn until_the_first_list_requests_are_refused_or_marked() {
+    let mut scene = Scene::of(1, &settings());
+    assert_eq!(scene.checks(0), Err("revocation_unavailable"));
+    let mut scene = Scene::of(1, &allowing());
+    let mut checked = None;
+    assert_eq!(scene.checks_again(0, &mut checked), Ok(Freshness::StaleAllowed));
+    assert_eq!(checked, None, "nothing was checked");
+    scene.serves(&with_nurse());
+    assert_eq!(scene.checks_again(0, &mut checked), Err("token_revoked"));
+}
+
+#[test]
+fn a_list_is_stale_when_it_is_older_than_allowed() {
+    let cases = [
+        (0, Ok(Freshness::Fresh)),
+        (20, Ok(Freshness::Fresh)),
+        (21, Err("revocation_stale")),
+        (100_000, Err("revocation_stale")),
+        // The clock was set back: how old the list is can't be known.
+        (-20, Ok(Freshness::Fresh)),
+        (-21, Err("revocation_stale")),
+        (-100_000, Err("revocation_stale")),
+    ];
+    for (second, expected) in cases {
+        let mut scene = Scene::of(1, &settings());
+        scene.serves(&without_nurse());
+        assert_eq!(scene.at(second).checks(0), expected, "after {second} s");
+        let mut scene = Scene::of(1, &allowing());
+        scene.serves(&without_nurse());
+        let allowed = expected.unwrap_or(Freshness::StaleAllowed);
+        assert_eq!(scene.at(second).checks(0), Ok(allowed), "after {second} s");
+    }
+}
+
+#[test]
+fn a_stale_list_that_is_allowed_still_revokes() {
+    let mut scene = Scene::of(1, &allowing());
+    scene.serves(&with_nurse());
+    assert_eq!(scene.at(1_000).checks(0), Err("token_revoked"));
+}
+
+#[test]
+fn what_passes_says_when_to_try_again() {
+    let mut scene = Scene::of(1, &settings());
+    let token = BoundToken::for_tests(nurse());
+    let refusal = check(token, &mut scene.instances[0].1, &mut None, &scene.host).unwrap_err();
+    assert_eq!(refusal.reason.status, 503);
+    assert_eq!(refusal.retry_after, Some(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_list_that_cannot_be_used_leaves_the_last_good_one_and_its_age() {
+    let long = "x".repeat(16 * 1024 * 1024 + 1);
+    let cases = [
+        (answer(200, ""), "an empty answer"),
+        (answer(200, "<html>down for maintenance</html>"), "expected value"),
+        (answer(200, r#"{"entries": [{"sub": "nurse"#), "entry 1: EOF"),
+        (answer(200, r#"{"entries": [{"sub": "x"}, {}]}"#), "entry 2: it names no tokens"),
+        (answer(200, r#"{"entries": [{"subject": "x"}]}"#), "entry 1: `subject` is none"),
+        (answer(200, &long), "more than the 16777216 allowed"),
+        (answer(500, "oops"), "status 500"),
+        (answer(503, "no healthy upstream"), "status 503"),
+        (answer(404, ""), "status 404"),
+        (answer(302, ""), "redirects are not followed"),
+        (Err(CallFailed::NoAnswer), "no answer"),
+        (Err(CallFailed::Undispatched), "does it have a cluster `lists`?"),
+    ];
+    for (broken, text) in cases {
+        let mut scene = Scene::of(2, &settings());
+        let notice = scene.answers(broken.clone()).unwrap();
+        assert!(notice.text.ends_with("; there is none in force"), "{}", notice.text);
+        assert_eq!(scene.checks(0), Err("revocation_unavailable"), "{text}");
+
+        scene.at(1).serves(&with_nurse());
+        let notice = scene.at(6).answers(broken).unwrap();
+        assert_eq!(notice.level, log::Level::Warn);
+        assert!(notice.text.contains(text), "{}", notice.text);
+        assert!(notice.text.ends_with("; the last good one stays in force"), "{}", notice.text);
+        for who in 0..2 {
+            assert_eq!(scene.checks(who), Err("token_revoked"), "{text}");
+        }
+        assert_eq!(scene.at(22).checks(0), Err("revocation_stale"), "{text}");
+    }
+}
+
+#[test]
+fn a_list_that_stays_the_same_stays_fresh() {
+    for same in [answer(304, ""), answer(200, &without_nurse().to_string())] {
+        let mut scene = Scene::of(2, &settings());
+        scene.serves(&without_nurse());
+        for second in [5, 10, 15, 20, 25] {
+            assert_eq!(scene.at(second).answers(same.clone()), None, "{same:?}");
+        }
+        scene.at(45).tick();
+        assert_eq!(scene.checks(0), Ok(Freshness::Fresh));
+        assert_eq!(scene.at(46).checks(1), Err("revocation_stale"));
+    }
+}
+
+#[test]
+fn an_instance_that_has_not_ticked_yet_looks_by_itself() {
+    let mut scene = Scene::of(1, &settings());
+    scene.serves(&with_nurse());
+    scene.add(&settings());
+    assert_eq!(scene.checks(1), Err("token_revoked"), "a reloaded configuration");
+    scene.add(&allowing());
+    assert_eq!(scene.checks(2), Err("token_revoked"), "with other settings");
+}
+
+#[test]
+fn a_reader_two_lists_behind_finds_the_one_in_force() {
+    let mut scene = Scene::of(2, &settings());
+    scene.serves(&without_nurse());
+    scene.tick();
+    assert_eq!(scene.checks(1), Ok(Freshness::Fresh));
+    // Two more lists, while the second instance does not tick: its slot is overwritten.
+    let (instance, revocation) = &mut scene.instances[0];
+    for (second, list) in [(5, without_nurse()), (10, with_nurse())] {
+        let now = UnixSeconds(START + second);
+        scene.host.native.set_now(Instant::from_seconds(now));
+        revocation.due(instance, &scene.host).unwrap();
+        let body = format!("{list}\n{}", " ".repeat(usize::try_from(second).unwrap()));
+        revocation.answered(answer(200, &body), &scene.host).unwrap();
+    }
+    assert_eq!(scene.checks(1), Err("token_revoked"));
+}
+
+#[test]
+fn a_torn_list_is_refused_and_loaded_again() {
+    for settings in [settings(), allowing()] {
+        let mut scene = Scene::of(2, &settings);
+        scene.serves(&with_nurse());
+        scene.tick();
+        tear(&scene);
+        assert_eq!(scene.checks(1), Err("revocation_torn"));
+        let (who, call) = scene.tick().expect("a call at once");
+        assert_eq!(who, 1);
+        assert!(call.headers.iter().all(|(name, _)| name != "if-none-match"), "{call:?}");
+        let body = with_nurse().to_string();
+        let notice = scene.instances[who].1.answered(answer(200, &body), &scene.host);
+        assert_eq!(notice.unwrap().level, log::Level::Info);
+        scene.tick();
+        assert_eq!(scene.checks(0), Err("token_revoked"));
+        assert_eq!(scene.checks(1), Err("token_revoked"));
+    }
+}
+
+/// What a writer leaves that lost its lease in the middle: its own generation in every bucket.
+fn tear(scene: &Scene) {
+    let watch = scene.instances[0].1.watch.as_ref().unwrap();
+    let stray = Index::new(Generation::draw(&scene.host));
+    for slot in 0..2 {
+        let summary = [Vec::from([slot]), vec![0; 38]].concat();
+        let summary = Summary::decode(&summary).unwrap();
+        stray.write(Some(&summary), String::new(), &watch.feed, &scene.host).unwrap();
+    }
+}
+
+#[test]
+fn a_list_half_written_is_not_seen() {
+    let mut scene = Scene::of(1, &settings());
+    scene.serves(&without_nurse());
+    let watch = scene.instances[0].1.watch.as_ref().unwrap();
+    let in_force = watch.view.clone().unwrap().unwrap().summary;
+    let half = list::read(
+        with_nurse().to_string().as_bytes(),
+        Index::new(Generation::draw(&scene.host)),
+        scene.host.now(),
+    );
+    half.unwrap().index.write(Some(&in_force), String::new(), &watch.feed, &scene.host).unwrap();
+    assert_eq!(scene.checks(0), Ok(Freshness::Fresh), "no head was written");
+}
+
+#[test]
+fn failing_shared_data_refuses_whatever_the_settings() {
+    for settings in [settings(), allowing()] {
+        let mut scene = Scene::of(1, &settings);
+        scene.host.fails.set(true);
+        assert_eq!(scene.checks(0), Err("revocation_unreadable"), "before the first list");
+        assert_eq!(scene.tick(), None);
+        scene.host.fails.set(false);
+        scene.serves(&without_nurse());
+        scene.host.fails.set(true);
+        assert_eq!(scene.checks(0), Err("revocation_unreadable"), "in a lookup");
+        scene.tick();
+        assert_eq!(scene.checks(0), Err("revocation_unreadable"), "after a tick");
+        scene.host.fails.set(false);
+        assert_eq!(scene.checks(0), Ok(Freshness::Fresh), "as soon as it works again");
+    }
+}
+
+#[test]
+fn shared_data_that_fails_while_a_list_is_loaded_puts_nothing_in_force() {
+    let mut scene = Scene::of(1, &settings());
+    let (who, _) = scene.tick().unwrap();
+    scene.host.fails.set(true);
+    let body = with_nurse().to_string();
+    let notice = scene.instances[who].1.answered(answer(200, &body), &scene.host).unwrap();
+    assert_eq!(notice.level, log::Level::Warn);
+    scene.host.fails.set(false);
+    assert_eq!(scene.checks(0), Err("revocation_unavailable"));
+}
+
+#[test]
+fn a_head_that_is_not_ours_is_refused_and_replaced() {
+    let mut scene = Scene::of(1, &allowing());
+    scene.serves(&with_nurse());
+    let watch = scene.instances[0].1.watch.as_ref().unwrap();
+    let key = watch.feed.key("head");
+    let mut head = watch.feed.head(&scene.host).unwrap().unwrap();
+    head.payload = b"what?".to_vec();
+    for value in [b"what?".to_vec(), head.encode()] {
+        let _ = scene.host.set_shared(&key, &value, None).unwrap();
+        scene.instances[0].1.refresh(&scene.host);
+        assert_eq!(scene.checks(0), Err("revocation_unreadable"));
+        scene.serves(&with_nurse());
+        assert_eq!(scene.checks(0), Err("token_revoked"));
+    }
+}
+
+#[test]
+fn every_reason_has_its_own_code_of_this_stage() {
+    let mut codes: Vec<_> = reasons::ALL.iter().map(|reason| reason.code).collect();
+    assert!(codes.iter().all(|code| *code == "token_revoked" || code.starts_with("revocation_")));
+    codes.sort_unstable();
+    codes.dedup();
+    assert_eq!(codes.len(), reasons::ALL.len());
+}
+
+#[test]
+fn the_slot_in_force_is_not_touched_by_an_instance_that_did_not_tick() {
+    let mut scene = Scene::of(2, &settings());
+    let slot = |scene: &Scene| {
+        let watch = scene.instances[0].1.watch.as_ref().unwrap();
+        watch.feed.head(&scene.host).unwrap().unwrap().payload[0]
+    };
+    scene.serves(&without_nurse());
+    let before = slot(&scene);
+    scene.at(5);
+    let (instance, revocation) = &mut scene.instances[1];
+    revocation.due(instance, &scene.host).unwrap();
+    revocation.answered(answer(200, &with_nurse().to_string()), &scene.host).unwrap();
+    assert_ne!(slot(&scene), before);
+}

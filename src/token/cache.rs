@@ -4,7 +4,6 @@
 //! A hit is the same token to the last byte (SHA-256), still before its `exp`, signed by a key that
 //! is still trusted. One cache belongs to one configuration and goes with it.
 
-use hmac_sha256::Hash as Sha256;
 use lru::LruCache;
 
 use super::VerifiedToken;
@@ -47,24 +46,24 @@ impl<T> TokenCache<T> {
     /// The verified token of this text and what was computed for it. A token whose `exp` has passed
     /// is dropped.
     pub fn get(&mut self, raw: &RawToken, now: Instant) -> Option<(VerifiedToken, &mut T)> {
-        let digest = digest(raw);
-        if self.entries.peek(&digest).is_some_and(|entry| entry.token.has_expired(now)) {
-            self.remove(&digest);
+        let digest = raw.digest();
+        if self.entries.peek(digest).is_some_and(|entry| entry.token.has_expired(now)) {
+            self.remove(digest);
         }
-        let entry = self.entries.get_mut(&digest)?;
+        let entry = self.entries.get_mut(digest)?;
         Some((entry.token.clone(), &mut entry.extra))
     }
 
     /// Keeps a verified token. One that is larger than the whole cache is not kept.
     pub fn insert(&mut self, raw: &RawToken, token: VerifiedToken, extra: T) {
-        let digest = digest(raw);
-        self.remove(&digest);
+        let digest = raw.digest();
+        self.remove(digest);
         let bytes = estimate::<T>(raw);
         if bytes > self.limits.bytes || self.limits.entries == 0 {
             return;
         }
         self.bytes = self.bytes.saturating_add(bytes);
-        self.entries.put(digest, Entry { token, extra, bytes });
+        self.entries.put(*digest, Entry { token, extra, bytes });
         while self.entries.len() > self.limits.entries || self.bytes > self.limits.bytes {
             let Some((_, dropped)) = self.entries.pop_lru() else { break };
             self.bytes = self.bytes.saturating_sub(dropped.bytes);
@@ -92,12 +91,11 @@ impl<T> TokenCache<T> {
     }
 }
 
-fn digest(raw: &RawToken) -> Digest {
-    Sha256::hash(raw.text().as_bytes())
-}
-
 /// Claims are at most as long as the token, and so is what is computed from them.
 fn estimate<T>(raw: &RawToken) -> usize {
     let text = raw.text().len().saturating_mul(3);
     text.saturating_add(size_of::<Entry<T>>()).saturating_add(1024)
 }
+
+#[cfg(test)]
+mod tests;

@@ -144,8 +144,13 @@ fn patient(members: &Map<String, Value>, name: &str) -> Result<Option<String>, R
     Ok(Some(id.to_owned()))
 }
 
-/// `[A-Za-z0-9\-\.]{1,64}` (<http://hl7.org/fhir/R4/datatypes.html#id>)
+/// `[A-Za-z0-9\-\.]{1,64}` (<http://hl7.org/fhir/R4/datatypes.html#id>), and no step in a path.
 fn is_fhir_id(id: &str) -> bool {
-    (1..=64).contains(&id.len())
+    id != "."
+        && id != ".."
+        && (1..=64).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
 }
+
+#[cfg(test)]
+mod tests;

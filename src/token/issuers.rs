@@ -90,6 +90,11 @@ impl Issuers {
         Issuers { issuers }
     }
 
+    /// Every issuer's name, in the order of the document.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.issuers.iter().map(|issuer| issuer.name.as_str())
+    }
+
     /// The issuer that `iss` names, and its place.
     pub(super) fn named(&self, name: &str) -> Option<(usize, &Issuer)> {
         self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == name)
@@ -270,3 +275,6 @@ const DOC_CLOCK_SKEW: &str = "How far the issuer's clock may be off, at most `5m
 const DOC_REQUIRE: &str = "Claims that must be there besides iss, aud, exp and iat.";
 const DOC_TYPES: &str = "Accepted values of the header's `typ`; a token without `typ` is refused.";
 const DOC_CLAIMS: &str = "What this issuer calls the claims that phiward reads.";
+
+#[cfg(test)]
+mod tests;

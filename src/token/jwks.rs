@@ -91,3 +91,6 @@ pub(super) const MAX_DOCUMENT: usize = 256 * 1024;
 
 /// Most members of a key set.
 const MAX_KEYS: usize = 100;
+
+#[cfg(test)]
+mod tests;

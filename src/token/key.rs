@@ -199,3 +199,6 @@ fn verify_rsa(
 const fn is_pss(algorithm: Algorithm) -> bool {
     matches!(algorithm, Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512)
 }
+
+#[cfg(test)]
+mod tests;

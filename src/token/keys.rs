@@ -186,3 +186,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// When a client whose issuer's keys are not there yet should try again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;

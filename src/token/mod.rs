@@ -16,6 +16,10 @@ mod jws;
 mod key;
 pub mod keys;
 pub mod reasons;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 

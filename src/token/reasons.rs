@@ -117,4 +117,14 @@ mod tests {
             assert_eq!(reason.challenge, Challenge::InvalidToken, "{}", reason.code);
         }
     }
+
+    #[test]
+    fn every_reason_is_documented_with_its_status() {
+        let page = include_str!("../../docs/tokens.md");
+        for reason in ALL {
+            let cells = format!("| `{}` | {} |", reason.code, reason.status);
+            assert!(page.contains(&cells), "not in docs/tokens.md: {cells}");
+        }
+        assert_eq!(page.matches("\n| ").count(), ALL.len() + 1, "rows of the table");
+    }
 }

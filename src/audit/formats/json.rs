@@ -67,7 +67,7 @@ impl<'a> Line<'a> {
             outcome: OutcomeLine::of(&event.outcome),
             scopes: list(event.scopes.iter().copied()),
             narrowed: list(event.narrowed.iter().copied()),
-            revocation: event.revocation.map(Freshness::word),
+            revocation: event.revocation.map(freshness),
         }
     }
 }
@@ -234,6 +234,14 @@ impl Serialize for Text<'_> {
 fn list<'a>(items: impl ExactSizeIterator<Item = &'a str>) -> Vec<Text<'a>> {
     let rest = (items.len() > MAX_ITEMS).then_some(CUT);
     items.take(MAX_ITEMS).chain(rest).map(Text::of).collect()
+}
+
+fn freshness(list: Freshness) -> &'static str {
+    match list {
+        Freshness::Fresh => "fresh",
+        Freshness::StaleAllowed => "stale_allowed",
+        Freshness::NoList => "no_list",
+    }
 }
 
 /// RFC 3339 in UTC with milliseconds, for example `2026-10-01T08:30:00.250Z`.

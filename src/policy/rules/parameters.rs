@@ -17,11 +17,9 @@ pub(super) fn objection(case: &Case<'_>) -> Option<Refusal> {
         return Some(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`")));
     }
     let interaction = &case.request.interaction;
-    let in_query = case.request.query.params().iter();
+    let mut in_query = case.request.query.params().iter();
     in_query
-        .filter_map(|param| Some((param, reaching(interaction, param)?)))
-        .map(|(param, reason)| refusal(param, reason))
-        .next()
+        .find_map(|param| reaching(interaction, param).map(|reason| refusal(param, reason)))
         .or_else(|| in_condition(case))
 }
 
@@ -39,7 +37,8 @@ fn in_condition(case: &Case<'_>) -> Option<Refusal> {
 }
 
 fn refusal(param: &Param, reason: &'static Reason) -> Refusal {
-    Refusal::new(reason).hint(format!("parameter `{}`", code(&param.name)))
+    let shown: String = code(&param.name).chars().take(64).collect();
+    Refusal::new(reason).hint(format!("parameter `{shown}`"))
 }
 
 /// Why a parameter reaches further than the interaction.

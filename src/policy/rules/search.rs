@@ -2,11 +2,10 @@
 //! that does is added.
 
 use crate::base::refusal::Refusal;
-use crate::fhir::Interaction;
 use crate::fhir::compartment::{Form, patient_parameters, reference_targets, subject_parameter};
-use crate::fhir::{Body, Id, ResourceType};
+use crate::fhir::{Id, Interaction, ResourceType};
 use crate::policy::case::{Case, Denial};
-use crate::policy::permit::{Narrowing, Permit, Place};
+use crate::policy::permit::{Narrowing, Permit};
 use crate::policy::reasons::{
     SEARCH_OTHER_PATIENT, SEARCH_PATIENT_MODIFIER, SEARCH_PATIENT_REQUIRED, SEARCH_SUBJECT_UNKNOWN,
 };
@@ -33,11 +32,7 @@ pub(super) fn narrow(
         Form::Bare => patient.as_str().to_owned(),
         Form::Reference => format!("Patient/{}", patient.as_str()),
     };
-    let place = match case.request.body {
-        Body::Form => Place::Form,
-        Body::None | Body::Resource => Place::Query,
-    };
-    Ok(permit.narrowed(Narrowing { name: subject.name, value, place }))
+    Ok(permit.narrowed(Narrowing { name: subject.name, value }))
 }
 
 /// Checks every criterion that can name a patient. Whether one names this patient.

@@ -1,0 +1,95 @@
+use core::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::base::capabilities::Native;
+use crate::token::algorithm::Algorithm;
+use crate::token::issuers::Issuers;
+use crate::token::testing::{NOW, Signer, claims, config, issuers, now};
+use crate::token::verify;
+
+const AMPLE: CacheLimits = CacheLimits { entries: 100, bytes: 1 << 20 };
+
+fn clinic(id: &str, seed: u8) -> (Signer, Issuers) {
+    let signer = Signer::new(Algorithm::EdDsa, id, seed);
+    let issuers = issuers(vec![config(vec![signer.jwk()], json!({}))]);
+    (signer, issuers)
+}
+
+fn raw(name: &str) -> RawToken {
+    RawToken::for_tests(name)
+}
+
+/// A cache with one entry that was verified, and its text.
+fn filled(changes: serde_json::Value) -> (TokenCache<u32>, RawToken) {
+    let (signer, issuers) = clinic("k1", 7);
+    let raw = signer.token(&claims(changes));
+    let token = verify(&raw, &issuers, &Keys::new(&issuers), &Native::at(now())).unwrap();
+    let mut cache = TokenCache::new(AMPLE);
+    cache.insert(&raw, token, 1);
+    (cache, raw)
+}
+
+#[test]
+fn a_hit_is_the_same_token_to_the_last_byte() {
+    let (mut cache, raw_token) = filled(json!({}));
+    let (token, extra) = cache.get(&raw_token, now()).unwrap();
+    assert_eq!(token.claims().subject.as_deref(), Some("nurse-17"));
+    *extra += 1;
+    assert_eq!(cache.get(&raw_token, now()).map(|(_, extra)| *extra), Some(2));
+    let text = raw_token.text();
+    for other in [text.split_at(1).1, text.split_at(text.len() - 1).0, &format!("{text}A"), ""] {
+        assert!(cache.get(&raw(other), now()).is_none(), "{other}");
+    }
+}
+
+#[test]
+fn a_hit_ends_at_the_instant_at_which_the_token_would_be_refused() {
+    let (mut cache, raw) = filled(json!({"exp": NOW + 300}));
+    let end = now().plus(Duration::from_secs(330));
+    let before = Instant::from_nanoseconds(end.nanoseconds() - 1);
+    assert!(cache.get(&raw, before).is_some());
+    assert!(cache.get(&raw, end).is_none());
+    assert!(cache.get(&raw, now()).is_none(), "an expired token came back");
+    assert_eq!(cache.bytes, 0);
+}
+
+#[test]
+fn tokens_go_with_their_key() {
+    let (_, same) = clinic("k1", 7);
+    let (_, renamed) = clinic("k2", 7);
+    let (_, replaced) = clinic("k1", 9);
+    for (issuers, kept) in [(same, true), (renamed, false), (replaced, false)] {
+        let (mut cache, raw) = filled(json!({}));
+        cache.retain_trusted(&Keys::new(&issuers));
+        assert_eq!(cache.get(&raw, now()).is_some(), kept, "{issuers:?}");
+        assert_eq!(cache.bytes > 0, kept);
+    }
+}
+
+#[test]
+fn entries_and_bytes_are_bounded_and_the_least_recently_used_goes_first() {
+    let (mut source, text) = filled(json!({}));
+    let token = source.get(&text, now()).unwrap().0;
+    let mut cache = TokenCache::new(CacheLimits { entries: 3, bytes: 1 << 20 });
+    for name in ["a", "b", "c"] {
+        cache.insert(&raw(name), token.clone(), ());
+    }
+    assert!(cache.get(&raw("a"), now()).is_some());
+    cache.insert(&raw("d"), token.clone(), ());
+    let held: Vec<bool> =
+        ["a", "b", "c", "d"].iter().map(|name| cache.get(&raw(name), now()).is_some()).collect();
+    assert_eq!(held, [true, false, true, true]);
+
+    let one = estimate::<()>(&raw("a"));
+    let mut cache = TokenCache::new(CacheLimits { entries: 100, bytes: 2 * one + one / 2 });
+    for name in ["a", "b", "c", "c"] {
+        cache.insert(&raw(name), token.clone(), ());
+        assert!(cache.bytes <= 2 * one);
+        assert_eq!(cache.bytes, cache.entries.len() * one);
+    }
+    assert!(cache.get(&raw("a"), now()).is_none());
+    cache.insert(&raw(&"x".repeat(one)), token, ());
+    assert!(cache.get(&raw("c"), now()).is_some(), "a token that does not fit emptied the cache");
+}
