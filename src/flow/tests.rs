@@ -88,7 +88,7 @@ fn a_cached_token_is_refused_once_it_has_expired() {
 fn a_cached_token_is_refused_once_its_key_is_gone() {
     let mut gateway = gateway();
     let bearer = gateway.bearer(patient("patient/*.rs"));
-    let mut send = |gateway: &mut Gateway| {
+    let send = |gateway: &mut Gateway| {
         let headers = [("authorization", bearer.as_str())];
         gateway.send("GET", "/fhir/Patient/123", &headers, b"").reason().to_owned()
     };
@@ -115,7 +115,7 @@ fn a_cached_token_is_refused_once_it_is_revoked() {
     });
     let mut gateway = Gateway::waiting(&document(json!({"revocation": list})));
     let bearer = gateway.bearer(patient("patient/*.rs"));
-    let mut send = |gateway: &mut Gateway| {
+    let send = |gateway: &mut Gateway| {
         let headers = [("authorization", bearer.as_str())];
         let sent = gateway.send("GET", "/fhir/Patient/123", &headers, b"");
         (sent.reason().to_owned(), sent.audit["revocation"].clone())
