@@ -244,3 +244,35 @@ fn neither_answer_nor_record_holds_the_token() {
         assert!(!format!("{:?}", sent.reply).contains(&token));
     }
 }
+
+/// A client may take as long as it likes to send its form: what was true at the head may be over.
+#[test]
+fn a_token_that_expires_or_is_revoked_while_its_form_comes_in_is_refused() {
+    let list = json!({
+        "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "5s",
+    });
+    let cases = [(600, json!([]), "token_expired"), (6, json!([{"jti": "t-1"}]), "token_revoked")];
+    for (waited, entries, reason) in cases {
+        let mut gateway = Gateway::new(&document(json!({"revocation": list})));
+        let bearer = gateway.bearer(patient("patient/Observation.s"));
+        let fields = [
+            (":method", "POST"),
+            (":path", "/fhir/Observation/_search"),
+            (":authority", "api.clinic.example"),
+            ("authorization", bearer.as_str()),
+            FORM,
+        ];
+        let fields = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
+        let head = Event::RequestHead { headers: Headers::new(fields), end_of_stream: false };
+        let mut exchange = Exchange::default();
+        exchange.on(head, &mut gateway.worker, &gateway.caps);
+        assert!(exchange.wants_body());
+        gateway.wait(Duration::from_secs(waited));
+        gateway.tick(|_| json!({"entries": entries}));
+        let form = Event::RequestBody { body: b"code=x".to_vec() };
+        let step = exchange.on(form, &mut gateway.worker, &gateway.caps);
+        assert_eq!(step.next, Next::Pause, "{reason}");
+        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+        assert!(line.contains(reason), "{line}");
+    }
+}
