@@ -135,6 +135,9 @@ impl Exchange {
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
         let head = request::read(headers)?;
+        if !end_of_stream && !head.method().takes_body() {
+            return Err(Refusal::new(&reasons::BODY_UNEXPECTED));
+        }
         let request = match fhir::route(&head, &worker.config.fhir)? {
             Routed::Passthrough => {
                 self.record.permitted(None);

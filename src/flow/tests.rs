@@ -276,3 +276,29 @@ fn a_token_that_expires_or_is_revoked_while_its_form_comes_in_is_refused() {
         assert!(line.contains(reason), "{line}");
     }
 }
+
+/// What looks like a body to Envoy may be the next request to a server that expects none.
+#[test]
+fn a_body_where_none_belongs_is_refused_with_and_without_a_token() {
+    let smuggled = b"GET /fhir/Patient/456 HTTP/1.1\r\nhost: a\r\n\r\n";
+    let cases = [
+        ("GET", "/fhir/Patient/123"),
+        ("HEAD", "/fhir/Patient/123"),
+        ("DELETE", "/fhir/Observation/1"),
+        ("GET", "/fhir/Observation"),
+        ("GET", "/fhir/metadata"),
+        ("GET", "/healthz"),
+    ];
+    let mut gateway = gateway();
+    let bearer = gateway.bearer(json!({"scope": "user/*.cruds", "fhirUser": "Practitioner/7"}));
+    for (method, target) in cases {
+        let headers = [("authorization", bearer.as_str())];
+        assert!(gateway.send(method, target, &headers, b"").forwarded, "{method} {target}");
+        let sent = gateway.send(method, target, &headers, smuggled);
+        assert_eq!(sent.reason(), "body_unexpected", "{method} {target}");
+    }
+    let preflight = [("origin", "https://app.example"), ("access-control-request-method", "GET")];
+    assert!(gateway.send("OPTIONS", "/fhir/Patient/123", &preflight, b"").forwarded);
+    let sent = gateway.send("OPTIONS", "/fhir/Patient/123", &preflight, smuggled);
+    assert_eq!(sent.reason(), "body_unexpected");
+}

@@ -195,6 +195,11 @@ impl Method {
         }
     }
 
+    /// Whether content of a request with this method means anything (RFC 9110 section 9.3).
+    pub const fn takes_body(self) -> bool {
+        matches!(self, Method::Post | Method::Put | Method::Patch)
+    }
+
     /// The method's name.
     pub const fn name(self) -> &'static str {
         match self {
