@@ -546,6 +546,8 @@ fn unconfined_scopes_reach_as_far_as_the_type() {
             ("DELETE Observation/1?_cascade=delete", "parameter_unjudged"),
             ("DELETE Observation/1\nx-cascade: delete", "header_unjudged"),
             ("DELETE Observation?code=x\nx-cascade: delete", "header_unjudged"),
+            ("POST Observation\nx-provenance: {}", "header_unjudged"),
+            ("PUT Observation/1\nx-provenance: {}", "header_unjudged"),
             ("PUT Observation/1?_format=json", "by user/Observation.cruds"),
             ("POST Observation\nif-none-exist: patient.name=x", "search_chain_unjudged"),
             (
