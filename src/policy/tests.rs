@@ -319,6 +319,10 @@ fn a_criterion_that_can_name_a_patient_names_this_one_and_nothing_else() {
             ("GET Observation?subject=https://api.example/fhir/Patient/other", other),
             ("GET Observation?subject=urn:uuid:0", other),
             ("GET Observation?subject:Patient=Practitioner/7", other),
+            // the parameter that narrows takes no other type either: a server may read it once
+            ("GET CarePlan?patient=Group/1", other),
+            ("GET CarePlan?patient=P,Group/1", other),
+            ("GET AdverseEvent?subject=Practitioner/7", other),
             // modifiers
             ("GET Observation?patient:identifier=x", modifier),
             ("GET Observation?patient:not=other", modifier),
