@@ -935,12 +935,12 @@ fn settings_have_the_documented_defaults_and_name_what_is_wrong() {
 
     let (smart, errors) = read_document(&json!({}), Smart::read);
     assert_eq!((smart, errors), (Smart::default(), Vec::new()));
-    let document = json!({"search_without_patient": "refuse", "shared_types": ["Device"]});
+    let document = json!({"search_without_patient": "refuse", "shared_types": ["Questionnaire"]});
     let (smart, errors) = read_document(&document, Smart::read);
     assert_eq!(errors, Vec::new());
     assert_eq!(smart.search_without_patient, SearchWithoutPatient::Refuse);
     let rows = [
-        (patient("patient/*.rs"), "GET Device/1", "by patient/*.rs for P"),
+        (patient("patient/*.rs"), "GET Questionnaire/1", "by patient/*.rs for P"),
         (patient("patient/*.rs"), "GET Practitioner/1", "compartment_type_outside"),
     ];
     check_with(&rows, &api(Release::R4), &smart);
@@ -959,6 +959,27 @@ fn settings_have_the_documented_defaults_and_name_what_is_wrong() {
         let (_, errors) = read_document(&wrong, Smart::read);
         assert_eq!(errors.len(), 1, "{wrong}: {errors:?}");
     }
+}
+
+#[test]
+fn no_type_whose_resources_are_about_a_patient_can_be_shared() {
+    use crate::config::section::read_document;
+    use crate::fhir::compartment::{is_in_patient_compartment, reference_targets};
+
+    let mut seen = 0;
+    for release in [Release::R4, Release::R4B, Release::R5] {
+        for name in release.types() {
+            let resource = crate::fhir::ResourceType::parse(release, name).unwrap();
+            let about = reference_targets(release, resource, "patient").is_some();
+            if about && !is_in_patient_compartment(release, resource) {
+                seen += 1;
+                let document = serde_json::json!({"shared_types": [name]});
+                let (_, errors) = read_document(&document, Smart::read);
+                assert_eq!(errors.len(), 1, "{release:?} {name} can be shared");
+            }
+        }
+    }
+    assert!(seen >= 9, "found only {seen} such types");
 }
 
 #[test]
