@@ -166,13 +166,17 @@ impl Exchange {
         let Worker { config, keys, revocation, tokens, .. } = worker;
         let now = caps.now();
         if tokens.get(&raw, now).is_none() {
-            let verified = token::verify(&raw, &config.issuers, keys, caps)?;
+            let verified =
+                token::verify(&raw, &config.issuers, keys, caps).map_err(|rejected| {
+                    self.record.holder(rejected.holder);
+                    rejected.refusal
+                })?;
             let known = Known::of(&verified, config);
             tokens.insert(&raw, verified, known);
         }
         let (verified, known) =
             tokens.get(&raw, now).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
-        self.record.caller(&verified);
+        self.record.holder(Some(verified.shared_claims()));
         let bound = binding::bind(verified)?;
         let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
         self.record.freshness(token.listed_as());

@@ -167,6 +167,19 @@ fn a_form_of_an_unknown_caller_is_not_even_held() {
     assert!(matches!(step.effects.last(), Some(Effect::Reply(reply)) if reply.status == 401));
 }
 
+#[test]
+fn the_record_names_the_holder_of_a_token_once_its_signature_is_proven() {
+    let mut gateway = gateway();
+    let expired = json!({"iat": 1_789_990_000, "exp": 1_789_993_600});
+    let sent = gateway.get("/fhir/Patient/123", expired);
+    assert_eq!((sent.reason(), &sent.audit["who"]["sub"]), ("token_expired", &json!("nurse-17")));
+    let bearer = gateway.bearer(patient("patient/*.rs"));
+    let forged = bearer.rsplit_once('.').map(|(text, _)| format!("{text}.{}", "A".repeat(86)));
+    let headers = [("authorization", forged.as_deref().unwrap())];
+    let sent = gateway.send("GET", "/fhir/Patient/123", &headers, b"");
+    assert_eq!((sent.reason(), &sent.audit["who"]), ("token_signature_invalid", &Value::Null));
+}
+
 /// Every event in every state: nothing but a decided request ever goes on.
 #[test]
 fn events_out_of_order_are_refused() {
