@@ -73,6 +73,17 @@ fn before_the_keys_are_there_a_token_is_refused_for_now() {
 }
 
 #[test]
+fn a_new_configuration_starts_with_what_was_published_before() {
+    let list = json!({"cluster": "revocations", "url": "http://revocations.internal/v1/list"});
+    let document = document(json!({"revocation": list}));
+    let mut gateway = Gateway::new(&document);
+    let config = crate::config::from_document(&document).unwrap();
+    gateway.worker = Worker::new(config, &gateway.caps);
+    let sent = gateway.get("/fhir/Patient/123", patient("patient/*.rs"));
+    assert_eq!(sent.reason(), "allowed", "before the first tick");
+}
+
+#[test]
 fn a_cached_token_is_refused_once_it_has_expired() {
     let mut gateway = gateway();
     let claims = patient("patient/*.rs");
@@ -93,11 +104,8 @@ fn a_cached_token_is_refused_once_its_key_is_gone() {
         gateway.send("GET", "/fhir/Patient/123", &headers, b"").reason().to_owned()
     };
     assert_eq!(send(&mut gateway), "allowed");
-    gateway.signer = crate::token::testing::Signer::new(
-        crate::token::algorithm::Algorithm::Es256,
-        "k2",
-        8,
-    );
+    gateway.signer =
+        crate::token::testing::Signer::new(crate::token::algorithm::Algorithm::Es256, "k2", 8);
     gateway.wait(Duration::from_secs(200));
     gateway.tick(|_| json!({}));
     assert_eq!(send(&mut gateway), "allowed", "not refreshed yet");
