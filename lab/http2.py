@@ -20,8 +20,8 @@ class Client:
         self.port, self.timeout = port, timeout
 
     def request(self, method, target, headers=(), body=b"", token=None, trailers=()):
-        """Sends a request. `headers`: pairs of text or bytes, sent in this order after the pseudo
-        headers, which are added unless they are there. `body`: bytes, or a list of them to be sent
+        """Sends a request. `headers`: pairs of text or bytes, sent in this order, pseudo headers
+        first, which are added unless they are there. `body`: bytes, or a list of them to be sent
         in frames of their own. A reset stream is `NoResponse`."""
         fields = [(_bytes(name), _bytes(value)) for name, value in headers]
         if token is not None:
@@ -30,6 +30,7 @@ class Client:
                   (b":authority", f"127.0.0.1:{self.port}")]
         given = {name for name, _ in fields}
         fields[:0] = [(name, _bytes(value)) for name, value in pseudo if name not in given]
+        fields.sort(key=lambda field: not field[0].startswith(b":"))
         frames = body if isinstance(body, list) else [body] if body else []
         started = time.perf_counter()
         with socket.create_connection(("127.0.0.1", self.port), self.timeout) as connection:
