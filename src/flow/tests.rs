@@ -73,6 +73,17 @@ fn before_the_keys_are_there_a_token_is_refused_for_now() {
 }
 
 #[test]
+fn a_new_configuration_starts_with_what_was_published_before() {
+    let list = json!({"cluster": "revocations", "url": "http://revocations.internal/v1/list"});
+    let document = document(json!({"revocation": list}));
+    let mut gateway = Gateway::new(&document);
+    let config = crate::config::from_document(&document).unwrap();
+    gateway.worker = Worker::new(config, &gateway.caps);
+    let sent = gateway.get("/fhir/Patient/123", patient("patient/*.rs"));
+    assert_eq!(sent.reason(), "allowed", "before the first tick");
+}
+
+#[test]
 fn a_cached_token_is_refused_once_it_has_expired() {
     let mut gateway = gateway();
     let claims = patient("patient/*.rs");
