@@ -154,7 +154,7 @@ class Envoy:
         return self.folder / "listeners.json"
 
     def _publish(self, wait):
-        before = self._outcomes()
+        before, already_logged = self._outcomes(), self.log.stat().st_size
         self._write_listeners()
         if not wait:
             return
@@ -164,7 +164,14 @@ class Envoy:
                 raise LabError(f"envoy did not take the listeners:\n{self._process.tail()}")
             time.sleep(0.02)
         if self._outcomes()[1] > before[1]:
-            raise LabError(f"envoy refused the listeners:\n{self._process.tail()}")
+            raise LabError(f"envoy refused the listeners:\n{self._complaints(already_logged)}")
+
+    def _complaints(self, start):
+        """What Envoy's log holds after its first `start` bytes, but for access and audit lines."""
+        with self.log.open("rb") as log:
+            log.seek(start)
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(line for line in lines if line.startswith("[") and AUDIT_MARK not in line)
 
     def _warming(self):
         return any(self.stats("listener_manager.total_listeners_warming").values())

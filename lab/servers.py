@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import json
 import threading
-import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 

@@ -1,5 +1,7 @@
 //! `audit`: where events go.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::config::section::{ConfigError, Section};
@@ -36,11 +38,10 @@ impl Setting for Sinks {
 
     fn parse(value: &Value) -> Result<Sinks, String> {
         let sinks = Vec::<Sink>::parse(value)?;
-        let named = |known| sinks.iter().filter(|sink| *sink == known).count();
         if sinks.is_empty() {
             return Err("the list is empty, so nothing would be recorded".to_owned());
         }
-        if Sink::ALL.iter().any(|known| named(known) > 1) {
+        if sinks.iter().collect::<HashSet<_>>().len() < sinks.len() {
             return Err("the list names a sink twice".to_owned());
         }
         Ok(Sinks(sinks))

@@ -25,7 +25,7 @@ pub struct Event<'a> {
     pub request_id: Option<&'a [u8]>,
     /// What the rules say. What was done differs only when [`Event::observe`] is set.
     pub decision: Decision,
-    /// Mode `observe`: whatever the decision, the request went through.
+    /// Mode `observe` let the request through, whatever the decision.
     pub observe: bool,
     /// Who asked. `None` as long as no signature was proven: an unproven name accuses the innocent.
     pub who: Option<Who<'a>>,

@@ -1,4 +1,4 @@
-//! Every path ends here: one [`Event`] per exchange, allowed, refused or failed, written as one line.
+//! Every path ends here: one `Event` per exchange, allowed, refused or failed, written as one line.
 //!
 //! An event carries who, from where, what and the outcome. It has no place for a token, a header's
 //! value (other than the request id) or the value of a search parameter other than `_id`,

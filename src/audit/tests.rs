@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::base::refusal::Reason;
-use crate::base::testing::{golden, violations};
+use crate::base::testing::{generated, golden, sentence, violations};
 use crate::base::time::Instant;
 use crate::config::section::read_document;
 use crate::revocation::Freshness;
@@ -87,7 +87,7 @@ fn schema() -> Value {
 fn check(name: &str, event: &Event<'_>) {
     let line = event.line();
     let value: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(violations(&schema(), &value), [String::new(); 0], "{name}: {line}");
+    assert_eq!(violations(&schema(), &value), Vec::<String>::new(), "{name}: {line}");
     golden(&format!("tests/golden/audit/{name}.json"), &format!("{line}\n"));
 }
 
@@ -159,6 +159,49 @@ fn lines_are_as_in_the_golden_files_and_as_the_schema_says() {
     );
 }
 
+/// A row of the reference page for the field and one for each field below it.
+fn rows(path: &str, name: &str, parent: &Value) -> String {
+    let rule = &parent["properties"][name];
+    let required = parent["required"].as_array().is_some_and(|list| list.contains(&json!(name)));
+    let always = if required { "always" } else { "" };
+    let description = sentence(rule["description"].as_str().unwrap());
+    let row = format!("| `{path}{name}` | {always} | {description} |\n");
+    let inner = if rule["items"].is_object() { &rule["items"] } else { rule };
+    let names = inner["properties"].as_object().into_iter().flat_map(|object| object.keys());
+    row + &names
+        .map(|name_below| rows(&format!("{path}{name}."), name_below, inner))
+        .collect::<String>()
+}
+
+#[test]
+fn the_page_has_every_field_of_the_schema_and_the_line_of_the_golden_file() {
+    let order = [
+        "schema",
+        "time",
+        "id",
+        "request_id",
+        "decision",
+        "observe",
+        "would",
+        "reason",
+        "who",
+        "from",
+        "what",
+        "outcome",
+        "scopes",
+        "narrowed",
+        "revocation",
+    ];
+    let schema = schema();
+    assert_eq!(schema["properties"].as_object().unwrap().len(), order.len());
+    let fields: String = order.iter().map(|name| rows("", name, &schema)).collect();
+    let table = format!("\n| field | | meaning |\n|---|---|---|\n{fields}\n");
+    generated("docs/audit.md", "fields", &table);
+    let claims = claims();
+    let line = narrowed_search(&claims).line();
+    generated("docs/audit.md", "example", &format!("\n```json\n{line}\n```\n\n"));
+}
+
 #[test]
 fn strings_from_outside_cannot_break_the_line() {
     let nasty = "a\r\n{\"decision\":\"allow\"}\0\u{7f}\u{85}\u{2028}\u{202e}\u{1f600}\"\\";
@@ -189,7 +232,7 @@ fn long_strings_and_lists_are_cut_and_say_so() {
         ..event(Some(Who::of(&claims)), Decision::Allow)
     };
     let value: Value = serde_json::from_str(&event.line()).unwrap();
-    assert_eq!(violations(&schema(), &value), [String::new(); 0]);
+    assert_eq!(violations(&schema(), &value), Vec::<String>::new());
     assert_eq!(value["who"]["sub"], format!("{}…", "é".repeat(256)));
     assert_eq!(value["request_id"], format!("{}…", "\u{fffd}".repeat(256)));
     assert_eq!(value["who"]["roles"].as_array().unwrap().len(), 65);
@@ -294,7 +337,7 @@ proptest! {
         let line = event.line();
         prop_assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{}", line);
         let read: Value = serde_json::from_str(&line).unwrap();
-        prop_assert_eq!(violations(&schema(), &read), [String::new(); 0]);
+        prop_assert_eq!(violations(&schema(), &read), Vec::<String>::new());
         if subject.chars().count() <= 256 {
             prop_assert_eq!(&read["who"]["sub"], &Value::from(subject));
         }

@@ -138,12 +138,14 @@ impl Reason {
     }
 }
 
-/// Declares a folder's reasons as constants and lists them in `ALL`, for docs and tests.
+/// Declares a folder's reasons as constants and lists them with their meaning, for docs and tests.
 #[macro_export]
 macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident = $reason:expr;)*) => {
-        $($(#[$doc])* pub static $name: $crate::base::refusal::Reason = $reason;)*
+    ($($(#[doc = $doc:literal])* $name:ident = $reason:expr;)*) => {
+        $($(#[doc = $doc])* pub static $name: $crate::base::refusal::Reason = $reason;)*
         /// Every reason of this folder, in the order of the file.
         pub static ALL: &[&$crate::base::refusal::Reason] = &[$(&$name),*];
+        /// What each of them means to the operator: the comment above it.
+        pub static MEANINGS: &[&str] = &[$(concat!($($doc),*)),*];
     };
 }

@@ -17,6 +17,30 @@ pub(crate) fn golden(path: &str, text: &str) {
     assert_eq!(text, known, "{path} differs: `make schema` rewrites it");
 }
 
+/// As [`golden`], for the part of a page between `<!-- NAME: generated -->` and
+/// `<!-- NAME: end -->`.
+pub(crate) fn generated(path: &str, name: &str, text: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    let page = fs::read_to_string(file).expect(path);
+    let (start, end) = (format!("<!-- {name}: generated -->\n"), format!("<!-- {name}: end -->\n"));
+    let (before, rest) = page.split_once(&start).unwrap_or_else(|| panic!("{path}: no {start}"));
+    let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{path}: no {end}"));
+    golden(path, &format!("{before}{start}{text}{end}{after}"));
+}
+
+/// Text as it stands in a cell of a Markdown table.
+pub(crate) fn cell(text: &str) -> String {
+    text.trim().replace('|', "\\|").replace('\n', " ")
+}
+
+/// A sentence as it stands in a table: with a capital, without a full stop at the end.
+pub(crate) fn sentence(text: &str) -> String {
+    let text = text.trim().trim_end_matches('.');
+    let mut rest = text.chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    cell(&first.into_iter().chain(rest).collect::<String>())
+}
+
 /// What of `value` breaks `schema` (JSON Schema 2020-12): pointers with the keyword that failed.
 ///
 /// # Panics
@@ -33,7 +57,7 @@ fn walk(root: &Value, schema: &Value, value: &Value, pointer: &str, found: &mut 
         let mut ok = true;
         match keyword.as_str() {
             "$schema" | "$id" | "$defs" | "title" | "description" | "default" | "examples" => {}
-            "format" => assert_eq!(rule, "date-time"),
+            "format" => assert!(rule == "date-time" || rule == "uri"),
             "$ref" => {
                 let target = rule.as_str().unwrap().strip_prefix('#').expect("a local reference");
                 walk(root, root.pointer(target).expect(target), value, pointer, found);

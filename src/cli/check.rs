@@ -57,7 +57,9 @@ fn from_json(text: &str) -> Result<(Value, Places), Vec<Problem>> {
         Ok(document) => Ok((document, yaml::read(text).places)),
         Err(error) => {
             let place = Place { line: error.line().max(1), column: error.column().max(1) };
-            Err(vec![(place, format!("this is not strict JSON: {error}"))])
+            let message = error.to_string();
+            let problem = message.split(" at line ").next().unwrap_or_default();
+            Err(vec![(place, format!("this is not strict JSON: {problem}"))])
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The configuration document.
 //!
-//! Each folder owns its fragment: it reads its own section with [`section::Section`], which also
-//! describes it. [`load`] puts the fragments together and gives a [`Configuration`] or every error.
+//! Each folder owns its fragment: it reads its own section with a `Section`, which also describes
+//! it. `load` puts the fragments together and gives a `Configuration` or every error.
 
 pub mod error;
 pub mod hint;
@@ -12,3 +12,6 @@ pub mod setting;
 
 pub use error::ConfigError;
 pub use load::{Configuration, Mode, from_document, keys, load, schema};
+
+#[cfg(test)]
+mod tests;

@@ -215,4 +215,4 @@ const LENGTH: u64 = 2;
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -190,9 +190,6 @@ macro_rules! words {
         $vis enum $name { $($(#[$vdoc])* $variant),* }
 
         impl $name {
-            /// Every variant, in the order of the declaration.
-            $vis const ALL: &'static [$name] = &[$($name::$variant),*];
-
             /// The word of the document.
             $vis const fn word(self) -> &'static str {
                 match self { $($name::$variant => $word),* }

@@ -15,9 +15,9 @@ pub struct SubjectParameter {
 /// How a patient `P` is written in a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// `P`: of `_id`, and of `patient`, which refers to nothing but patients.
+    /// `P`: of `_id`.
     Bare,
-    /// `Patient/P`
+    /// `Patient/P`: also of `patient`, which for many types may refer to a Group of the same id.
     Reference,
 }
 
@@ -49,7 +49,7 @@ pub fn subject_parameter(release: Release, resource: ResourceType) -> Option<Sub
         reference_targets(release, resource, name).is_some_and(|types| types.contains(&PATIENT))
     };
     if about("patient") {
-        Some(SubjectParameter { name: "patient", form: Form::Bare })
+        Some(SubjectParameter { name: "patient", form: Form::Reference })
     } else if about("subject") {
         Some(SubjectParameter { name: "subject", form: Form::Reference })
     } else {

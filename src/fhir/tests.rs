@@ -457,7 +457,7 @@ fn a_form_with_a_token_or_a_method_or_two_meanings_is_refused() {
 
 #[test]
 fn the_patient_compartment_and_the_parameter_of_the_subject_follow_the_definitions() {
-    let patient = Some(SubjectParameter { name: "patient", form: Form::Bare });
+    let patient = Some(SubjectParameter { name: "patient", form: Form::Reference });
     let subject = Some(SubjectParameter { name: "subject", form: Form::Reference });
     let own = Some(SubjectParameter { name: "_id", form: Form::Bare });
     let cases = [

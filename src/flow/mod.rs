@@ -7,6 +7,11 @@ pub mod reasons;
 pub mod record;
 pub mod worker;
 
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
 use core::mem;
 use std::rc::Rc;
 

@@ -177,17 +177,20 @@ fn values_from_outside_can_not_leave_their_header() {
 #[test]
 fn a_search_gets_its_criterion_behind_what_the_client_sent() {
     let rows = [
-        ("/fhir/Observation", "/fhir/Observation?patient=P"),
-        ("/fhir/Observation?", "/fhir/Observation?patient=P"),
-        ("/fhir/Observation?code=x", "/fhir/Observation?code=x&patient=P"),
-        ("/fhir/Observation?code=x&", "/fhir/Observation?code=x&patient=P"),
-        ("/fhir/Observation?&&", "/fhir/Observation?&&patient=P"),
-        ("/fhir/Observation?patient=P", "/fhir/Observation?patient=P&patient=P"),
+        ("/fhir/Observation", "/fhir/Observation?patient=Patient%2FP"),
+        ("/fhir/Observation?", "/fhir/Observation?patient=Patient%2FP"),
+        ("/fhir/Observation?code=x", "/fhir/Observation?code=x&patient=Patient%2FP"),
+        ("/fhir/Observation?code=x&", "/fhir/Observation?code=x&patient=Patient%2FP"),
+        ("/fhir/Observation?&&", "/fhir/Observation?&&patient=Patient%2FP"),
+        ("/fhir/Observation?patient=P", "/fhir/Observation?patient=P&patient=Patient%2FP"),
         // what the client sent is not encoded anew
-        ("/fhir/Observation?code=a%7cb+c%2F?|'", "/fhir/Observation?code=a%7cb+c%2F?|'&patient=P"),
+        (
+            "/fhir/Observation?code=a%7cb+c%2F?|'",
+            "/fhir/Observation?code=a%7cb+c%2F?|'&patient=Patient%2FP",
+        ),
         ("/fhir/Patient?name=x", "/fhir/Patient?name=x&_id=P"),
-        ("/fhir/Patient/P/Observation", "/fhir/Patient/P/Observation?patient=P"),
-        ("/fhir/QuestionnaireResponse", "/fhir/QuestionnaireResponse?patient=P"),
+        ("/fhir/Patient/P/Observation", "/fhir/Patient/P/Observation?patient=Patient%2FP"),
+        ("/fhir/QuestionnaireResponse", "/fhir/QuestionnaireResponse?patient=Patient%2FP"),
     ];
     for (target, expected) in rows {
         let forward =
@@ -225,10 +228,10 @@ fn inbound_preferences_give_way_to_strict_handling() {
 #[test]
 fn a_form_gets_its_criterion_behind_what_the_client_sent() {
     let rows: [(&[u8], &[u8]); 4] = [
-        (b"code=x", b"code=x&patient=P"),
-        (b"code=x&", b"code=x&patient=P"),
-        (b"&", b"&patient=P"),
-        (b"code=a%7cb+c", b"code=a%7cb+c&patient=P"),
+        (b"code=x", b"code=x&patient=Patient%2FP"),
+        (b"code=x&", b"code=x&patient=Patient%2FP"),
+        (b"&", b"&patient=Patient%2FP"),
+        (b"code=a%7cb+c", b"code=a%7cb+c&patient=Patient%2FP"),
     ];
     for (form, expected) in rows {
         let typed: &[(&[u8], &[u8])] = &[
@@ -250,7 +253,7 @@ fn a_post_search_without_a_form_is_narrowed_in_its_query() {
     let head = head_with("POST", "/fhir/Observation/_search?code=x", &[]);
     for form in [None, Some(b"".as_slice())] {
         let forward = forwarded(&head, form, &claims(), &Settings::default());
-        let target = "/fhir/Observation/_search?code=x&patient=P";
+        let target = "/fhir/Observation/_search?code=x&patient=Patient%2FP";
         assert_eq!(value(&forward.edits, ":path"), Some(target));
         assert_eq!(value(&forward.edits, "content-length"), None);
         assert_eq!(forward.body, None);
@@ -300,7 +303,7 @@ proptest! {
             (b":path".to_vec(), target.into_bytes()),
         ])).unwrap();
         let (added, kept) = after.query().params().split_last().unwrap();
-        prop_assert_eq!((added.name.as_str(), added.value.as_str()), ("patient", "P"));
+        prop_assert_eq!((added.name.as_str(), added.value.as_str()), ("patient", "Patient/P"));
         prop_assert_eq!(kept, before.params());
 
         let typed: &[(&[u8], &[u8])] = &[(b"content-type", b"application/x-www-form-urlencoded")];
@@ -311,7 +314,7 @@ proptest! {
         prop_assert!(body.starts_with(&raw));
         let after = Query::parse(&body).unwrap();
         let (added, kept) = after.params().split_last().unwrap();
-        prop_assert_eq!((added.name.as_str(), added.value.as_str()), ("patient", "P"));
+        prop_assert_eq!((added.name.as_str(), added.value.as_str()), ("patient", "Patient/P"));
         prop_assert_eq!(kept, before.params());
     }
 

@@ -242,17 +242,23 @@ fn searches_are_narrowed_to_the_patient() {
     check_all(
         patient("patient/*.s"),
         &[
-            ("GET Observation", "by patient/*.s for P +patient=P strict"),
-            ("HEAD Observation", "by patient/*.s for P +patient=P strict"),
-            ("GET Observation?code=x&_sort=-date", "by patient/*.s for P +patient=P strict"),
-            ("GET Observation?_summary=count", "by patient/*.s for P +patient=P strict"),
-            ("GET Observation?_id=1,2,3", "by patient/*.s for P +patient=P strict"),
-            ("GET Observation?_offset=20&_page=2", "by patient/*.s for P +patient=P strict"),
-            ("POST Observation/_search < code=x", "by patient/*.s for P +patient=P strict"),
+            ("GET Observation", "by patient/*.s for P +patient=Patient/P strict"),
+            ("HEAD Observation", "by patient/*.s for P +patient=Patient/P strict"),
+            (
+                "GET Observation?code=x&_sort=-date",
+                "by patient/*.s for P +patient=Patient/P strict",
+            ),
+            ("GET Observation?_summary=count", "by patient/*.s for P +patient=Patient/P strict"),
+            ("GET Observation?_id=1,2,3", "by patient/*.s for P +patient=Patient/P strict"),
+            (
+                "GET Observation?_offset=20&_page=2",
+                "by patient/*.s for P +patient=Patient/P strict",
+            ),
+            ("POST Observation/_search < code=x", "by patient/*.s for P +patient=Patient/P strict"),
             ("GET Patient", "by patient/*.s for P +_id=P strict"),
             ("GET Patient?name=x", "by patient/*.s for P +_id=P strict"),
-            ("GET QuestionnaireResponse", "by patient/*.s for P +patient=P strict"),
-            ("GET Patient/P/Observation?code=x", "by patient/*.s for P +patient=P strict"),
+            ("GET QuestionnaireResponse", "by patient/*.s for P +patient=Patient/P strict"),
+            ("GET Patient/P/Observation?code=x", "by patient/*.s for P +patient=Patient/P strict"),
             ("GET Patient/other/Observation", "compartment_other_patient"),
             ("GET Patient/p/Observation", "compartment_other_patient"),
             // in the compartment, but nothing says whom they are about
@@ -264,7 +270,7 @@ fn searches_are_narrowed_to_the_patient() {
 
 #[test]
 fn a_criterion_that_can_name_a_patient_names_this_one_and_nothing_else() {
-    let narrowed = "by patient/*.s for P +patient=P strict";
+    let narrowed = "by patient/*.s for P +patient=Patient/P strict";
     let other = "search_other_patient";
     let modifier = "search_patient_modifier";
     check_all(
@@ -383,7 +389,7 @@ fn a_hundred_kilobytes_of_scopes_are_judged_like_a_few() {
     let (head, request) = routed("GET Observation", &api);
     let token = LiveToken::for_tests(claims);
     let decision = decide(&token, &grants, &request, &head, &api, &Smart::default());
-    let narrowed = "by patient/Observation.s for P +patient=P strict";
+    let narrowed = "by patient/Observation.s for P +patient=Patient/P strict";
     assert_eq!(shown(&decision), narrowed);
 }
 
@@ -393,10 +399,10 @@ fn a_form_counts_like_the_query_and_both_together() {
     check_all(
         patient("patient/*.s"),
         &[
-            ("POST Observation/_search < ", "by patient/*.s for P +patient=P strict"),
+            ("POST Observation/_search < ", "by patient/*.s for P +patient=Patient/P strict"),
             (
                 "POST Observation/_search?patient=P < patient=P",
-                "by patient/*.s for P +patient=P strict",
+                "by patient/*.s for P +patient=Patient/P strict",
             ),
             ("POST Observation/_search < patient=other", other),
             ("POST Observation/_search?patient=P < patient=other", other),
@@ -412,7 +418,7 @@ fn a_form_counts_like_the_query_and_both_together() {
 fn a_search_without_the_patient_is_refused_when_configured_so() {
     let smart = Smart { search_without_patient: SearchWithoutPatient::Refuse, ..Smart::default() };
     let who = patient("patient/*.s");
-    let named = "by patient/*.s for P +patient=P strict";
+    let named = "by patient/*.s for P +patient=Patient/P strict";
     let rows = [
         (who, "GET Observation", "search_patient_required"),
         (who, "GET Observation?code=x", "search_patient_required"),
@@ -684,7 +690,11 @@ fn contexts_are_judged_apart() {
         ),
         (user("user/*.rs", "Patient/P"), "GET Patient/P", "by user/*.rs for P"),
         (user("user/*.rs", "Patient/P"), "GET Patient/other", "compartment_other_patient"),
-        (user("user/*.rs", "Patient/P"), "GET Observation", "by user/*.rs for P +patient=P strict"),
+        (
+            user("user/*.rs", "Patient/P"),
+            "GET Observation",
+            "by user/*.rs for P +patient=Patient/P strict",
+        ),
         (user("user/*.rs", "Patient/P"), "GET Observation/1", "by_id_unjudged"),
         (
             user("user/*.rs", "https://api.example/fhir/Patient/P"),
@@ -775,12 +785,12 @@ fn contexts_are_judged_apart() {
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
             "GET Observation",
-            "by patient/*.rs for P +patient=P strict",
+            "by patient/*.rs for P +patient=Patient/P strict",
         ),
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
             "GET Observation?patient=A",
-            "by user/*.rs for A +patient=A strict",
+            "by user/*.rs for A +patient=Patient/A strict",
         ),
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
@@ -953,7 +963,11 @@ fn a_compartment_type_that_is_listed_as_shared_is_still_confined() {
     let (smart, _) = read_document(&document, Smart::read);
     let rows = [
         (patient("patient/*.rs"), "GET Observation/1", "by_id_unjudged"),
-        (patient("patient/*.rs"), "GET Observation", "by patient/*.rs for P +patient=P strict"),
+        (
+            patient("patient/*.rs"),
+            "GET Observation",
+            "by patient/*.rs for P +patient=Patient/P strict",
+        ),
     ];
     check_with(&rows, &api(Release::R4), &smart);
 }

@@ -26,7 +26,7 @@ impl Capabilities for Host {
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed> {
-        self.reads.set(self.reads.get() + 1);
+        self.reads.set(self.reads.get().saturating_add(1));
         if self.fails.get() { Err(HostFailed) } else { self.native.shared(key) }
     }
 
@@ -427,4 +427,20 @@ fn every_reason_has_its_own_code_of_this_stage() {
     codes.sort_unstable();
     codes.dedup();
     assert_eq!(codes.len(), reasons::ALL.len());
+}
+
+#[test]
+fn the_slot_in_force_is_not_touched_by_an_instance_that_did_not_tick() {
+    let mut scene = Scene::of(2, &settings());
+    let slot = |scene: &Scene| {
+        let watch = scene.instances[0].1.watch.as_ref().unwrap();
+        watch.feed.head(&scene.host).unwrap().unwrap().payload[0]
+    };
+    scene.serves(&without_nurse());
+    let before = slot(&scene);
+    scene.at(5);
+    let (instance, revocation) = &mut scene.instances[1];
+    revocation.due(instance, &scene.host).unwrap();
+    revocation.answered(answer(200, &with_nurse().to_string()), &scene.host).unwrap();
+    assert_ne!(slot(&scene), before);
 }

@@ -51,7 +51,7 @@ impl RawToken {
     }
 
     /// The token's text.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 

@@ -1,5 +1,7 @@
 """The main road: allowed, refused, locked, misconfigured."""
 
+import json
+
 import pytest
 
 from lab.processes import LabError
@@ -57,6 +59,5 @@ def test_a_wrong_configuration_is_refused_and_the_old_one_stays(
 
 
 def test_a_configuration_as_json_text_is_the_same(listen, configuration, issuer):
-    import json
     istio = listen("istio", json.dumps(configuration()))
     istio.allowed(istio.get("/fhir/Patient/ann", issuer.patient()))

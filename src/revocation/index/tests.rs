@@ -27,7 +27,7 @@ impl Capabilities for Counting {
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed> {
-        self.reads.set(self.reads.get() + 1);
+        self.reads.set(self.reads.get().saturating_add(1));
         self.native.shared(key)
     }
 

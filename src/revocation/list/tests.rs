@@ -36,6 +36,14 @@ fn both_forms_are_read() {
 }
 
 #[test]
+fn the_documented_list_is_read() {
+    let page = include_str!("../../../docs/revocation.md");
+    let example = page.split("```json").nth(1).and_then(|rest| rest.split("```").next());
+    let list = text(example.expect("an example")).unwrap();
+    assert_eq!((list.read, list.version.as_deref()), (4, Some("42")));
+}
+
+#[test]
 fn the_version_is_made_fit_for_a_log_line() {
     let cases = [
         (r#""42""#, "42"),
@@ -150,9 +158,8 @@ fn entries_are_left_out_a_day_after_they_expire() {
 
 #[test]
 fn a_list_longer_than_can_be_loaded_is_refused() {
-    let most = "{\"jti\":\"a\"}".repeat(MAX_ENTRIES);
-    assert_eq!(text(&most).unwrap().read, MAX_ENTRIES);
-    let problem = text(&format!("{most}{{\"jti\":\"a\"}}")).map(drop).unwrap_err();
+    let body = "{\"jti\":\"a\"}".repeat(MAX_ENTRIES + 1);
+    let problem = text(&body).map(drop).unwrap_err();
     assert!(problem.starts_with("entry 200001: a list has at most 200000 entries"), "{problem}");
 }
 

@@ -1,0 +1,164 @@
+//! A gateway for tests: one worker, its feeds answered by hand, requests sent and what became of
+//! them read off.
+
+use core::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::effect::{Effect, End, Event, Next, Reply, Step};
+use super::worker::{Callout, Worker};
+use super::{Exchange, PERMIT_STATE, PERMITTED};
+use crate::base::capabilities::Native;
+use crate::config;
+use crate::forward::Edit;
+use crate::request::Headers;
+use crate::store::HttpAnswer;
+use crate::token::algorithm::Algorithm;
+use crate::token::testing::{Signer, claims, now};
+
+/// A worker and what surrounds it.
+pub(crate) struct Gateway {
+    pub(crate) worker: Worker,
+    pub(crate) caps: Native,
+    pub(crate) signer: Signer,
+}
+
+/// What became of a request.
+pub(crate) struct Sent {
+    /// The audit record.
+    pub(crate) audit: Value,
+    /// The answer of our own, if there is one.
+    pub(crate) reply: Option<Reply>,
+    /// Whether it went on, with the permit that the next filter requires.
+    pub(crate) forwarded: bool,
+    /// Header fields as they went on.
+    pub(crate) headers: Vec<(String, String)>,
+    /// The body as it went on.
+    pub(crate) body: Vec<u8>,
+}
+
+impl Gateway {
+    /// A gateway by this configuration, whose remote key sets hold the key of [`Gateway::signer`].
+    pub(crate) fn new(document: &Value) -> Gateway {
+        let mut gateway = Gateway::waiting(document);
+        gateway.tick(|_| json!({"entries": []}));
+        gateway
+    }
+
+    /// The same before anything was fetched.
+    pub(crate) fn waiting(document: &Value) -> Gateway {
+        let caps = Native::at(now());
+        let configuration = config::from_document(document).expect("a configuration");
+        let worker = Worker::new(configuration, &caps);
+        Gateway { worker, caps, signer: Signer::new(Algorithm::Es256, "k1", 7) }
+    }
+
+    /// One tick: key sets are answered with the signer's key, the list with what `list` gives.
+    pub(crate) fn tick(&mut self, list: impl Fn(&str) -> Value) {
+        for (callout, call) in self.worker.tick(&self.caps) {
+            let document = match callout {
+                Callout::Keys(_) => json!({"keys": [self.signer.jwk()]}),
+                Callout::Revocations => list(&call.path),
+            };
+            let headers = [(b":status".to_vec(), b"200".to_vec())];
+            let answer = HttpAnswer::read(&headers, document.to_string().into_bytes());
+            self.worker.answered(callout, answer, &self.caps);
+        }
+    }
+
+    /// Time goes on.
+    pub(crate) fn wait(&mut self, length: Duration) {
+        let now = crate::base::capabilities::Capabilities::now(&self.caps);
+        self.caps.set_now(now.plus(length));
+    }
+
+    /// The value of an `Authorization` header with a good token, but for these claims.
+    pub(crate) fn bearer(&self, changes: Value) -> String {
+        format!("Bearer {}", self.signer.token(&claims(changes)).text())
+    }
+
+    /// Sends a request, its body in one piece after the head.
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Sent {
+        let pseudo = [(":method", method), (":path", target), (":authority", "api.clinic.example")];
+        let fields: Vec<(String, String)> = pseudo
+            .iter()
+            .chain(headers)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let mut exchange = Exchange::default();
+        let head = Event::RequestHead { headers: bytes(&fields), end_of_stream: body.is_empty() };
+        let mut step = exchange.on(head, &mut self.worker, &self.caps);
+        if exchange.wants_body() {
+            assert_eq!((step.next, step.effects.len()), (Next::Pause, 0), "held, nothing done");
+            step = exchange.on(
+                Event::RequestBody { body: body.to_vec() },
+                &mut self.worker,
+                &self.caps,
+            );
+        }
+        self.sent(exchange, step, fields, body)
+    }
+
+    /// Sends a `GET` with a good token, but for these claims.
+    pub(crate) fn get(&mut self, target: &str, changes: Value) -> Sent {
+        let bearer = self.bearer(changes);
+        self.send("GET", target, &[("authorization", &bearer)], b"")
+    }
+
+    fn sent(
+        &mut self,
+        mut exchange: Exchange,
+        step: Step,
+        mut headers: Vec<(String, String)>,
+        body: &[u8],
+    ) -> Sent {
+        let mut body = body.to_vec();
+        let mut reply = None;
+        let mut permitted = false;
+        for effect in step.effects {
+            match effect {
+                Effect::Edit(Edit::Remove(name)) => headers.retain(|(known, _)| *known != name),
+                Effect::Edit(Edit::Set(name, value)) => {
+                    headers.retain(|(known, _)| *known != name);
+                    headers.push((name, value));
+                }
+                Effect::ReplaceBody(new) => body = new,
+                Effect::FilterState(key, value) => {
+                    permitted |= (key, value) == (PERMIT_STATE, PERMITTED);
+                }
+                Effect::Reply(answer) => reply = Some(answer),
+            }
+        }
+        let forwarded = step.next == Next::Continue;
+        assert_eq!(permitted, forwarded, "what goes on has the permit, and nothing else");
+        assert_eq!(reply.is_some(), !forwarded, "what does not go on is answered");
+        let status = reply.as_ref().map_or(200, |reply| reply.status);
+        let end = End { status: Some(status), ..End::default() };
+        let line = exchange.end(&end, &mut self.worker, &self.caps);
+        let audit = serde_json::from_str(&line).expect("one JSON object");
+        Sent { audit, reply, forwarded, headers, body }
+    }
+}
+
+impl Sent {
+    /// The reason code of the audit record.
+    pub(crate) fn reason(&self) -> &str {
+        self.audit["reason"].as_str().expect("a reason")
+    }
+
+    /// A header field as it went on.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+fn bytes(fields: &[(String, String)]) -> Headers {
+    let pair = |(name, value): &(String, String)| (name.clone().into(), value.clone().into());
+    Headers::new(fields.iter().map(pair).collect())
+}

@@ -1,0 +1,249 @@
+//! What the stages do together, events in and effects out.
+
+use core::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::testing::Gateway;
+use super::*;
+use crate::base::capabilities::Native;
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+fn document(changes: Value) -> Value {
+    let issuer = json!({
+        "issuer": "https://auth.clinic.example",
+        "audiences": ["https://api.clinic.example/fhir"],
+        "jwks": {"cluster": "auth", "url": "https://auth.clinic.example/jwks", "refresh": "5m"},
+    });
+    let fhir = json!({"base_path": "/fhir", "passthrough": ["/healthz"]});
+    crate::token::testing::merge(json!({"fhir": fhir, "issuers": [issuer]}), changes)
+}
+
+fn gateway() -> Gateway {
+    Gateway::new(&document(json!({})))
+}
+
+fn patient(scope: &str) -> Value {
+    json!({"scope": scope, "patient": "123", "fhirUser": "Patient/123"})
+}
+
+#[test]
+fn an_allowed_request_goes_on_without_its_token() {
+    let sent = gateway().get("/fhir/Patient/123", patient("patient/*.rs"));
+    assert!(sent.forwarded);
+    assert_eq!(sent.header("authorization"), None);
+    assert_eq!(sent.header(":path"), Some("/fhir/Patient/123"));
+    assert_eq!(sent.audit["decision"], "allow");
+    assert_eq!(sent.audit["who"]["patient"], "123");
+    assert_eq!(sent.audit["scopes"], json!(["patient/*.rs"]));
+}
+
+#[test]
+fn each_stage_refuses_with_its_own_reason_and_nothing_goes_on() {
+    let good = patient("patient/*.rs");
+    let cases = [
+        ("GET", "/fhir//Patient/123", good.clone(), "target_empty_segment"),
+        ("BREW", "/fhir/Patient/123", good.clone(), "request_method_unknown"),
+        ("GET", "/fhir/Patients/123", good.clone(), "fhir_type_unknown"),
+        ("GET", "/other", good.clone(), "fhir_path_outside"),
+        ("GET", "/fhir/Patient/123", json!({"aud": "https://elsewhere"}), "token_audience"),
+        ("GET", "/fhir/Patient/123", json!({"cnf": {"jkt": "x"}}), "token_binding_unchecked"),
+        ("GET", "/fhir/Patient/456", good, "compartment_other_patient"),
+    ];
+    for (method, target, claims, reason) in cases {
+        let mut gateway = gateway();
+        let bearer = gateway.bearer(claims);
+        let sent = gateway.send(method, target, &[("authorization", &bearer)], b"");
+        assert_eq!(sent.reason(), reason, "{method} {target}");
+        assert!(!sent.forwarded);
+    }
+}
+
+#[test]
+fn before_the_keys_are_there_a_token_is_refused_for_now() {
+    let mut gateway = Gateway::waiting(&document(json!({})));
+    let sent = gateway.get("/fhir/Patient/123", patient("patient/*.rs"));
+    assert_eq!(sent.reason(), "keys_unavailable");
+    let reply = sent.reply.unwrap();
+    assert_eq!(reply.status, 503);
+    assert!(reply.headers.iter().any(|(name, _)| *name == "retry-after"), "{reply:?}");
+    gateway.tick(|_| json!({}));
+    assert!(gateway.get("/fhir/Patient/123", patient("patient/*.rs")).forwarded);
+}
+
+#[test]
+fn a_cached_token_is_refused_once_it_has_expired() {
+    let mut gateway = gateway();
+    let claims = patient("patient/*.rs");
+    let bearer = gateway.bearer(claims);
+    for (waited, reason) in [(0, "allowed"), (60, "allowed"), (600, "token_expired")] {
+        gateway.wait(Duration::from_secs(waited));
+        let sent = gateway.send("GET", "/fhir/Patient/123", &[("authorization", &bearer)], b"");
+        assert_eq!(sent.reason(), reason, "{waited} s later");
+    }
+}
+
+#[test]
+fn a_cached_token_is_refused_once_its_key_is_gone() {
+    let mut gateway = gateway();
+    let bearer = gateway.bearer(patient("patient/*.rs"));
+    let send = |gateway: &mut Gateway| {
+        let headers = [("authorization", bearer.as_str())];
+        gateway.send("GET", "/fhir/Patient/123", &headers, b"").reason().to_owned()
+    };
+    assert_eq!(send(&mut gateway), "allowed");
+    gateway.signer = crate::token::testing::Signer::new(
+        crate::token::algorithm::Algorithm::Es256,
+        "k2",
+        8,
+    );
+    gateway.wait(Duration::from_secs(200));
+    gateway.tick(|_| json!({}));
+    assert_eq!(send(&mut gateway), "allowed", "not refreshed yet");
+    gateway.wait(Duration::from_secs(80));
+    gateway.tick(|_| json!({}));
+    gateway.wait(Duration::from_secs(25));
+    gateway.tick(|_| json!({}));
+    assert_eq!(send(&mut gateway), "token_key_unknown");
+}
+
+#[test]
+fn a_cached_token_is_refused_once_it_is_revoked() {
+    let list = json!({
+        "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "5s",
+    });
+    let mut gateway = Gateway::waiting(&document(json!({"revocation": list})));
+    let bearer = gateway.bearer(patient("patient/*.rs"));
+    let send = |gateway: &mut Gateway| {
+        let headers = [("authorization", bearer.as_str())];
+        let sent = gateway.send("GET", "/fhir/Patient/123", &headers, b"");
+        (sent.reason().to_owned(), sent.audit["revocation"].clone())
+    };
+    gateway.tick(|_| json!({"entries": []}));
+    assert_eq!(send(&mut gateway), ("allowed".to_owned(), json!("fresh")));
+    gateway.wait(Duration::from_secs(6));
+    gateway.tick(|_| json!({"entries": [{"patient": "123"}]}));
+    assert_eq!(send(&mut gateway).0, "token_revoked");
+    gateway.wait(Duration::from_secs(6));
+    gateway.tick(|_| json!({"entries": []}));
+    assert_eq!(send(&mut gateway).0, "allowed");
+    gateway.wait(Duration::from_secs(121));
+    assert_eq!(send(&mut gateway).0, "revocation_stale");
+}
+
+#[test]
+fn a_search_form_is_held_until_its_criteria_are_judged() {
+    let mut gateway = gateway();
+    let bearer = gateway.bearer(patient("patient/Observation.s"));
+    let headers = [("authorization", bearer.as_str()), FORM];
+    let target = "/fhir/Observation/_search";
+    let sent = gateway.send("POST", target, &headers, b"code=8867-4");
+    assert_eq!(sent.body, b"code=8867-4&patient=Patient%2F123");
+    assert_eq!(sent.header("content-length"), Some("33"));
+    let cases: [(&[u8], &str); 4] = [
+        (b"patient=456", "search_other_patient"),
+        (b"access_token=x", "token_in_form"),
+        (b"code=%zz", "parameter_escape"),
+        (&[b'a'; MAX_FORM + 1], "form_too_long"),
+    ];
+    for (form, reason) in cases {
+        let sent = gateway.send("POST", target, &headers, form);
+        assert_eq!((sent.reason(), sent.forwarded), (reason, false));
+    }
+}
+
+#[test]
+fn a_form_of_an_unknown_caller_is_not_even_held() {
+    let mut gateway = gateway();
+    let mut exchange = Exchange::default();
+    let fields = [
+        (":method", "POST"),
+        (":path", "/fhir/Observation/_search"),
+        (":authority", "api.clinic.example"),
+        FORM,
+    ];
+    let fields = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
+    let head = Event::RequestHead { headers: Headers::new(fields), end_of_stream: false };
+    let step = exchange.on(head, &mut gateway.worker, &gateway.caps);
+    assert!(!exchange.wants_body());
+    assert!(matches!(step.effects.last(), Some(Effect::Reply(reply)) if reply.status == 401));
+}
+
+/// Every event in every state: nothing but a decided request ever goes on.
+#[test]
+fn events_out_of_order_are_refused() {
+    let body = || Event::RequestBody { body: b"patient=123".to_vec() };
+    let part = || Event::RequestBodyPart { held: 1 };
+    let head = || Event::RequestHead { headers: Headers::default(), end_of_stream: false };
+    let scripts: [Vec<Event>; 6] = [
+        vec![body()],
+        vec![part()],
+        vec![head(), head()],
+        vec![head(), body()],
+        vec![head(), part(), body()],
+        vec![body(), head()],
+    ];
+    for script in scripts {
+        let told = format!("{script:?}");
+        let mut gateway = gateway();
+        let mut exchange = Exchange::default();
+        for event in script {
+            let step = exchange.on(event, &mut gateway.worker, &gateway.caps);
+            assert_eq!(step.next, Next::Pause, "{told}");
+        }
+        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+        assert!(!line.contains("\"decision\":\"allow\""), "{told}: {line}");
+    }
+}
+
+#[test]
+fn an_exchange_that_never_came_here_is_recorded_as_such() {
+    let mut gateway = gateway();
+    let mut exchange = Exchange::default();
+    let line = exchange.end(&End::default(), &mut gateway.worker, &Native::default());
+    let record: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(record["reason"], "request_never_seen");
+}
+
+#[test]
+fn public_documents_and_passthrough_paths_need_no_token() {
+    for target in ["/fhir/metadata", "/fhir/.well-known/smart-configuration", "/healthz"] {
+        let sent = gateway().send("GET", target, &[("x-phiward-user", "me")], b"");
+        assert_eq!((sent.reason(), sent.forwarded), ("allowed", true), "{target}");
+        assert_eq!(sent.header("x-phiward-user"), None, "{target}");
+    }
+}
+
+#[test]
+fn observe_mode_writes_down_what_it_would_do_and_changes_nothing() {
+    let mut gateway = Gateway::new(&document(json!({"mode": "observe"})));
+    let bearer = gateway.bearer(patient("patient/Observation.s"));
+    let headers = [("authorization", bearer.as_str()), ("x-phiward-user", "me")];
+    let cases = [
+        ("/fhir/Observation", "allowed", json!("allow")),
+        ("/fhir/Patient/456", "scope_insufficient", json!("deny")),
+        ("/fhir//", "target_empty_segment", json!("deny")),
+    ];
+    for (target, reason, would) in cases {
+        let sent = gateway.send("GET", target, &headers, b"");
+        assert!(sent.forwarded, "{target}");
+        assert_eq!(sent.reason(), reason, "{target}");
+        assert_eq!(sent.audit["would"], would, "{target}: {}", sent.audit);
+        assert_eq!(sent.header(":path"), Some(target));
+        assert_eq!(sent.header("authorization"), Some(bearer.as_str()));
+        assert_eq!(sent.header("x-phiward-user"), None);
+    }
+}
+
+#[test]
+fn neither_answer_nor_record_holds_the_token() {
+    for target in ["/fhir/Patient/123", "/fhir/Patient/456", "/fhir//"] {
+        let mut gateway = gateway();
+        let bearer = gateway.bearer(patient("patient/*.rs"));
+        let token = bearer.trim_start_matches("Bearer ").to_owned();
+        let sent = gateway.send("GET", target, &[("authorization", &bearer)], b"");
+        assert!(!sent.audit.to_string().contains(&token));
+        assert!(!format!("{:?}", sent.reply).contains(&token));
+    }
+}
