@@ -19,7 +19,7 @@ class Allowed:
 
 
 OK = Allowed()
-ANN = Allowed("patient=ann")
+ANN = Allowed("patient=Patient%2Fann")
 ABOUT_ANN = Allowed("subject=Patient%2Fann")
 IS_ANN = Allowed("_id=ann")
 
@@ -474,7 +474,7 @@ def test_each_context_is_judged_on_its_own(gateway, issuer):
 def test_of_two_patients_the_one_in_context_counts(gateway, issuer):
     """A mother in her child's chart."""
     token = issuer.token("patient/*.rs user/*.rs", patient="child", fhirUser="Patient/ann")
-    decided(gateway, "GET Observation", token, Allowed("patient=child"))
+    decided(gateway, "GET Observation", token, Allowed("patient=Patient%2Fchild"))
     decided(gateway, "GET Patient/child", token, OK)
     decided(gateway, "GET Patient/ann", token, OK)
     decided(gateway, "GET Patient/ben", token, "compartment_other_patient")
