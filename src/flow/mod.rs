@@ -209,6 +209,9 @@ impl Exchange {
         worker: &Worker,
     ) -> Step {
         let observe = worker.config.mode == Mode::Observe;
+        if observe {
+            self.record.only_observed();
+        }
         match passed {
             Ok(Passed::Hold(held)) => {
                 self.waits = Waits::Form(held);
@@ -225,7 +228,7 @@ impl Exchange {
                 go_on(self.record.code(), sanitized, None)
             }
             Err(refusal) => {
-                self.record.refused(&refusal, observe);
+                self.record.refused(&refusal);
                 if observe {
                     return go_on(self.record.code(), sanitized, None);
                 }

@@ -85,9 +85,13 @@ impl Record {
     }
 
     /// The request is refused, or would be in mode `observe`.
-    pub(in crate::flow) fn refused(&mut self, refusal: &Refusal, observe: bool) {
+    pub(in crate::flow) fn refused(&mut self, refusal: &Refusal) {
         self.decision = Decision::refused(refusal.reason);
-        self.observe = observe;
+    }
+
+    /// Whatever is decided is written down and not carried out.
+    pub(in crate::flow) fn only_observed(&mut self) {
+        self.observe = true;
     }
 
     /// The reason code of the decision so far.

@@ -46,7 +46,7 @@ fn each_stage_refuses_with_its_own_reason_and_nothing_goes_on() {
         ("GET", "/fhir//Patient/123", good.clone(), "target_empty_segment"),
         ("BREW", "/fhir/Patient/123", good.clone(), "request_method_unknown"),
         ("GET", "/fhir/Patients/123", good.clone(), "fhir_type_unknown"),
-        ("GET", "/other", good.clone(), "fhir_path_outside"),
+        ("GET", "/other", good.clone(), "fhir_outside_base"),
         ("GET", "/fhir/Patient/123", json!({"aud": "https://elsewhere"}), "token_audience"),
         ("GET", "/fhir/Patient/123", json!({"cnf": {"jkt": "x"}}), "token_binding_unchecked"),
         ("GET", "/fhir/Patient/456", good, "compartment_other_patient"),
@@ -93,11 +93,8 @@ fn a_cached_token_is_refused_once_its_key_is_gone() {
         gateway.send("GET", "/fhir/Patient/123", &headers, b"").reason().to_owned()
     };
     assert_eq!(send(&mut gateway), "allowed");
-    gateway.signer = crate::token::testing::Signer::new(
-        crate::token::algorithm::Algorithm::Es256,
-        "k2",
-        8,
-    );
+    gateway.signer =
+        crate::token::testing::Signer::new(crate::token::algorithm::Algorithm::Es256, "k2", 8);
     gateway.wait(Duration::from_secs(200));
     gateway.tick(|_| json!({}));
     assert_eq!(send(&mut gateway), "allowed", "not refreshed yet");
