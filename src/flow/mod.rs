@@ -212,15 +212,19 @@ impl Exchange {
         sanitized: Vec<Edit>,
         worker: &Worker,
     ) -> Step {
+        // Nothing is decided, and nothing goes on, while a form is held: not in `observe` either.
+        let passed = match passed {
+            Ok(Passed::Hold(held)) => {
+                self.waits = Waits::Form(held);
+                return Step::default();
+            }
+            decided => decided,
+        };
         let observe = worker.config.mode == Mode::Observe;
         if observe {
             self.record.only_observed();
         }
         match passed {
-            Ok(Passed::Hold(held)) => {
-                self.waits = Waits::Form(held);
-                Step::default()
-            }
             Ok(Passed::Permit(passed)) if !observe => {
                 let (head, permit, form) = *passed;
                 let claims = self.record.claims();
@@ -228,9 +232,7 @@ impl Exchange {
                 let forward = forward::forward(&permit, &head, form.as_deref(), claims, settings);
                 go_on(self.record.code(), forward.edits, forward.body)
             }
-            Ok(Passed::Permit(..) | Passed::Untouched) => {
-                go_on(self.record.code(), sanitized, None)
-            }
+            Ok(_) => go_on(self.record.code(), sanitized, None),
             Err(refusal) => {
                 self.record.refused(&refusal);
                 if observe {

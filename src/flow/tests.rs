@@ -258,6 +258,28 @@ fn observe_mode_writes_down_what_it_would_do_and_changes_nothing() {
 }
 
 #[test]
+fn a_form_that_never_came_was_not_let_through_in_observe_mode_either() {
+    let mut gateway = Gateway::new(&document(json!({"mode": "observe"})));
+    let bearer = gateway.bearer(patient("patient/Observation.s"));
+    let mut exchange = Exchange::default();
+    let fields = [
+        (":method", "POST"),
+        (":path", "/fhir/Observation/_search"),
+        (":authority", "api.clinic.example"),
+        ("authorization", bearer.as_str()),
+        FORM,
+    ];
+    let fields = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
+    let head = Event::RequestHead { headers: Headers::new(fields), end_of_stream: false };
+    assert_eq!(exchange.on(head, &mut gateway.worker, &gateway.caps).next, Next::Pause);
+    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+    let record: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(record["decision"], "error");
+    assert_eq!(record["reason"], "request_not_decided");
+    assert_eq!(record["observe"], Value::Null);
+}
+
+#[test]
 fn neither_answer_nor_record_holds_the_token() {
     for target in ["/fhir/Patient/123", "/fhir/Patient/456", "/fhir//"] {
         let mut gateway = gateway();
