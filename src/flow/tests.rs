@@ -290,3 +290,61 @@ fn neither_answer_nor_record_holds_the_token() {
         assert!(!format!("{:?}", sent.reply).contains(&token));
     }
 }
+
+/// A client may take as long as it likes to send its form: what was true at the head may be over.
+#[test]
+fn a_token_that_expires_or_is_revoked_while_its_form_comes_in_is_refused() {
+    let list = json!({
+        "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "5s",
+    });
+    let cases = [(600, json!([]), "token_expired"), (6, json!([{"jti": "t-1"}]), "token_revoked")];
+    for (waited, entries, reason) in cases {
+        let mut gateway = Gateway::new(&document(json!({"revocation": list})));
+        let bearer = gateway.bearer(patient("patient/Observation.s"));
+        let fields = [
+            (":method", "POST"),
+            (":path", "/fhir/Observation/_search"),
+            (":authority", "api.clinic.example"),
+            ("authorization", bearer.as_str()),
+            FORM,
+        ];
+        let fields = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
+        let head = Event::RequestHead { headers: Headers::new(fields), end_of_stream: false };
+        let mut exchange = Exchange::default();
+        exchange.on(head, &mut gateway.worker, &gateway.caps);
+        assert!(exchange.wants_body());
+        gateway.wait(Duration::from_secs(waited));
+        gateway.tick(|_| json!({"entries": entries}));
+        let form = Event::RequestBody { body: b"code=x".to_vec() };
+        let step = exchange.on(form, &mut gateway.worker, &gateway.caps);
+        assert_eq!(step.next, Next::Pause, "{reason}");
+        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+        assert!(line.contains(reason), "{line}");
+    }
+}
+
+/// What looks like a body to Envoy may be the next request to a server that expects none.
+#[test]
+fn a_body_where_none_belongs_is_refused_with_and_without_a_token() {
+    let smuggled = b"GET /fhir/Patient/456 HTTP/1.1\r\nhost: a\r\n\r\n";
+    let cases = [
+        ("GET", "/fhir/Patient/123"),
+        ("HEAD", "/fhir/Patient/123"),
+        ("DELETE", "/fhir/Observation/1"),
+        ("GET", "/fhir/Observation"),
+        ("GET", "/fhir/metadata"),
+        ("GET", "/healthz"),
+    ];
+    let mut gateway = gateway();
+    let bearer = gateway.bearer(json!({"scope": "user/*.cruds", "fhirUser": "Practitioner/7"}));
+    for (method, target) in cases {
+        let headers = [("authorization", bearer.as_str())];
+        assert!(gateway.send(method, target, &headers, b"").forwarded, "{method} {target}");
+        let sent = gateway.send(method, target, &headers, smuggled);
+        assert_eq!(sent.reason(), "body_unexpected", "{method} {target}");
+    }
+    let preflight = [("origin", "https://app.example"), ("access-control-request-method", "GET")];
+    assert!(gateway.send("OPTIONS", "/fhir/Patient/123", &preflight, b"").forwarded);
+    let sent = gateway.send("OPTIONS", "/fhir/Patient/123", &preflight, smuggled);
+    assert_eq!(sent.reason(), "body_unexpected");
+}
