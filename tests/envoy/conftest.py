@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from clinic import ALGORITHMS, MAX_LIFETIME, SKEW, Clinic  # noqa: E402
 from gateway import BASE, Gateway, Issuer  # noqa: E402
 from lab import envoy as lab_envoy  # noqa: E402
 from lab.http import Client  # noqa: E402
@@ -102,6 +103,36 @@ def gateway(listen, configuration):
 def shipped(listen, configuration):
     """phiward as `envoy/envoy.yaml` runs it."""
     return listen("shipped", configuration())
+
+
+@pytest.fixture(scope="session")
+def clinic():
+    """An issuer with a key for each algorithm."""
+    made = Clinic()
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
+def laboratory():
+    """A second issuer, one of whose keys has a name that the clinic's has too."""
+    made = Issuer(Key("RS256", "rs256"), Key("RS256", "laboratory"), name="https://lab.clinic.example")
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
+def door(listen, configuration, clinic, laboratory):
+    """A listener that takes tokens of both."""
+    document = configuration()
+    document["issuers"] += [
+        {"issuer": clinic.name, "audiences": [BASE, "urn:second-name"], "algorithms": ALGORITHMS,
+         "jwks": {"inline": {"keys": clinic.keys_as_configured()}},
+         "clock_skew": f"{SKEW}s", "max_lifetime": f"{MAX_LIFETIME}s"},
+        {"issuer": laboratory.name, "audiences": [BASE], "clock_skew": "1s",
+         "jwks": {"inline": {"keys": [key.jwk() for key in laboratory.keys]}}},
+    ]
+    return listen("tokens", document, hardened=False)
 
 
 @pytest.fixture(autouse=True)
