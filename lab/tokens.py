@@ -44,7 +44,9 @@ class Key:
         algorithm = algorithm or self.algorithm
         head = _without_none({"alg": algorithm, "typ": "at+jwt", "kid": self.kid, **header})
         text = signing_input(head, payload)
-        return f"{text}.{b64(self.signature(algorithm, text.encode()))}"
+        token = f"{text}.{b64(self.signature(algorithm, text.encode()))}"
+        signed.append(token)
+        return token
 
     def signature(self, algorithm, text):
         """The raw signature over `text`; ECDSA as r and s (RFC 7518 section 3.4)."""
@@ -128,6 +130,9 @@ def b64(data):
 def decode(part):
     """The JSON of one part of a token."""
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+signed = []  # every token that a key here signed: none of them may turn up in a log
 
 
 def _bytes(number):

@@ -15,33 +15,34 @@
 //! The core is sans-io: it compiles and is tested natively. [`flow`] takes events and returns
 //! effects; only `host` knows proxy-wasm. The modules below stand in the order of the flow.
 
-/// What every stage uses: refusals, time, strict JSON, the host's capabilities. Decides nothing.
+// What every stage uses: refusals, time, strict JSON, the host's capabilities. Decides nothing.
 pub mod base;
-/// The configuration document: read with every error at once, described as JSON Schema.
+// Tables with a fixed set of keys in the host's shared data, and the lease that elects one leader.
+pub mod store;
+// The configuration document: read with every error at once, described as JSON Schema.
 pub mod config;
 
-/// Tables with a fixed set of keys in the host's shared data, and the lease that elects one leader.
-pub mod store;
-
-/// Every path ends here: one audit event per exchange.
-pub mod audit;
-/// Stage 4: who may hold the token.
-pub mod binding;
-/// Stage 2: which FHIR interaction a request is. Pure and total.
-pub mod fhir;
-/// The exchange: the stages called top to bottom.
-pub mod flow;
-/// Stage 7: what the FHIR server gets to see.
-pub mod forward;
-/// Stage 6: what the token's scopes and patient context allow.
-pub mod policy;
-/// Stage 1: the request head as bytes, its target refused when two parsers could read it differently.
+// 1 The request head as bytes, its target refused when two parsers could read it differently.
 pub mod request;
-/// Stage 5: whether the token was revoked.
-pub mod revocation;
-/// Stage 3: the access token, from the header to verified claims.
+// 2 Which FHIR interaction a request is. Pure and total.
+pub mod fhir;
+// 3 The access token, from the header to verified claims.
 pub mod token;
+// 4 Who may hold the token.
+pub mod binding;
+// 5 Whether the token was revoked.
+pub mod revocation;
+// 6 What the token's scopes and patient context allow.
+pub mod policy;
+// 7 What the FHIR server gets to see.
+pub mod forward;
+// Every path ends here: one audit event per exchange.
+pub mod audit;
 
+// The exchange: the stages called top to bottom.
+pub mod flow;
+
+// The two shells around the core: Envoy, and the command line.
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(target_arch = "wasm32")]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+SPARE_LISTS = 24
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -14,7 +15,7 @@ from clinic import ALGORITHMS, MAX_LIFETIME, SKEW, Clinic  # noqa: E402
 from gateway import BASE, Gateway, Issuer  # noqa: E402
 from lab import envoy as lab_envoy  # noqa: E402
 from lab.http import Client  # noqa: E402
-from lab.processes import end_on_signals, stop_all  # noqa: E402
+from lab.processes import end_on_signals, free_port, stop_all  # noqa: E402
 from lab.servers import Revocations, Upstream  # noqa: E402
 from lab.tokens import Key  # noqa: E402
 
@@ -45,6 +46,16 @@ def revocations():
 
 
 @pytest.fixture(scope="session")
+def spare_lists():
+    """Revocation lists for listeners of their own: take one with `pop()`. Each is reached over the
+    cluster that has its port for a name."""
+    servers = [Revocations() for _ in range(SPARE_LISTS)]
+    yield servers[:]
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
 def issuer():
     """The issuer of the session's listeners: an RSA key and an EC key."""
     made = Issuer(Key("RS256", "rsa-1"), Key("ES256", "ec-1"))
@@ -60,9 +71,12 @@ def configuration(issuer, revocations):
 
 
 @pytest.fixture(scope="session")
-def envoy(wasm, upstream, revocations, issuer, tmp_path_factory):
+def envoy(wasm, upstream, revocations, spare_lists, issuer, tmp_path_factory):
     end_on_signals()
-    clusters = {"fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port}
+    clusters = {"fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port,
+                **{str(server.port): server.port for server in spare_lists},
+                # Ports on which nobody listens, until a test does.
+                **{name: free_port() for name in ("nobody", "real-fhir", "real-auth")}}
     with lab_envoy.Envoy(tmp_path_factory.mktemp("envoy"), clusters) as running:
         yield running
     stop_all()
@@ -150,3 +164,11 @@ def fresh_upstream(request):
     """Each test starts with an upstream that answers as usual and has seen nothing."""
     if "upstream" in request.fixturenames:
         request.getfixturevalue("upstream").clear()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "last: runs after everything else, on what all tests left behind")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)

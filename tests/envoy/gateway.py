@@ -89,6 +89,19 @@ class Gateway:
         self._sent[response.header("x-request-id")] = token, before
         return response
 
+    def on_every_worker(self, target, token=None, workers=2, **options):
+        """Sends the request on new connections until each worker answered; their answers. Audit
+        records tell the workers apart: each instance of the filter numbers its own."""
+        answers = {}
+        for _ in range(200):
+            self.client.close()
+            response = self.get(target, token, **options)
+            record = self.envoy.audit(response.header("x-request-id"))
+            answers.setdefault(record["id"].partition("-")[0], response)
+            if len(answers) == workers:
+                return list(answers.values())
+        raise AssertionError(f"only {len(answers)} of {workers} workers answered")
+
     def allowed(self, response, audit=None):
         """Proves that the request was let through once and audited, and returns what the FHIR server
         got and the audit record. The token stays here."""
