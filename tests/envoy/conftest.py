@@ -64,6 +64,14 @@ def issuer():
 
 
 @pytest.fixture(scope="session")
+def turning():
+    """An issuer for tests of key sets, which change under the cluster `turning`."""
+    made = Issuer(Key("ES256", "first"), name="https://turning.clinic.example")
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
 def configuration(issuer, revocations):
     """Makes a fresh copy of the configuration that the session's listeners have, to be changed."""
     return lambda: lab_envoy.configuration(
@@ -71,9 +79,10 @@ def configuration(issuer, revocations):
 
 
 @pytest.fixture(scope="session")
-def envoy(wasm, upstream, revocations, spare_lists, issuer, tmp_path_factory):
+def envoy(wasm, upstream, revocations, spare_lists, issuer, turning, tmp_path_factory):
     end_on_signals()
     clusters = {"fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port,
+                "turning": turning.jwks.port,
                 **{str(server.port): server.port for server in spare_lists},
                 # Ports on which nobody listens, until a test does.
                 **{name: free_port() for name in ("nobody", "real-fhir", "real-auth")}}
