@@ -34,6 +34,10 @@ class Key:
         members = {**self._public_members(), "kid": self.kid, "alg": self.algorithm, "use": "sig"}
         return _without_none({**members, **changes})
 
+    def public(self):
+        """The public key, of the library `cryptography`."""
+        return self._private.public_key()
+
     def sign(self, payload, algorithm=None, **header):
         """A compact JWS over `payload` (claims, or bytes as they are). `algorithm` signs with another
         algorithm of the same kind of key; header members given as `None` are left out."""
@@ -59,7 +63,7 @@ class Key:
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
     def _public_members(self):
-        public = self._private.public_key()
+        public = self.public()
         if isinstance(public, rsa.RSAPublicKey):
             numbers = public.public_numbers()
             return {"kty": "RSA", "n": b64(_bytes(numbers.n)), "e": b64(_bytes(numbers.e))}

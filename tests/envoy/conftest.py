@@ -11,6 +11,7 @@ SPARE_LISTS = 24
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from clinic import ALGORITHMS, MAX_LIFETIME, SKEW, Clinic  # noqa: E402
 from gateway import BASE, Gateway, Issuer  # noqa: E402
 from lab import envoy as lab_envoy  # noqa: E402
 from lab.http import Client  # noqa: E402
@@ -63,6 +64,14 @@ def issuer():
 
 
 @pytest.fixture(scope="session")
+def turning():
+    """An issuer for tests of key sets, which change under the cluster `turning`."""
+    made = Issuer(Key("ES256", "first"), name="https://turning.clinic.example")
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
 def configuration(issuer, revocations):
     """Makes a fresh copy of the configuration that the session's listeners have, to be changed."""
     return lambda: lab_envoy.configuration(
@@ -70,9 +79,10 @@ def configuration(issuer, revocations):
 
 
 @pytest.fixture(scope="session")
-def envoy(wasm, upstream, revocations, spare_lists, issuer, tmp_path_factory):
+def envoy(wasm, upstream, revocations, spare_lists, issuer, turning, tmp_path_factory):
     end_on_signals()
     clusters = {"fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port,
+                "turning": turning.jwks.port,
                 **{str(server.port): server.port for server in spare_lists},
                 # Ports on which nobody listens, until a test does.
                 **{name: free_port() for name in ("nobody", "real-fhir", "real-auth")}}
@@ -116,6 +126,36 @@ def gateway(listen, configuration):
 def shipped(listen, configuration):
     """phiward as `envoy/envoy.yaml` runs it."""
     return listen("shipped", configuration())
+
+
+@pytest.fixture(scope="session")
+def clinic():
+    """An issuer with a key for each algorithm."""
+    made = Clinic()
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
+def laboratory():
+    """A second issuer, one of whose keys has a name that the clinic's has too."""
+    made = Issuer(Key("RS256", "rs256"), Key("RS256", "laboratory"), name="https://lab.clinic.example")
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
+def door(listen, configuration, clinic, laboratory):
+    """A listener that takes tokens of both."""
+    document = configuration()
+    document["issuers"] += [
+        {"issuer": clinic.name, "audiences": [BASE, "urn:second-name"], "algorithms": ALGORITHMS,
+         "jwks": {"inline": {"keys": clinic.keys_as_configured()}},
+         "clock_skew": f"{SKEW}s", "max_lifetime": f"{MAX_LIFETIME}s"},
+        {"issuer": laboratory.name, "audiences": [BASE], "clock_skew": "1s",
+         "jwks": {"inline": {"keys": [key.jwk() for key in laboratory.keys]}}},
+    ]
+    return listen("tokens", document, hardened=False)
 
 
 @pytest.fixture(autouse=True)
