@@ -26,6 +26,9 @@ const ORDER: [&str; 14] = [
 /// Longest source file, tests and generated tables aside.
 const MAX_LINES: usize = 400;
 
+/// Longest function, from `fn` to the line before its closing brace, tests aside.
+const MAX_FUNCTION: usize = 40;
+
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut folders = vec![root];
@@ -49,6 +52,12 @@ fn sources() -> Vec<(PathBuf, String)> {
 fn name(path: &Path) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     path.strip_prefix(root).unwrap().to_string_lossy().replace('\\', "/")
+}
+
+/// Whether a file is built for tests only.
+fn is_test(file: &str) -> bool {
+    let own = ["tests.rs", "testing.rs", "examples.rs"];
+    file.contains("/tests/") || own.iter().any(|name| file.ends_with(name))
 }
 
 /// The place of a module path such as `token` or `config::section` in the order.
@@ -91,7 +100,7 @@ fn a_folder_imports_only_the_stages_above_it() {
     for (path, text) in sources() {
         let file = name(&path);
         let outside = ["lib.rs", "bin/", "cli/", "host/"];
-        if outside.iter().any(|known| file.starts_with(known)) || file.ends_with("tests.rs") {
+        if outside.iter().any(|known| file.starts_with(known)) || is_test(&file) {
             continue;
         }
         let own = file.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
@@ -121,7 +130,7 @@ fn the_import_rule_would_see_a_wrong_import() {
 fn no_source_file_is_longer_than_a_reader_holds_in_mind() {
     for (path, text) in sources() {
         let file = name(&path);
-        if !file.ends_with("tests.rs") && !file.contains("/tables/") {
+        if !is_test(&file) && !file.contains("/tables/") {
             let lines = text.lines().count();
             assert!(
                 lines <= MAX_LINES,
@@ -129,6 +138,47 @@ fn no_source_file_is_longer_than_a_reader_holds_in_mind() {
             );
         }
     }
+}
+
+/// Functions of a file outside its test module: first line and length. rustfmt puts the closing
+/// brace under the `fn`.
+fn functions(text: &str) -> Vec<(String, usize)> {
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let lines: Vec<&str> = code.lines().collect();
+    let starts = lines.iter().enumerate().filter(|(_, line)| {
+        let line = line.trim_start();
+        let head = line.split('(').next().unwrap_or_default();
+        !line.starts_with("//") && head.split_whitespace().any(|word| word == "fn")
+    });
+    starts
+        .filter_map(|(start, line)| {
+            let signature =
+                lines.iter().skip(start).find(|line| line.ends_with(['{', ';', '}']))?;
+            if !signature.ends_with('{') {
+                return None; // declared in a trait, or empty
+            }
+            let indent = line.chars().take_while(|c| *c == ' ').count();
+            let end = format!("{}}}", " ".repeat(indent));
+            let length = lines.iter().skip(start).take_while(|line| **line != end).count();
+            Some(((*line).trim().to_owned(), length))
+        })
+        .collect()
+}
+
+#[test]
+fn no_function_is_longer_than_a_screen() {
+    let mut seen = 0;
+    for (path, text) in sources() {
+        let file = name(&path);
+        if is_test(&file) {
+            continue;
+        }
+        for (function, length) in functions(&text) {
+            seen += 1;
+            assert!(length <= MAX_FUNCTION, "{file}: {length} lines: {function}");
+        }
+    }
+    assert!(seen > 300, "found only {seen} functions");
 }
 
 #[test]

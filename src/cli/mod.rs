@@ -96,4 +96,6 @@ exit status:
 ";
 
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod tests;

@@ -64,7 +64,6 @@ enum Waits {
 struct Held {
     head: Head,
     request: Rc<fhir::Request>,
-    caller: Caller,
 }
 
 /// Who calls, and what their token grants.
@@ -106,7 +105,7 @@ impl Exchange {
             }
             (Waits::Form(held), Event::RequestBody { body }) if body.len() <= MAX_FORM => {
                 let sanitized = forward::sanitize(held.head.headers());
-                let passed = self.form(*held, body, worker);
+                let passed = self.form(*held, body, worker, caps);
                 self.step(passed, sanitized, worker)
             }
             (Waits::Form(held), _) => {
@@ -136,6 +135,9 @@ impl Exchange {
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
         let head = request::read(headers)?;
+        if !end_of_stream && !head.method().takes_body() {
+            return Err(Refusal::new(&reasons::BODY_UNEXPECTED));
+        }
         let request = match fhir::route(&head, &worker.config.fhir)? {
             Routed::Passthrough => {
                 self.record.permitted(None);
@@ -150,7 +152,7 @@ impl Exchange {
         }
         let caller = self.authenticate(&head, worker, caps)?;
         if matches!(request.body, Body::Form) && !end_of_stream {
-            return Ok(Passed::Hold(Box::new(Held { head, request, caller })));
+            return Ok(Passed::Hold(Box::new(Held { head, request })));
         }
         let permit = self.authorize(&head, &request, &caller, worker)?;
         Ok(Passed::permit(head, permit, None))
@@ -166,21 +168,33 @@ impl Exchange {
         let Worker { config, keys, revocation, tokens, .. } = worker;
         let now = caps.now();
         if tokens.get(&raw, now).is_none() {
-            let verified = token::verify(&raw, &config.issuers, keys, caps)?;
+            let verified =
+                token::verify(&raw, &config.issuers, keys, caps).map_err(|rejected| {
+                    self.record.holder(rejected.holder);
+                    rejected.refusal
+                })?;
             let known = Known::of(&verified, config);
             tokens.insert(&raw, verified, known);
         }
         let (verified, known) =
             tokens.get(&raw, now).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
-        self.record.caller(&verified);
+        self.record.holder(Some(verified.shared_claims()));
         let bound = binding::bind(verified)?;
         let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
         self.record.freshness(token.listed_as());
         Ok(Caller { token, grants: Rc::clone(&known.grants) })
     }
 
-    fn form(&mut self, held: Held, body: Vec<u8>, worker: &Worker) -> Result<Passed, Refusal> {
-        let Held { head, request, caller } = held;
+    /// Authenticates once more: while the form came in, the token may have expired or been revoked.
+    fn form(
+        &mut self,
+        held: Held,
+        body: Vec<u8>,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> Result<Passed, Refusal> {
+        let Held { head, request } = held;
+        let caller = self.authenticate(&head, worker, caps)?;
         let request = Rc::new(Rc::unwrap_or_clone(request).with_form(&body)?);
         self.record.request(&request);
         let permit = self.authorize(&head, &request, &caller, worker)?;

@@ -18,6 +18,10 @@ crate::reasons! {
     /// The host refused to change the request as decided.
     HOST_FAILED = Reason::new(500, "host_failed", "exception",
         "the gateway could not prepare this request");
+    /// `GET`, `HEAD`, `DELETE` or `OPTIONS` with a body. Nobody judges it; a server that reads such a
+    /// request as one without a body takes it for the next request (RFC 9110 section 9.3.1).
+    BODY_UNEXPECTED = Reason::new(400, "body_unexpected", "structure",
+        "a request with this method has no body: leave it out");
     /// The form body of a search is longer than `flow::MAX_FORM`.
     FORM_TOO_LONG = Reason::new(413, "form_too_long", "too-long",
         "the search form is longer than 64 KiB: use fewer criteria");

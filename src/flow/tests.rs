@@ -73,6 +73,17 @@ fn before_the_keys_are_there_a_token_is_refused_for_now() {
 }
 
 #[test]
+fn a_new_configuration_starts_with_what_was_published_before() {
+    let list = json!({"cluster": "revocations", "url": "http://revocations.internal/v1/list"});
+    let document = document(json!({"revocation": list}));
+    let mut gateway = Gateway::new(&document);
+    let config = crate::config::from_document(&document).unwrap();
+    gateway.worker = Worker::new(config, &gateway.caps);
+    let sent = gateway.get("/fhir/Patient/123", patient("patient/*.rs"));
+    assert_eq!(sent.reason(), "allowed", "before the first tick");
+}
+
+#[test]
 fn a_cached_token_is_refused_once_it_has_expired() {
     let mut gateway = gateway();
     let claims = patient("patient/*.rs");
@@ -165,6 +176,19 @@ fn a_form_of_an_unknown_caller_is_not_even_held() {
     let step = exchange.on(head, &mut gateway.worker, &gateway.caps);
     assert!(!exchange.wants_body());
     assert!(matches!(step.effects.last(), Some(Effect::Reply(reply)) if reply.status == 401));
+}
+
+#[test]
+fn the_record_names_the_holder_of_a_token_once_its_signature_is_proven() {
+    let mut gateway = gateway();
+    let expired = json!({"iat": 1_789_990_000, "exp": 1_789_993_600});
+    let sent = gateway.get("/fhir/Patient/123", expired);
+    assert_eq!((sent.reason(), &sent.audit["who"]["sub"]), ("token_expired", &json!("nurse-17")));
+    let bearer = gateway.bearer(patient("patient/*.rs"));
+    let forged = bearer.rsplit_once('.').map(|(text, _)| format!("{text}.{}", "A".repeat(86)));
+    let headers = [("authorization", forged.as_deref().unwrap())];
+    let sent = gateway.send("GET", "/fhir/Patient/123", &headers, b"");
+    assert_eq!((sent.reason(), &sent.audit["who"]), ("token_signature_invalid", &Value::Null));
 }
 
 /// Every event in every state: nothing but a decided request ever goes on.
@@ -265,4 +289,62 @@ fn neither_answer_nor_record_holds_the_token() {
         assert!(!sent.audit.to_string().contains(&token));
         assert!(!format!("{:?}", sent.reply).contains(&token));
     }
+}
+
+/// A client may take as long as it likes to send its form: what was true at the head may be over.
+#[test]
+fn a_token_that_expires_or_is_revoked_while_its_form_comes_in_is_refused() {
+    let list = json!({
+        "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "5s",
+    });
+    let cases = [(600, json!([]), "token_expired"), (6, json!([{"jti": "t-1"}]), "token_revoked")];
+    for (waited, entries, reason) in cases {
+        let mut gateway = Gateway::new(&document(json!({"revocation": list})));
+        let bearer = gateway.bearer(patient("patient/Observation.s"));
+        let fields = [
+            (":method", "POST"),
+            (":path", "/fhir/Observation/_search"),
+            (":authority", "api.clinic.example"),
+            ("authorization", bearer.as_str()),
+            FORM,
+        ];
+        let fields = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
+        let head = Event::RequestHead { headers: Headers::new(fields), end_of_stream: false };
+        let mut exchange = Exchange::default();
+        exchange.on(head, &mut gateway.worker, &gateway.caps);
+        assert!(exchange.wants_body());
+        gateway.wait(Duration::from_secs(waited));
+        gateway.tick(|_| json!({"entries": entries}));
+        let form = Event::RequestBody { body: b"code=x".to_vec() };
+        let step = exchange.on(form, &mut gateway.worker, &gateway.caps);
+        assert_eq!(step.next, Next::Pause, "{reason}");
+        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+        assert!(line.contains(reason), "{line}");
+    }
+}
+
+/// What looks like a body to Envoy may be the next request to a server that expects none.
+#[test]
+fn a_body_where_none_belongs_is_refused_with_and_without_a_token() {
+    let smuggled = b"GET /fhir/Patient/456 HTTP/1.1\r\nhost: a\r\n\r\n";
+    let cases = [
+        ("GET", "/fhir/Patient/123"),
+        ("HEAD", "/fhir/Patient/123"),
+        ("DELETE", "/fhir/Observation/1"),
+        ("GET", "/fhir/Observation"),
+        ("GET", "/fhir/metadata"),
+        ("GET", "/healthz"),
+    ];
+    let mut gateway = gateway();
+    let bearer = gateway.bearer(json!({"scope": "user/*.cruds", "fhirUser": "Practitioner/7"}));
+    for (method, target) in cases {
+        let headers = [("authorization", bearer.as_str())];
+        assert!(gateway.send(method, target, &headers, b"").forwarded, "{method} {target}");
+        let sent = gateway.send(method, target, &headers, smuggled);
+        assert_eq!(sent.reason(), "body_unexpected", "{method} {target}");
+    }
+    let preflight = [("origin", "https://app.example"), ("access-control-request-method", "GET")];
+    assert!(gateway.send("OPTIONS", "/fhir/Patient/123", &preflight, b"").forwarded);
+    let sent = gateway.send("OPTIONS", "/fhir/Patient/123", &preflight, smuggled);
+    assert_eq!(sent.reason(), "body_unexpected");
 }

@@ -12,7 +12,7 @@ mod tests;
 pub use settings::{IdentityHeader, Settings, TokenHandling};
 
 use crate::policy::Permit;
-use crate::request::{Head, Headers, METHOD_OVERRIDES};
+use crate::request::{Head, Headers, OVERRIDES};
 use crate::token::Claims;
 
 /// A change of the request's header fields.
@@ -60,7 +60,8 @@ pub fn forward(
 }
 
 /// The changes that every forwarded request gets, whatever was decided: identity headers that only
-/// this filter may set, and headers that replace the method that was judged, are removed.
+/// this filter may set, headers that replace the method or target that was judged, and names with an
+/// underscore are removed.
 pub fn sanitize(headers: &Headers) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
     for name in headers.names().filter(|name| is_untrusted(name)) {
@@ -72,14 +73,13 @@ pub fn sanitize(headers: &Headers) -> Vec<Edit> {
     edits
 }
 
-/// Names are compared as the least careful server reads them: without regard to case, `_` for `-`.
+/// Names are compared without regard to case. Servers that read `_` as `-` would take
+/// `if_none_exist` or `x_phiward_patient` for a header that nobody judged.
 fn is_untrusted(name: &[u8]) -> bool {
-    let read: Vec<u8> = name
-        .iter()
-        .map(|byte| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() })
-        .collect();
-    read.starts_with(PREFIX.as_bytes())
-        || METHOD_OVERRIDES.iter().any(|name| name.as_bytes() == read)
+    let read = name.to_ascii_lowercase();
+    read.contains(&b'_')
+        || read.starts_with(PREFIX.as_bytes())
+        || OVERRIDES.iter().any(|name| name.as_bytes() == read)
 }
 
 /// What the names of our identity headers start with.

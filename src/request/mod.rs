@@ -18,9 +18,15 @@ use reasons::{
 };
 use target::Target;
 
-/// Headers by which some frameworks replace the request method. `forward` removes them.
-pub const METHOD_OVERRIDES: &[&str] =
-    &["x-http-method", "x-http-method-override", "x-method-override"];
+/// Headers by which some frameworks replace the method or the target that was judged. `forward`
+/// removes them.
+pub const OVERRIDES: &[&str] = &[
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
 
 /// Proof that a request head was read: one method, one authority, a target with one meaning and no
 /// token in its query.
@@ -193,6 +199,11 @@ impl Method {
             b"OPTIONS" => Some(Method::Options),
             _ => None,
         }
+    }
+
+    /// Whether content of a request with this method means anything (RFC 9110 section 9.3).
+    pub const fn takes_body(self) -> bool {
+        matches!(self, Method::Post | Method::Put | Method::Patch)
     }
 
     /// The method's name.

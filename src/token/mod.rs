@@ -48,6 +48,21 @@ pub struct VerifiedToken {
     ends: Instant,
 }
 
+/// A token that does not verify.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Why.
+    pub refusal: Refusal,
+    /// What the token says, once its signature is proven: for the audit record and nothing else.
+    pub holder: Option<Rc<Claims>>,
+}
+
+impl<T: Into<Refusal>> From<T> for Rejected {
+    fn from(refusal: T) -> Rejected {
+        Rejected { refusal: refusal.into(), holder: None }
+    }
+}
+
 /// Verifies a token.
 ///
 /// # Errors
@@ -58,7 +73,7 @@ pub fn verify(
     issuers: &Issuers,
     keys: &Keys,
     caps: &dyn Capabilities,
-) -> Result<VerifiedToken, Refusal> {
+) -> Result<VerifiedToken, Rejected> {
     let jws = Jws::parse(raw.text())?;
     let (place, issuer) = issuer_of(&jws, issuers)?;
     let key = verify_signature(&jws, place, issuer, keys, caps)?;
@@ -70,10 +85,14 @@ pub fn verify(
         claims: &claims,
         now: caps.now(),
     };
-    CHECKS.iter().try_for_each(|check| check(&context))?;
+    let checked = CHECKS.iter().try_for_each(|check| check(&context));
+    let claims = Rc::new(claims);
+    if let Err(refusal) = checked {
+        return Err(Rejected { refusal, holder: Some(claims) });
+    }
     let signer = Signer { issuer: place, key: key.fingerprint() };
     let ends = Instant::from_seconds(claims.expires).plus(issuer.clock_skew);
-    Ok(VerifiedToken { claims: Rc::new(claims), signer, ends })
+    Ok(VerifiedToken { claims, signer, ends })
 }
 
 fn issuer_of<'a>(jws: &Jws<'_>, issuers: &'a Issuers) -> Result<(usize, &'a Issuer), Refusal> {
@@ -110,6 +129,11 @@ impl VerifiedToken {
     /// The verified claims.
     pub fn claims(&self) -> &Claims {
         &self.claims
+    }
+
+    /// The verified claims, to be kept.
+    pub fn shared_claims(&self) -> Rc<Claims> {
+        Rc::clone(&self.claims)
     }
 
     /// Whether `exp` has passed since the token was verified, clock skew included.
