@@ -8,4 +8,5 @@ loopback, for the demo and the Envoy tests.
 `servers`       small servers that tests steer: recording upstream, revocation list, key set
 `tokens`        any token, made by hand: every algorithm, forged, malformed
 `http`          an HTTP/1.1 client that sends exactly the bytes it is given
+`http2`         the same for the fields of an HTTP/2 request
 """

@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 import urllib.request
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import yaml
@@ -25,12 +26,13 @@ class Envoy:
     """
 
     def __init__(self, folder, clusters, admin_port=None, workers=2):
-        self.folder = Path(folder)
+        self.folder, self.clusters = Path(folder), clusters
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "envoy.log"
         self.admin_port = admin_port or free_port()
         self._listeners, self._revision = {}, 0
-        self._audit_read, self._audits = 0, []
+        self._read, self._marks = 0, Counter()
+        self._audits, self._by_request = [], defaultdict(list)
         self._write_listeners()
         config = self.folder / "envoy.json"
         config.write_text(json.dumps(self._bootstrap(clusters)))
@@ -77,29 +79,25 @@ class Envoy:
     def wasm_vm_reloads(self):
         """How often a VM trapped: reloads that Envoy counted and failures that it logged."""
         counted = sum(value for name, value in self.stats("wasm[.]").items() if "vm_reload" in name)
-        return counted + self.log.read_text(errors="replace").count(_TRAP)
+        self._follow()
+        return counted + self._marks[_TRAP]
 
     def skipped_filters(self):
         """How often Envoy skipped the filter on a worker, which leaves requests to the lock."""
-        return self.log.read_text(errors="replace").count(_SKIPPED)
+        self._follow()
+        return self._marks[_SKIPPED]
 
     def audits(self):
         """Every audit line so far, in order."""
-        with self.log.open("rb") as log:
-            log.seek(self._audit_read)
-            fresh = log.read()
-        whole = fresh[: fresh.rfind(b"\n") + 1]
-        self._audit_read += len(whole)
-        for line in whole.decode(errors="replace").split("\n"):
-            if AUDIT_MARK in line:
-                self._audits.append(json.loads(line[line.index("{"):]))
+        self._follow()
         return self._audits
 
     def audit(self, request_id, seconds=5):
         """The audit line of a request; it is written when the exchange ends, so this waits."""
         deadline = time.monotonic() + seconds
         while True:
-            found = [line for line in self.audits() if line.get("request_id") == request_id]
+            self._follow()
+            found = self._by_request[request_id]
             if len(found) > 1:
                 raise LabError(f"{len(found)} audit lines of request {request_id}")
             if found:
@@ -122,6 +120,20 @@ class Envoy:
 
     def __exit__(self, *_):
         self.stop()
+
+    def _follow(self):
+        """Reads the lines that were added to the log."""
+        with self.log.open("rb") as log:
+            log.seek(self._read)
+            fresh = log.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.decode(errors="replace").split("\n"):
+            self._marks.update(mark for mark in (_TRAP, _SKIPPED) if mark in line)
+            if AUDIT_MARK in line:
+                record = json.loads(line[line.index("{"):])
+                self._audits.append(record)
+                self._by_request[record.get("request_id")].append(record)
 
     def _bootstrap(self, clusters):
         """The shipped bootstrap with other addresses; listeners come from a file that we rewrite."""
@@ -188,13 +200,15 @@ class Envoy:
             return False
 
 
-def listener(shipped, name, port, configuration, hardened=True, without=(), vm_id=None, wasm=None):
+def listener(shipped, name, port, configuration, hardened=True, without=(), vm_id=None, wasm=None,
+             adjust=None):
     """The shipped listener with another name, address and configuration of the filter.
 
     `configuration`: a dict goes in as a protobuf Struct, as in the file; text goes in as it is, as
     Istio does. `hardened=False` turns off what Envoy checks before phiward (path normalisation,
     underscores, header limits) and keeps the client's `x-request-id`. `without`: names of filters to
-    leave out. `vm_id`: a VM and shared data of its own."""
+    leave out. `vm_id`: a VM and shared data of its own. `adjust`: a function that changes the
+    connection manager at the end, for what only one test needs."""
     changed = copy.deepcopy(shipped)
     changed["name"] = name
     changed["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
@@ -205,6 +219,8 @@ def listener(shipped, name, port, configuration, hardened=True, without=(), vm_i
     _configure(manager["http_filters"][0]["typed_config"]["config"], configuration, vm_id, wasm)
     manager["http_filters"] = [
         http_filter for http_filter in manager["http_filters"] if http_filter["name"] not in without]
+    if adjust:
+        adjust(manager)
     return changed
 
 

@@ -43,6 +43,7 @@ class Client:
     def __init__(self, port, timeout=10):
         self.port, self.timeout = port, timeout
         self._socket = self._file = None
+        self._started = 0.0
 
     def get(self, target, token=None, **options):
         return self.request("GET", target, token=token, **options)
@@ -54,10 +55,30 @@ class Client:
 
     def send(self, data, method="GET"):
         """Sends bytes as they are and reads one response."""
-        started = time.perf_counter()
+        self.begin(data)
+        return self.end(method=method)
+
+    def begin(self, data):
+        """Sends the first bytes of a request."""
+        self._started = time.perf_counter()
         try:
             self._connect()
+        except OSError as error:
+            self.close()
+            raise NoResponse(str(error)) from error
+        self.more(data)
+
+    def more(self, data):
+        """Sends further bytes. Who answers before the end may refuse to take the rest: `end` tells."""
+        try:
             self._socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def end(self, data=b"", method="GET"):
+        """Sends the last bytes and reads one response."""
+        try:
+            self.more(data)
             status, headers, body = _read_response(self._file, method)
         except OSError as error:
             self.close()
@@ -65,7 +86,7 @@ class Client:
         except NoResponse:
             self.close()
             raise
-        response = Response(status, headers, body, time.perf_counter() - started)
+        response = Response(status, headers, body, time.perf_counter() - self._started)
         if "close" in (response.header("connection") or ""):
             self.close()
         return response

@@ -26,7 +26,8 @@ class Request:
 
 
 class Server:
-    """Answers every request with `answer(request)`: status, header pairs and body."""
+    """Answers every request with `answer(request)`: status, header pairs and body. A body that is not
+    bytes is sent piece by piece as it comes, with the headers as they are."""
 
     def __init__(self, port=0):
         self._http = _Threads(("127.0.0.1", port), _Handler)
@@ -98,8 +99,8 @@ class Feed(Server):
         super().__init__(port)
 
     def publish(self, document):
-        """From now on serves this document."""
-        self._body = json.dumps(document).encode()
+        """From now on serves this document, or these bytes."""
+        self._body = document if isinstance(document, bytes) else json.dumps(document).encode()
 
     def wait_fetched(self, seconds=15):
         """Waits until a request that begins after this call was answered."""
@@ -222,11 +223,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(status)
         for name, value in fields:
             self.send_header(name, value)
-        if status != 304 and not any(name.lower() == "transfer-encoding" for name, _ in fields):
+        whole = isinstance(body, bytes)
+        if whole and status != 304 and "transfer-encoding" not in {n.lower() for n, _ in fields}:
             self.send_header("content-length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            for part in (body,) if whole else body:
+                self.wfile.write(part)
 
     def _body(self):
         if "chunked" in self.headers.get("transfer-encoding", ""):

@@ -34,13 +34,19 @@ class Key:
         members = {**self._public_members(), "kid": self.kid, "alg": self.algorithm, "use": "sig"}
         return _without_none({**members, **changes})
 
+    def public(self):
+        """The public key, of the library `cryptography`."""
+        return self._private.public_key()
+
     def sign(self, payload, algorithm=None, **header):
         """A compact JWS over `payload` (claims, or bytes as they are). `algorithm` signs with another
         algorithm of the same kind of key; header members given as `None` are left out."""
         algorithm = algorithm or self.algorithm
         head = _without_none({"alg": algorithm, "typ": "at+jwt", "kid": self.kid, **header})
         text = signing_input(head, payload)
-        return f"{text}.{b64(self.signature(algorithm, text.encode()))}"
+        token = f"{text}.{b64(self.signature(algorithm, text.encode()))}"
+        signed.append(token)
+        return token
 
     def signature(self, algorithm, text):
         """The raw signature over `text`; ECDSA as r and s (RFC 7518 section 3.4)."""
@@ -57,7 +63,7 @@ class Key:
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
     def _public_members(self):
-        public = self._private.public_key()
+        public = self.public()
         if isinstance(public, rsa.RSAPublicKey):
             numbers = public.public_numbers()
             return {"kty": "RSA", "n": b64(_bytes(numbers.n)), "e": b64(_bytes(numbers.e))}
@@ -124,6 +130,9 @@ def b64(data):
 def decode(part):
     """The JSON of one part of a token."""
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+signed = []  # every token that a key here signed: none of them may turn up in a log
 
 
 def _bytes(number):

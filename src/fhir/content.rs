@@ -18,17 +18,21 @@ pub(super) enum Declared {
 ///
 /// # Errors
 ///
-/// A search by POST whose body is declared as something else than a form, a form where a resource
-/// belongs, a form that two readers could decode differently.
+/// A search by POST whose body is declared as something else than a form, a form where a resource or
+/// nothing belongs, a form that two readers could decode differently.
 pub(super) fn body(
     interaction: &Interaction,
     method: Method,
     headers: &Headers,
 ) -> Result<(Body, Declared), Refusal> {
-    if matches!(method, Method::Get | Method::Head | Method::Delete | Method::Options) {
-        return Ok((Body::None, Declared::Nothing));
-    }
     let declared = declared(headers)?;
+    if matches!(method, Method::Get | Method::Head | Method::Delete | Method::Options) {
+        // A server that reads forms of any method would take parameters that nobody judged.
+        return match declared {
+            Declared::Form => Err(Refusal::new(&FHIR_MEDIA_TYPE)),
+            Declared::Other | Declared::Nothing => Ok((Body::None, Declared::Nothing)),
+        };
+    }
     let search = matches!(
         interaction,
         Interaction::SearchType(_) | Interaction::SearchSystem | Interaction::SearchCompartment(..)
@@ -54,6 +58,10 @@ fn declared(headers: &Headers) -> Result<Declared, Refusal> {
     let Some(value) = value else { return Ok(Declared::Nothing) };
     let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let media_type = parts.next().unwrap_or_default();
+    if media_type.contains(&b',') {
+        // How proxies join two fields.
+        return Err(Refusal::new(&FHIR_CONTENT_DUPLICATE).hint("content-type"));
+    }
     if !media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
         return Ok(Declared::Other);
     }

@@ -36,7 +36,7 @@ crate::reasons! {
     /// `Content-Type` or `Content-Encoding` came twice.
     FHIR_CONTENT_DUPLICATE = Reason::new(400, "fhir_content_duplicate", "invalid",
         "a header that describes the body came more than once");
-    /// `_search` with a body that is not a form, or a form where a resource belongs.
+    /// `_search` with a body that is not a form, or a form where a resource or nothing belongs.
     FHIR_MEDIA_TYPE = Reason::new(415, "fhir_media_type", "not-supported",
         "the body has another media type than this interaction takes");
     /// A form in another character set than UTF-8, or compressed.

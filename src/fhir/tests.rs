@@ -161,10 +161,10 @@ fn r5_adds_compartment_search_by_post_and_deletion_of_history() {
         ("DELETE", "/Patient/p1/_history/2", "DeleteHistory Patient p1 v2"),
     ];
     for (method, path, expected) in cases {
-        let request = ask(Release::R5, method, path, &[FORM]).unwrap();
+        let request = ask(Release::R5, method, path, &[]).unwrap();
         assert_eq!(line(&request.interaction), expected, "{method} {path}");
         for release in BEFORE_R5 {
-            let status = ask(release, method, path, &[FORM]).expect_err(path).reason.status;
+            let status = ask(release, method, path, &[]).expect_err(path).reason.status;
             assert!(status == 404 || status == 405, "{release:?} {method} {path}: {status}");
         }
     }
@@ -356,7 +356,11 @@ fn each_interaction_takes_its_own_kind_of_body() {
     let json = ("content-type", "application/fhir+json");
     let cases = [
         ("GET", "/Patient/1", None, Ok(Body::None)),
+        ("GET", "/Patient/1", Some(json), Ok(Body::None)),
+        ("GET", "/Patient?name=x", Some(FORM), Err("fhir_media_type")),
+        ("HEAD", "/Patient/1", Some(FORM), Err("fhir_media_type")),
         ("DELETE", "/Patient/1", None, Ok(Body::None)),
+        ("DELETE", "/Patient?name=x", Some(FORM), Err("fhir_media_type")),
         ("POST", "/Patient/_search", None, Ok(Body::Form)),
         ("POST", "/Patient/_search", Some(FORM), Ok(Body::Form)),
         (
@@ -371,7 +375,7 @@ fn each_interaction_takes_its_own_kind_of_body() {
             "POST",
             "/Patient/_search",
             Some(("content-type", "application/x-www-form-urlencoded, text/plain")),
-            Err("fhir_media_type"),
+            Err("fhir_content_duplicate"),
         ),
         (
             "POST",
@@ -393,6 +397,12 @@ fn each_interaction_takes_its_own_kind_of_body() {
         ("POST", "/Patient", Some(FORM), Err("fhir_media_type")),
         ("POST", "/", Some(FORM), Err("fhir_media_type")),
         ("PUT", "/Patient/1", Some(FORM), Err("fhir_media_type")),
+        (
+            "POST",
+            "/Patient",
+            Some(("content-type", "application/fhir+json,application/x-www-form-urlencoded")),
+            Err("fhir_content_duplicate"),
+        ),
         (
             "PATCH",
             "/Patient/1",

@@ -168,13 +168,17 @@ impl Exchange {
         let Worker { config, keys, revocation, tokens, .. } = worker;
         let now = caps.now();
         if tokens.get(&raw, now).is_none() {
-            let verified = token::verify(&raw, &config.issuers, keys, caps)?;
+            let verified =
+                token::verify(&raw, &config.issuers, keys, caps).map_err(|rejected| {
+                    self.record.holder(rejected.holder);
+                    rejected.refusal
+                })?;
             let known = Known::of(&verified, config);
             tokens.insert(&raw, verified, known);
         }
         let (verified, known) =
             tokens.get(&raw, now).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
-        self.record.caller(&verified);
+        self.record.holder(Some(verified.shared_claims()));
         let bound = binding::bind(verified)?;
         let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
         self.record.freshness(token.listed_as());
@@ -218,15 +222,19 @@ impl Exchange {
         sanitized: Vec<Edit>,
         worker: &Worker,
     ) -> Step {
+        // Nothing is decided, and nothing goes on, while a form is held: not in `observe` either.
+        let passed = match passed {
+            Ok(Passed::Hold(held)) => {
+                self.waits = Waits::Form(held);
+                return Step::default();
+            }
+            decided => decided,
+        };
         let observe = worker.config.mode == Mode::Observe;
         if observe {
             self.record.only_observed();
         }
         match passed {
-            Ok(Passed::Hold(held)) => {
-                self.waits = Waits::Form(held);
-                Step::default()
-            }
             Ok(Passed::Permit(passed)) if !observe => {
                 let (head, permit, form) = *passed;
                 let claims = self.record.claims();
@@ -234,9 +242,7 @@ impl Exchange {
                 let forward = forward::forward(&permit, &head, form.as_deref(), claims, settings);
                 go_on(self.record.code(), forward.edits, forward.body)
             }
-            Ok(Passed::Permit(..) | Passed::Untouched) => {
-                go_on(self.record.code(), sanitized, None)
-            }
+            Ok(_) => go_on(self.record.code(), sanitized, None),
             Err(refusal) => {
                 self.record.refused(&refusal);
                 if observe {

@@ -11,7 +11,7 @@ use crate::fhir;
 use crate::policy::Permit;
 use crate::request::Headers;
 use crate::revocation::Freshness;
-use crate::token::{Claims, VerifiedToken};
+use crate::token::Claims;
 
 /// Longest request id that is repeated to the client.
 const MAX_REQUEST_ID: usize = 128;
@@ -23,7 +23,7 @@ pub(in crate::flow) struct Record {
     request_id: Option<Vec<u8>>,
     method: Option<Vec<u8>>,
     request: Option<Rc<fhir::Request>>,
-    token: Option<VerifiedToken>,
+    holder: Option<Rc<Claims>>,
     freshness: Option<Freshness>,
     scopes: Vec<String>,
     narrowed: Option<String>,
@@ -39,7 +39,7 @@ impl Default for Record {
             request_id: None,
             method: None,
             request: None,
-            token: None,
+            holder: None,
             freshness: None,
             scopes: Vec::new(),
             narrowed: None,
@@ -63,9 +63,9 @@ impl Record {
         self.request = Some(Rc::clone(request));
     }
 
-    /// The token was verified.
-    pub(in crate::flow) fn caller(&mut self, token: &VerifiedToken) {
-        self.token = Some(token.clone());
+    /// The token's signature was proven, whatever became of it then.
+    pub(in crate::flow) fn holder(&mut self, claims: Option<Rc<Claims>>) {
+        self.holder = claims;
     }
 
     /// The revocation list was asked.
@@ -99,9 +99,9 @@ impl Record {
         self.decision.code()
     }
 
-    /// The verified claims, once there are any.
+    /// The claims of the token, once its signature was proven.
     pub(in crate::flow) fn claims(&self) -> Option<&Claims> {
-        self.token.as_ref().map(VerifiedToken::claims)
+        self.holder.as_deref()
     }
 
     /// The request id, when it is short and visible ASCII.

@@ -73,6 +73,17 @@ fn before_the_keys_are_there_a_token_is_refused_for_now() {
 }
 
 #[test]
+fn a_new_configuration_starts_with_what_was_published_before() {
+    let list = json!({"cluster": "revocations", "url": "http://revocations.internal/v1/list"});
+    let document = document(json!({"revocation": list}));
+    let mut gateway = Gateway::new(&document);
+    let config = crate::config::from_document(&document).unwrap();
+    gateway.worker = Worker::new(config, &gateway.caps);
+    let sent = gateway.get("/fhir/Patient/123", patient("patient/*.rs"));
+    assert_eq!(sent.reason(), "allowed", "before the first tick");
+}
+
+#[test]
 fn a_cached_token_is_refused_once_it_has_expired() {
     let mut gateway = gateway();
     let claims = patient("patient/*.rs");
@@ -167,6 +178,19 @@ fn a_form_of_an_unknown_caller_is_not_even_held() {
     assert!(matches!(step.effects.last(), Some(Effect::Reply(reply)) if reply.status == 401));
 }
 
+#[test]
+fn the_record_names_the_holder_of_a_token_once_its_signature_is_proven() {
+    let mut gateway = gateway();
+    let expired = json!({"iat": 1_789_990_000, "exp": 1_789_993_600});
+    let sent = gateway.get("/fhir/Patient/123", expired);
+    assert_eq!((sent.reason(), &sent.audit["who"]["sub"]), ("token_expired", &json!("nurse-17")));
+    let bearer = gateway.bearer(patient("patient/*.rs"));
+    let forged = bearer.rsplit_once('.').map(|(text, _)| format!("{text}.{}", "A".repeat(86)));
+    let headers = [("authorization", forged.as_deref().unwrap())];
+    let sent = gateway.send("GET", "/fhir/Patient/123", &headers, b"");
+    assert_eq!((sent.reason(), &sent.audit["who"]), ("token_signature_invalid", &Value::Null));
+}
+
 /// Every event in every state: nothing but a decided request ever goes on.
 #[test]
 fn events_out_of_order_are_refused() {
@@ -231,6 +255,28 @@ fn observe_mode_writes_down_what_it_would_do_and_changes_nothing() {
         assert_eq!(sent.header("authorization"), Some(bearer.as_str()));
         assert_eq!(sent.header("x-phiward-user"), None);
     }
+}
+
+#[test]
+fn a_form_that_never_came_was_not_let_through_in_observe_mode_either() {
+    let mut gateway = Gateway::new(&document(json!({"mode": "observe"})));
+    let bearer = gateway.bearer(patient("patient/Observation.s"));
+    let mut exchange = Exchange::default();
+    let fields = [
+        (":method", "POST"),
+        (":path", "/fhir/Observation/_search"),
+        (":authority", "api.clinic.example"),
+        ("authorization", bearer.as_str()),
+        FORM,
+    ];
+    let fields = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
+    let head = Event::RequestHead { headers: Headers::new(fields), end_of_stream: false };
+    assert_eq!(exchange.on(head, &mut gateway.worker, &gateway.caps).next, Next::Pause);
+    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+    let record: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(record["decision"], "error");
+    assert_eq!(record["reason"], "request_not_decided");
+    assert_eq!(record["observe"], Value::Null);
 }
 
 #[test]

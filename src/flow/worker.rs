@@ -52,23 +52,25 @@ impl Known {
 }
 
 impl Worker {
-    /// A worker that decides by `config`. Fetches nothing yet: that is for the first tick.
+    /// A worker that decides by `config`. Adopts what is published, so that a new configuration
+    /// with the same sources starts without a gap; fetches nothing yet: that is for the first tick.
     pub fn new(config: Configuration, caps: &dyn Capabilities) -> Worker {
         let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
-        Worker {
+        let mut worker = Worker {
             keys: Keys::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone()),
             tokens: TokenCache::new(TOKENS),
             instance: InstanceId::draw(caps),
             events: EventId { instance, count: 0 },
             config,
-        }
+        };
+        worker.adopt(caps);
+        worker
     }
 
     /// Adopts what the elected instance published; gives the calls that this instance should send.
     pub fn tick(&mut self, caps: &dyn Capabilities) -> Vec<(Callout, HttpCall)> {
-        self.refresh_keys(caps);
-        self.revocation.refresh(caps);
+        self.adopt(caps);
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
             keys.into_iter().map(|(issuer, call)| (Callout::Keys(issuer), call)).collect();
@@ -88,8 +90,7 @@ impl Worker {
             Callout::Keys(issuer) => self.keys.answered(issuer, answer, caps),
             Callout::Revocations => self.revocation.answered(answer, caps),
         };
-        self.refresh_keys(caps);
-        self.revocation.refresh(caps);
+        self.adopt(caps);
         notice
     }
 
@@ -99,9 +100,10 @@ impl Worker {
         self.events
     }
 
-    fn refresh_keys(&mut self, caps: &dyn Capabilities) {
+    fn adopt(&mut self, caps: &dyn Capabilities) {
         if self.keys.refresh(caps) {
             self.tokens.retain_trusted(&self.keys);
         }
+        self.revocation.refresh(caps);
     }
 }

@@ -70,8 +70,8 @@ impl Keys {
         self.issuers.get_mut(issuer)?.answered(answer, caps)
     }
 
-    /// Adopts what was published: on every tick, and on a request before the first set. True when a
-    /// set changed: then drop cached tokens with [`TokenCache::retain_trusted`].
+    /// Adopts what was published: at the start and on every tick. True when a set changed: then drop
+    /// cached tokens with [`TokenCache::retain_trusted`].
     ///
     /// [`TokenCache::retain_trusted`]: super::TokenCache::retain_trusted
     pub fn refresh(&mut self, caps: &dyn Capabilities) -> bool {

@@ -52,6 +52,21 @@ pub struct VerifiedToken {
     clock_skew: Duration,
 }
 
+/// A token that does not verify.
+#[derive(Debug)]
+pub struct Rejected {
+    /// Why.
+    pub refusal: Refusal,
+    /// What the token says, once its signature is proven: for the audit record and nothing else.
+    pub holder: Option<Rc<Claims>>,
+}
+
+impl<T: Into<Refusal>> From<T> for Rejected {
+    fn from(refusal: T) -> Rejected {
+        Rejected { refusal: refusal.into(), holder: None }
+    }
+}
+
 /// Verifies a token.
 ///
 /// # Errors
@@ -62,7 +77,7 @@ pub fn verify(
     issuers: &Issuers,
     keys: &Keys,
     caps: &dyn Capabilities,
-) -> Result<VerifiedToken, Refusal> {
+) -> Result<VerifiedToken, Rejected> {
     let jws = Jws::parse(raw.text())?;
     let (place, issuer) = issuer_of(&jws, issuers)?;
     let key = verify_signature(&jws, place, issuer, keys, caps)?;
@@ -74,7 +89,11 @@ pub fn verify(
         claims: &claims,
         now: caps.now(),
     };
-    CHECKS.iter().try_for_each(|check| check(&context))?;
+    let checked = CHECKS.iter().try_for_each(|check| check(&context));
+    let claims = Rc::new(claims);
+    if let Err(refusal) = checked {
+        return Err(Rejected { refusal, holder: Some(claims) });
+    }
     let signer = Signer { issuer: place, key: key.fingerprint() };
     Ok(VerifiedToken::new(claims, signer, issuer.clock_skew))
 }
@@ -115,10 +134,15 @@ impl VerifiedToken {
         &self.claims
     }
 
-    fn new(claims: Claims, signer: Signer, clock_skew: Duration) -> VerifiedToken {
+    /// The verified claims, to be kept.
+    pub fn shared_claims(&self) -> Rc<Claims> {
+        Rc::clone(&self.claims)
+    }
+
+    fn new(claims: Rc<Claims>, signer: Signer, clock_skew: Duration) -> VerifiedToken {
         let begins = claims.not_before.unwrap_or_default().max(claims.issued_at);
         let valid = Instant::from_seconds(begins)..Instant::from_seconds(claims.expires);
-        VerifiedToken { claims: Rc::new(claims), signer, valid, clock_skew }
+        VerifiedToken { claims, signer, valid, clock_skew }
     }
 
     /// Whether the token's times would be accepted now as they were when it was verified: time may
@@ -130,6 +154,6 @@ impl VerifiedToken {
     /// A token for the tests of later stages.
     #[cfg(test)]
     pub(crate) fn for_tests(claims: Claims) -> VerifiedToken {
-        VerifiedToken::new(claims, Signer::default(), Duration::ZERO)
+        VerifiedToken::new(Rc::new(claims), Signer::default(), Duration::ZERO)
     }
 }

@@ -31,7 +31,8 @@ impl Clinic {
     }
 
     fn verify(&self, raw: &RawToken) -> Result<VerifiedToken, &'static str> {
-        verify(raw, &self.issuers, &self.keys, &self.caps).map_err(|refusal| refusal.reason.code)
+        verify(raw, &self.issuers, &self.keys, &self.caps)
+            .map_err(|rejected| rejected.refusal.reason.code)
     }
 
     fn verdict(&self, raw: &RawToken) -> &'static str {
@@ -174,7 +175,9 @@ fn one_issuer_never_signs_for_another() {
     let verdict = |signer: &Signer, issuer: &str, id: &str| {
         let claims = claims(json!({"iss": issuer}));
         let token = signer.token_with(json!({"kid": id}), &claims);
-        verify(&token, &issuers, &keys, &caps).err().map_or("accepted", |why| why.reason.code)
+        verify(&token, &issuers, &keys, &caps)
+            .err()
+            .map_or("accepted", |why| why.refusal.reason.code)
     };
     let (clinic, other) = ("https://auth.clinic.example", "https://other.example");
     assert_eq!(verdict(&first, clinic, "k1"), "accepted");
@@ -368,7 +371,7 @@ fn require_names_further_claims() {
         &clinic.keys,
         &clinic.caps,
     );
-    assert_eq!(refusal.unwrap_err().hint.as_deref(), Some("claim `acr`"));
+    assert_eq!(refusal.unwrap_err().refusal.hint.as_deref(), Some("claim `acr`"));
 }
 
 #[test]
@@ -450,7 +453,7 @@ fn the_host_gets_no_ecdsa_signature_that_can_not_be_one() {
     ] {
         let forged = format!("{signed}.{}", encode([r, s].concat()));
         let refusal = verify(&RawToken::for_tests(&forged), &clinic.issuers, &clinic.keys, &host);
-        assert_eq!(refusal.unwrap_err().reason, &reasons::TOKEN_SIGNATURE_INVALID);
+        assert_eq!(refusal.unwrap_err().refusal.reason, &reasons::TOKEN_SIGNATURE_INVALID);
     }
     assert_eq!(host.asked.borrow().len(), 0);
 }

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+SPARE_LISTS = 24
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from clinic import ALGORITHMS, MAX_LIFETIME, SKEW, Clinic  # noqa: E402
 from gateway import BASE, Gateway, Issuer  # noqa: E402
 from lab import envoy as lab_envoy  # noqa: E402
 from lab.http import Client  # noqa: E402
-from lab.processes import end_on_signals, stop_all  # noqa: E402
+from lab.processes import end_on_signals, free_port, stop_all  # noqa: E402
 from lab.servers import Revocations, Upstream  # noqa: E402
 from lab.tokens import Key  # noqa: E402
 
@@ -44,9 +46,27 @@ def revocations():
 
 
 @pytest.fixture(scope="session")
+def spare_lists():
+    """Revocation lists for listeners of their own: take one with `pop()`. Each is reached over the
+    cluster that has its port for a name."""
+    servers = [Revocations() for _ in range(SPARE_LISTS)]
+    yield servers[:]
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
 def issuer():
     """The issuer of the session's listeners: an RSA key and an EC key."""
     made = Issuer(Key("RS256", "rsa-1"), Key("ES256", "ec-1"))
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
+def turning():
+    """An issuer for tests of key sets, which change under the cluster `turning`."""
+    made = Issuer(Key("ES256", "first"), name="https://turning.clinic.example")
     yield made
     made.jwks.stop()
 
@@ -59,9 +79,13 @@ def configuration(issuer, revocations):
 
 
 @pytest.fixture(scope="session")
-def envoy(wasm, upstream, revocations, issuer, tmp_path_factory):
+def envoy(wasm, upstream, revocations, spare_lists, issuer, turning, tmp_path_factory):
     end_on_signals()
-    clusters = {"fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port}
+    clusters = {"fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port,
+                "turning": turning.jwks.port,
+                **{str(server.port): server.port for server in spare_lists},
+                # Ports on which nobody listens, until a test does.
+                **{name: free_port() for name in ("nobody", "real-fhir", "real-auth")}}
     with lab_envoy.Envoy(tmp_path_factory.mktemp("envoy"), clusters) as running:
         yield running
     stop_all()
@@ -104,6 +128,36 @@ def shipped(listen, configuration):
     return listen("shipped", configuration())
 
 
+@pytest.fixture(scope="session")
+def clinic():
+    """An issuer with a key for each algorithm."""
+    made = Clinic()
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
+def laboratory():
+    """A second issuer, one of whose keys has a name that the clinic's has too."""
+    made = Issuer(Key("RS256", "rs256"), Key("RS256", "laboratory"), name="https://lab.clinic.example")
+    yield made
+    made.jwks.stop()
+
+
+@pytest.fixture(scope="session")
+def door(listen, configuration, clinic, laboratory):
+    """A listener that takes tokens of both."""
+    document = configuration()
+    document["issuers"] += [
+        {"issuer": clinic.name, "audiences": [BASE, "urn:second-name"], "algorithms": ALGORITHMS,
+         "jwks": {"inline": {"keys": clinic.keys_as_configured()}},
+         "clock_skew": f"{SKEW}s", "max_lifetime": f"{MAX_LIFETIME}s"},
+        {"issuer": laboratory.name, "audiences": [BASE], "clock_skew": "1s",
+         "jwks": {"inline": {"keys": [key.jwk() for key in laboratory.keys]}}},
+    ]
+    return listen("tokens", document, hardened=False)
+
+
 @pytest.fixture(autouse=True)
 def no_traps(request):
     """No test may trap the VM, nor make Envoy skip the filter."""
@@ -116,6 +170,20 @@ def no_traps(request):
 
 @pytest.fixture(autouse=True)
 def fresh_upstream(request):
-    """Each test starts with an upstream that answers as usual and has seen nothing."""
-    if "upstream" in request.fixturenames:
-        request.getfixturevalue("upstream").clear()
+    """Each test starts with an upstream that answers as usual and has seen nothing, and leaves it so
+    to what is set up before the next test."""
+    if "upstream" not in request.fixturenames:
+        yield
+        return
+    upstream = request.getfixturevalue("upstream")
+    upstream.clear()
+    yield
+    upstream.clear()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "last: runs after everything else, on what all tests left behind")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)

@@ -1,9 +1,13 @@
 """What a test does with the gateway: send a request, then prove what became of it everywhere: at the
 client, at the FHIR server and in the audit record."""
 
+import copy
 import itertools
 import json
+import time
 import uuid
+
+import pytest
 
 from lab import tokens
 from lab.http import Client
@@ -11,6 +15,11 @@ from lab.servers import Jwks
 
 BASE = "https://api.clinic.example/fhir"
 ISSUER = "https://auth.clinic.example"
+
+# How `WWW-Authenticate` starts.
+REALM = 'Bearer realm="'
+INVALID_REQUEST = 'Bearer error="invalid_request"'
+INVALID_TOKEN = 'Bearer error="invalid_token"'
 
 
 class Issuer:
@@ -49,17 +58,49 @@ class Gateway:
         self.client = Client(port)
         self._sent = {}
 
+    def over(self, client):
+        """The same listener over another client, for example one of `lab.http2`."""
+        other = copy.copy(self)
+        other.client = client
+        return other
+
     def get(self, target, token=None, **options):
         return self.send("GET", target, token, **options)
 
-    def send(self, method, target, token=None, headers=(), body=b""):
-        """Sends a request under a fresh `x-request-id`."""
-        request_id = f"test-{next(_numbers)}-{uuid.uuid4()}"
+    def get_everywhere(self, target, token=None, connections=12):
+        """Sends it over so many new connections that every worker gets one (all but one in two
+        thousand times), one after the other."""
+        for _ in range(connections):
+            with Client(self.client.port) as client:
+                yield self.over(client).get(target, token)
+
+    def send(self, method, target, token=None, headers=(), body=b"", **options):
+        """Sends a request under a fresh `x-request-id`; `options` are those of the client."""
+        headers = [("x-request-id", fresh_id()), *headers]
         before = len(self.upstream.requests)
-        response = self.client.request(
-            method, target, [("x-request-id", request_id), *headers], body, token)
+        response = self.client.request(method, target, headers, body, token, **options)
         self._sent[response.header("x-request-id")] = token, before
         return response
+
+    def exchange(self, talk, token=None):
+        """What `talk(client, request_id)` gives: a response to a request with this id."""
+        before = len(self.upstream.requests)
+        response = talk(self.client, fresh_id())
+        self._sent[response.header("x-request-id")] = token, before
+        return response
+
+    def on_every_worker(self, target, token=None, workers=2, **options):
+        """Sends the request on new connections until each worker answered; their answers. Audit
+        records tell the workers apart: each instance of the filter numbers its own."""
+        answers = {}
+        for _ in range(200):
+            self.client.close()
+            response = self.get(target, token, **options)
+            record = self.envoy.audit(response.header("x-request-id"))
+            answers.setdefault(record["id"].partition("-")[0], response)
+            if len(answers) == workers:
+                return list(answers.values())
+        raise AssertionError(f"only {len(answers)} of {workers} workers answered")
 
     def allowed(self, response, audit=None):
         """Proves that the request was let through once and audited, and returns what the FHIR server
@@ -97,6 +138,21 @@ class Gateway:
         assert record["outcome"]["status"] == status, record
         return record
 
+    def stopped_by_envoy(self, send, status):
+        """Proves that Envoy itself answers what `send()` sends, before phiward or the FHIR server
+        see it, and that this is audited all the same."""
+        before, forwarded = len(self._never_seen()), len(self.upstream.requests)
+        response = send()
+        assert response.status == status, _shown(response)
+        assert self.upstream.requests[forwarded:] == [], "the FHIR server received it"
+        deadline = time.monotonic() + 5
+        while len(records := self._never_seen()[before:]) < 1 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert [record["outcome"].get("status") for record in records] == [status]
+
+    def _never_seen(self):
+        return [one for one in self.envoy.audits() if one["reason"] == "request_never_seen"]
+
     def _exchange(self, response):
         request_id = response.header("x-request-id")
         assert request_id in self._sent, "not an answer to a request of this gateway"
@@ -115,6 +171,30 @@ class Gateway:
         record = self.envoy.audit(request_id)
         assert not token or token not in json.dumps(record), "the audit record holds the token"
         return record
+
+
+def cases(**codes):
+    """Parameter sets for pytest, `(value, code)` of each `code=[value, …]`."""
+    return [pytest.param(value, code, id=f"{code}: {_short(value)}")
+            for code, values in codes.items() for value in values]
+
+
+def _short(value):
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) < 60 else f"{text[:40]}… ({len(text)})"
+
+
+def narrowed(got, form):
+    """Proves that the form that reached the FHIR server is the client's, and the patient's."""
+    assert got.body == form + b"&patient=Patient%2Fann", got.body
+    assert got.header("content-length") == str(len(got.body))
+    assert got.header("transfer-encoding") is None
+    assert got.header("prefer") == "handling=strict"
+
+
+def fresh_id():
+    """A request id that nothing else has."""
+    return f"test-{next(_numbers)}-{uuid.uuid4()}"
 
 
 def _shown(response):

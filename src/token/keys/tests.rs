@@ -39,7 +39,7 @@ impl Fleet {
 
     fn verdict(&self, raw: &RawToken) -> &'static str {
         let refused = verify(raw, &self.issuers, &self.worker, &self.caps).err();
-        refused.map_or("accepted", |refusal| refusal.reason.code)
+        refused.map_or("accepted", |rejected| rejected.refusal.reason.code)
     }
 
     fn token(&self, signer: &Signer) -> RawToken {
@@ -61,9 +61,12 @@ fn before_the_first_fetch_tokens_wait_and_inline_keys_do_not() {
     let fleet = Fleet::new();
     let key = signer("k1", 7);
     let raw = fleet.token(&key);
-    let refusal = verify(&raw, &fleet.issuers, &fleet.worker, &fleet.caps).unwrap_err();
-    assert_eq!(refusal.reason, &reasons::KEYS_UNAVAILABLE);
-    assert_eq!((refusal.reason.status, refusal.retry_after), (503, Some(RETRY_AFTER)));
+    let rejected = verify(&raw, &fleet.issuers, &fleet.worker, &fleet.caps).unwrap_err();
+    assert_eq!(rejected.refusal.reason, &reasons::KEYS_UNAVAILABLE);
+    assert_eq!(
+        (rejected.refusal.reason.status, rejected.refusal.retry_after),
+        (503, Some(RETRY_AFTER))
+    );
 
     let inline = issuers(vec![config(vec![key.jwk()], json!({}))]);
     let mut keys = Keys::new(&inline);
