@@ -37,6 +37,10 @@ class AuthServer:
     def wait(self):
         self._process.wait_until(lambda: answers(self.jwks_url))
 
+    def code(self, authorize_url, person):
+        """A person logs in and agrees where an app sent them; returns the code that the app gets."""
+        return _Browser(self.issuer).code(authorize_url, person)
+
     def log_in(self, person, scope, app=PATIENT_APP, audience=None, lifetime=300):
         """A person logs in to an app in their browser; returns the app's access token."""
         verifier = secrets.token_urlsafe(32)
@@ -47,7 +51,7 @@ class AuthServer:
             "code_challenge": tokens.b64(hashlib.sha256(verifier.encode()).digest()),
             "code_challenge_method": "S256",
         }
-        code = _Browser(self.issuer).code(f"{self.issuer}/auth?{urlencode(asked)}", person)
+        code = self.code(f"{self.issuer}/auth?{urlencode(asked)}", person)
         return self._token({
             "grant_type": "authorization_code", "client_id": app, "code": code,
             "redirect_uri": REDIRECT, "code_verifier": verifier,

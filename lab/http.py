@@ -91,6 +91,11 @@ class Client:
             self.close()
         return response
 
+    def send_part(self, data):
+        """Sends bytes without reading a response: the rest goes to `send`."""
+        self._connect()
+        self._socket.sendall(data)
+
     def close(self):
         if self._socket:
             self._file.close()

@@ -99,8 +99,8 @@ class Feed(Server):
         super().__init__(port)
 
     def publish(self, document):
-        """From now on serves this document."""
-        self._body = json.dumps(document).encode()
+        """From now on serves this document, or these bytes."""
+        self._body = document if isinstance(document, bytes) else json.dumps(document).encode()
 
     def wait_fetched(self, seconds=15):
         """Waits until a request that begins after this call was answered."""

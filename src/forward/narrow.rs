@@ -7,8 +7,9 @@ use super::Edit;
 use crate::policy::Narrowing;
 use crate::request::Head;
 
-/// Adds the criterion where the search carries its own: in the form, or without one in the query,
-/// which also counts in a `POST _search` (<http://hl7.org/fhir/R4/http.html#search>).
+/// Adds the criterion to the query, and to the form if there is one: both count in a `POST _search`
+/// (<http://hl7.org/fhir/R4/http.html#search>), and a server that overlooks one of them, for example
+/// a form whose media type it spells differently, still finds the criterion in the other.
 pub(super) fn apply(
     narrowing: &Narrowing,
     head: &Head,
@@ -16,17 +17,15 @@ pub(super) fn apply(
 ) -> (Vec<Edit>, Option<Vec<u8>>) {
     let value = utf8_percent_encode(&narrowing.value, RESERVED);
     let criterion = format!("{}={value}", narrowing.name);
+    let target = Edit::Set(":path".to_owned(), appended(head.raw_target(), &criterion));
     match form_body {
         // A request without a body can't be given one: its end has been seen.
-        None | Some([]) => {
-            let target = appended(head.raw_target(), &criterion);
-            (vec![Edit::Set(":path".to_owned(), target)], None)
-        }
+        None | Some([]) => (vec![target], None),
         Some(form) => {
             let joint: &[u8] = if form.ends_with(b"&") { b"" } else { b"&" };
             let body = [form, joint, criterion.as_bytes()].concat();
             let length = Edit::Set("content-length".to_owned(), body.len().to_string());
-            (vec![Edit::Remove("transfer-encoding".to_owned()), length], Some(body))
+            (vec![target, Edit::Remove("transfer-encoding".to_owned()), length], Some(body))
         }
     }
 }

@@ -26,8 +26,9 @@ impl Capabilities for Host {
     fn random(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         if getrandom::fill(&mut bytes).is_err() {
-            // Ids that repeat are a nuisance in the audit trail; a trap here would be an outage.
-            log::warn!("the host gave no random bytes: ids may repeat");
+            // A trap here would be an outage. Time at least tells one list from the next.
+            log::warn!("the host gave no random bytes: ids can be guessed and may repeat");
+            bytes = u128::from(self.now().nanoseconds()).to_be_bytes();
         }
         bytes
     }

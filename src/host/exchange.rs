@@ -22,11 +22,15 @@ use crate::request::Headers;
 pub(super) struct HostExchange {
     worker: Option<Rc<RefCell<Worker>>>,
     exchange: Exchange,
+    /// The request was told to go on: so may the rest of it.
+    goes_on: bool,
+    /// Bytes of the request body that the host holds for us.
+    held: usize,
 }
 
 impl HostExchange {
     pub(super) fn new(worker: Option<Rc<RefCell<Worker>>>) -> HostExchange {
-        HostExchange { worker, exchange: Exchange::default() }
+        HostExchange { worker, exchange: Exchange::default(), goes_on: false, held: 0 }
     }
 
     fn on(&mut self, event: Event) -> Action {
@@ -36,14 +40,24 @@ impl HostExchange {
         };
         let step = self.exchange.on(event, &mut worker, &Host);
         drop(worker);
-        carry_out(step)
+        let action = carry_out(step);
+        self.goes_on = action == Action::Continue;
+        action
     }
 
-    /// A held request body is complete.
+    /// The rest of a request that is not ours to judge goes the way of its head.
+    fn follow(&self) -> Action {
+        if self.goes_on { Action::Continue } else { Action::Pause }
+    }
+
+    /// A held request body is complete. What the host holds and does not show is not forwarded.
     fn body(&mut self) -> Action {
         let body =
             hostcalls::get_buffer(BufferType::HttpRequestBody, 0, MAX_FORM.saturating_add(1));
         let body = body.ok().flatten().unwrap_or_default();
+        if body.len() < self.held.min(MAX_FORM) {
+            return reply(&answer::refused(&Refusal::new(&reasons::HOST_FAILED), None));
+        }
         self.on(Event::RequestBody { body })
     }
 }
@@ -57,8 +71,9 @@ impl HttpContext for HostExchange {
     }
 
     fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
+        self.held = held;
         if !self.exchange.wants_body() {
-            Action::Continue
+            self.follow()
         } else if end_of_stream {
             self.body()
         } else {
@@ -68,7 +83,7 @@ impl HttpContext for HostExchange {
 
     /// Trailers end a body without `end_of_stream`.
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        if self.exchange.wants_body() { self.body() } else { Action::Continue }
+        if self.exchange.wants_body() { self.body() } else { self.follow() }
     }
 
     fn on_log(&mut self) {

@@ -96,5 +96,17 @@ const SHARED_TYPES: &[&str] = &[
     "Endpoint",
 ];
 
-/// Types that carry any patient's data without being in a compartment by their own elements.
-const NEVER_SHARED: &[&str] = &["Patient", "Binary", "Bundle", "Parameters"];
+/// Types that carry any patient's data without being in the compartment by their own elements, in a
+/// release or in all.
+const NEVER_SHARED: &[&str] = &[
+    "Patient",
+    "Binary",
+    "Bundle",
+    "Parameters",
+    "Contract",
+    "Device",
+    "DeviceDispense",
+    "GuidanceResponse",
+    "Linkage",
+    "Task",
+];

@@ -319,6 +319,10 @@ fn a_criterion_that_can_name_a_patient_names_this_one_and_nothing_else() {
             ("GET Observation?subject=https://api.example/fhir/Patient/other", other),
             ("GET Observation?subject=urn:uuid:0", other),
             ("GET Observation?subject:Patient=Practitioner/7", other),
+            // the parameter that narrows takes no other type either: a server may read it once
+            ("GET CarePlan?patient=Group/1", other),
+            ("GET CarePlan?patient=P,Group/1", other),
+            ("GET AdverseEvent?subject=Practitioner/7", other),
             // modifiers
             ("GET Observation?patient:identifier=x", modifier),
             ("GET Observation?patient:not=other", modifier),
@@ -546,6 +550,8 @@ fn unconfined_scopes_reach_as_far_as_the_type() {
             ("DELETE Observation/1?_cascade=delete", "parameter_unjudged"),
             ("DELETE Observation/1\nx-cascade: delete", "header_unjudged"),
             ("DELETE Observation?code=x\nx-cascade: delete", "header_unjudged"),
+            ("POST Observation\nx-provenance: {}", "header_unjudged"),
+            ("PUT Observation/1\nx-provenance: {}", "header_unjudged"),
             ("PUT Observation/1?_format=json", "by user/Observation.cruds"),
             ("POST Observation\nif-none-exist: patient.name=x", "search_chain_unjudged"),
             (
@@ -929,12 +935,12 @@ fn settings_have_the_documented_defaults_and_name_what_is_wrong() {
 
     let (smart, errors) = read_document(&json!({}), Smart::read);
     assert_eq!((smart, errors), (Smart::default(), Vec::new()));
-    let document = json!({"search_without_patient": "refuse", "shared_types": ["Device"]});
+    let document = json!({"search_without_patient": "refuse", "shared_types": ["Questionnaire"]});
     let (smart, errors) = read_document(&document, Smart::read);
     assert_eq!(errors, Vec::new());
     assert_eq!(smart.search_without_patient, SearchWithoutPatient::Refuse);
     let rows = [
-        (patient("patient/*.rs"), "GET Device/1", "by patient/*.rs for P"),
+        (patient("patient/*.rs"), "GET Questionnaire/1", "by patient/*.rs for P"),
         (patient("patient/*.rs"), "GET Practitioner/1", "compartment_type_outside"),
     ];
     check_with(&rows, &api(Release::R4), &smart);
@@ -953,6 +959,27 @@ fn settings_have_the_documented_defaults_and_name_what_is_wrong() {
         let (_, errors) = read_document(&wrong, Smart::read);
         assert_eq!(errors.len(), 1, "{wrong}: {errors:?}");
     }
+}
+
+#[test]
+fn no_type_whose_resources_are_about_a_patient_can_be_shared() {
+    use crate::config::section::read_document;
+    use crate::fhir::compartment::{is_in_patient_compartment, reference_targets};
+
+    let mut seen = 0;
+    for release in [Release::R4, Release::R4B, Release::R5] {
+        for name in release.types() {
+            let resource = crate::fhir::ResourceType::parse(release, name).unwrap();
+            let about = reference_targets(release, resource, "patient").is_some();
+            if about && !is_in_patient_compartment(release, resource) {
+                seen += 1;
+                let document = serde_json::json!({"shared_types": [name]});
+                let (_, errors) = read_document(&document, Smart::read);
+                assert_eq!(errors.len(), 1, "{release:?} {name} can be shared");
+            }
+        }
+    }
+    assert!(seen >= 9, "found only {seen} such types");
 }
 
 #[test]

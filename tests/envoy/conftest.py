@@ -170,9 +170,15 @@ def no_traps(request):
 
 @pytest.fixture(autouse=True)
 def fresh_upstream(request):
-    """Each test starts with an upstream that answers as usual and has seen nothing."""
-    if "upstream" in request.fixturenames:
-        request.getfixturevalue("upstream").clear()
+    """Each test starts with an upstream that answers as usual and has seen nothing, and leaves it so
+    to what is set up before the next test."""
+    if "upstream" not in request.fixturenames:
+        yield
+        return
+    upstream = request.getfixturevalue("upstream")
+    upstream.clear()
+    yield
+    upstream.clear()
 
 
 def pytest_configure(config):

@@ -206,7 +206,7 @@ PREFERRED = [("Prefer", "respond-async"), ("prefer", "handling=lenient, return=m
     ("GET", "/fhir/Patient/ann/Condition"),
 ], ids=lambda value: value)
 def test_a_narrowed_search_prefers_strict_handling_and_nothing_else(gateway, issuer, method, target):
-    response = gateway.send(method, target, issuer.patient(), headers=PREFERRED + FORM)
+    response = gateway.send(method, target, issuer.patient(), headers=PREFERRED + (FORM if method == "POST" else []))
     got, _ = gateway.allowed(response)
     assert [value for name, value in got.headers if name == "prefer"] == ["handling=strict"]
 

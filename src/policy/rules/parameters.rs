@@ -148,5 +148,6 @@ const REACHING: &[(&str, &Reason)] = &[
     ("_type", &SEARCH_TYPES_UNJUDGED),
 ];
 
-/// Headers with which some servers let a write reach further: HAPI deletes referring resources too.
-const REACHING_HEADERS: &[&str] = &["x-cascade"];
+/// Headers with which a write reaches further: HAPI deletes referring resources too; `X-Provenance`
+/// creates a Provenance beside the resource (<http://hl7.org/fhir/R4/provenance.html#header>).
+const REACHING_HEADERS: &[&str] = &["x-cascade", "x-provenance"];

@@ -23,7 +23,7 @@ pub(super) fn narrow(
 ) -> Result<Permit, Denial> {
     let subject = subject_parameter(case.api.release, resource);
     let subject = subject.ok_or_else(|| Denial::from(&SEARCH_SUBJECT_UNKNOWN))?;
-    let named = names_patient(case, resource, patient)?;
+    let named = names_patient(case, resource, subject.name, patient)?;
     let in_path = matches!(case.request.interaction, Interaction::SearchCompartment(..));
     if case.smart.search_without_patient == SearchWithoutPatient::Refuse && !named && !in_path {
         return Err((&SEARCH_PATIENT_REQUIRED).into());
@@ -35,8 +35,14 @@ pub(super) fn narrow(
     Ok(permit.narrowed(Narrowing { name: subject.name, value }))
 }
 
-/// Checks every criterion that can name a patient. Whether one names this patient.
-fn names_patient(case: &Case<'_>, resource: ResourceType, patient: &Id) -> Result<bool, Refusal> {
+/// Checks every criterion that can name a patient. Whether one names this patient. The one that
+/// narrows, `subject`, may name nothing else: a server may take the first of two and drop the other.
+fn names_patient(
+    case: &Case<'_>,
+    resource: ResourceType,
+    subject: &str,
+    patient: &Id,
+) -> Result<bool, Refusal> {
     let mut named = false;
     for param in case.request.query.params() {
         let (code, modifier) = match param.name.split_once(':') {
@@ -50,13 +56,14 @@ fn names_patient(case: &Case<'_>, resource: ResourceType, patient: &Id) -> Resul
         };
         let refuse = |reason| Refusal::new(reason).hint(format!("parameter `{code}`"));
         let is_id = *code == "_id";
+        let nothing_else = modifier.is_some() || *code == subject;
         if !matches!(modifier, None | Some("Patient")) || (is_id && modifier.is_some()) {
             return Err(refuse(&SEARCH_PATIENT_MODIFIER));
         }
         for item in param.value.split(',') {
             if (is_id && item == patient.as_str()) || (!is_id && names(case, item, patient)) {
                 named = true;
-            } else if modifier.is_some() || !names_other_type(case, resource, code, item) {
+            } else if nothing_else || !names_other_type(case, resource, code, item) {
                 return Err(refuse(&SEARCH_OTHER_PATIENT));
             }
         }

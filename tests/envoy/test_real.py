@@ -1,0 +1,312 @@
+"""A real SMART app, a real authorization server and a real FHIR server with phiward between them."""
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from fhirclient.client import FHIRClient
+from fhirclient.models.condition import Condition
+from fhirclient.models.fhirsearch import FHIRSearch
+from fhirclient.models.medicationrequest import MedicationRequest
+from fhirclient.models.observation import Observation
+from fhirclient.models.patient import Patient
+from fhirclient.server import FHIRPermissionDeniedException, FHIRUnauthorizedException
+
+from lab.auth_server import CLINICIAN_APP, PATIENT_APP, REDIRECT, AuthServer
+from lab.fhir_server import FhirServer
+from lab.http import Client
+from lab.processes import free_port
+from lab.tokens import peek
+from test_policy import FORM, JSON
+from test_revocation import until
+
+HEART_RATE = "http://loinc.org|8867-4"
+
+
+class Clinic:
+    """Everything that runs, and a client before it."""
+
+    def __init__(self, envoy, port, auth, fhir, revocations):
+        self.envoy, self.port, self.auth, self.fhir = envoy, port, auth, fhir
+        self.base, self.revocations = f"http://127.0.0.1:{port}/fhir", revocations
+        self.client = Client(port)
+        self.behind = Client(fhir.port)
+
+    def search(self, target, token, form=None):
+        """The resources of a search, through the gateway, and its Bundle."""
+        if form is None:
+            response = self.client.get(f"/fhir/{target}", token)
+        else:
+            response = self.client.request("POST", f"/fhir/{target}", FORM, form.encode(), token)
+        assert response.status == 200, response
+        bundle = response.json()
+        return [entry["resource"] for entry in bundle.get("entry", [])], bundle
+
+    def app(self, person, scope, app=PATIENT_APP):
+        """A SMART app in which this person has logged in."""
+        state = {"app_id": app, "scope": scope, "redirect": REDIRECT, "server": {
+            "base_uri": f"{self.base}/", "auth_type": "oauth2", "auth": {
+                "app_id": app, "aud": self.base, "redirect_uri": REDIRECT,
+                "authorize_uri": f"{self.auth.issuer}/auth",
+                "token_uri": f"{self.auth.issuer}/token"}}}
+        smart = FHIRClient(state=state)
+        url = smart.authorize_url
+        code = self.auth.code(url, person)
+        (opaque,) = parse_qs(urlsplit(url).query)["state"]
+        smart.handle_callback(f"{REDIRECT}?code={code}&state={opaque}")
+        assert smart.ready
+        return smart
+
+
+@pytest.fixture(scope="module")
+def clinic(envoy, listen, configuration, spare_lists, tmp_path_factory):
+    folder, port = tmp_path_factory.mktemp("real"), free_port()
+    base = f"http://127.0.0.1:{port}/fhir"
+    auth = AuthServer(folder, base, port=envoy.clusters["real-auth"])
+    fhir = FhirServer(folder, base, port=envoy.clusters["real-fhir"])
+    auth.wait()
+    fhir.wait()
+    revocations = spare_lists.pop()
+    changed = configuration()
+    changed["fhir"].update(base_url=base, cluster="real-fhir")
+    changed["issuers"][0].update(issuer=auth.issuer, audiences=[base])
+    changed["issuers"][0]["jwks"].update(cluster="real-auth", url=auth.jwks_url)
+    changed["revocation"].update(cluster=str(revocations.port), url=revocations.list_url)
+
+    def before_the_real_server(manager):
+        manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]["cluster"] = "real-fhir"
+
+    listen("real", changed, ready=False, port=port, adjust=before_the_real_server)
+    running = Clinic(envoy, port, auth, fhir, revocations)
+    token = auth.backend_token("system/Patient.r")
+    until(lambda: running.client.get("/fhir/Patient/ann", token).status == 200, 15)
+    yield running
+    fhir.stop()
+    auth.stop()
+
+
+@pytest.fixture(scope="module")
+def ann(clinic):
+    return clinic.app("ann", "openid patient/*.rs")
+
+
+@pytest.fixture(scope="module")
+def anns_token(clinic):
+    return clinic.auth.log_in("ann", "launch/patient patient/*.cruds")
+
+
+@pytest.fixture(scope="module")
+def greys_token(clinic):
+    return clinic.auth.log_in("dr-grey", "user/*.cruds", CLINICIAN_APP)
+
+
+def found_by(app, model, criteria):
+    """The resources that an app's search finds, page by page."""
+    return list(model.where(struct=criteria).perform_resources_iter(app.server))
+
+
+def about(resources):
+    """Whom resources are about."""
+    return {resource["subject"]["reference"] for resource in resources}
+
+
+# A SMART app.
+
+def test_a_smart_app_reads_its_patient(ann):
+    assert ann.patient_id == "ann"
+    assert ann.human_name(ann.patient.name[0]) == "Ann Testperson"
+
+
+@pytest.mark.parametrize("model, count", [(Observation, 3), (Condition, 1), (MedicationRequest, 1)])
+def test_a_smart_app_finds_what_is_written_about_its_patient(ann, model, count):
+    found = found_by(ann, model, {})
+    assert len(found) == count
+    assert {one.subject.reference for one in found} == {"Patient/ann"}
+
+
+def test_a_smart_app_follows_the_pages(ann):
+    pages = list(FHIRSearch(Observation, {"_count": "1", "code": HEART_RATE}).perform_iter(ann.server))
+    assert len(pages) == 3
+    found = [entry.resource for page in pages for entry in page.entry]
+    assert sorted(one.id for one in found) == ["ann-pulse-1", "ann-pulse-2", "ann-pulse-3"]
+
+
+@pytest.mark.parametrize("search, reason", [
+    ({"patient": "ben"}, "search_other_patient"),
+    ({"subject": "Patient/ben"}, "search_other_patient"),
+    ({"subject.name": "Ben"}, "search_chain_unjudged"),
+    ({"_include": "Observation:subject"}, "search_include_unjudged"),
+], ids=str)
+def test_a_smart_app_is_told_what_it_may_not_search(ann, search, reason):
+    with pytest.raises(FHIRPermissionDeniedException) as refused:
+        found_by(ann, Observation, search)
+    issue = refused.value.response.json()["issue"][0]
+    assert issue["details"]["coding"][0]["code"] == reason
+
+
+@pytest.mark.parametrize("model, ident, reason", [
+    (Patient, "ben", "compartment_other_patient"),
+    (Patient, "nobody", "compartment_other_patient"),
+    (Observation, "ben-pulse-1", "by_id_unjudged"),
+])
+def test_a_smart_app_does_not_read_about_others(ann, model, ident, reason):
+    with pytest.raises(FHIRPermissionDeniedException) as refused:
+        model.read(ident, ann.server)
+    assert refused.value.response.json()["issue"][0]["details"]["coding"][0]["code"] == reason
+    assert "Testperson" not in refused.value.response.text
+
+
+def test_a_smart_app_can_not_write(ann):
+    changed = Patient.read("ann", ann.server)
+    changed.birthDate = None
+    with pytest.raises(FHIRPermissionDeniedException):
+        changed.update(ann.server)
+
+
+def test_a_clinicians_app_sees_every_patient(clinic):
+    grey = clinic.app("dr-grey", "openid user/Patient.rs user/Observation.rs", CLINICIAN_APP)
+    assert {one.id for one in found_by(grey, Patient, {})} == {"ann", "ben", "cleo"}
+    assert len(found_by(grey, Observation, {})) == 9
+    assert Observation.read("ben-pulse-2", grey.server).subject.reference == "Patient/ben"
+    with pytest.raises(FHIRPermissionDeniedException) as refused:
+        found_by(grey, Condition, {})
+    assert 'scope="user/Condition.s"' in refused.value.response.headers["www-authenticate"]
+
+
+def test_an_app_whose_token_is_revoked_has_to_log_in_again(clinic):
+    ben = clinic.app("ben", "openid patient/Patient.r")
+    assert Patient.read("ben", ben.server).id == "ben"
+    clinic.revocations.revoke(jti=peek(ben.server.auth.access_token)["jti"])
+
+    def is_refused():
+        try:
+            Patient.read("ben", ben.server)
+        except FHIRUnauthorizedException:
+            return True
+        return False
+
+    until(is_refused, 4)
+    assert Patient.read("ben", clinic.app("ben", "openid patient/Patient.r").server).id == "ben"
+
+
+# What the FHIR server really answers to what it gets.
+
+@pytest.mark.parametrize("target, form, count", [
+    ("Observation", None, 3),
+    ("Observation?code=8867-4", None, 3),
+    ("Observation?patient=ann", None, 3),
+    ("Observation?subject=Patient/ann", None, 3),
+    ("Observation?subject:Patient=ann", None, 3),
+    ("Observation?_id=ann-pulse-1,ben-pulse-1", None, 1),
+    ("Observation?_id=ben-pulse-1", None, 0),
+    ("Observation?date=2026-01-02", None, 1),
+    ("Observation/_search", "", 3),
+    ("Observation/_search", "code=8867-4", 3),
+    ("Observation/_search", "_id=ann-pulse-1%2Cben-pulse-1", 1),
+    ("Observation/_search?date=2026-01-02", "code=8867-4", 1),
+    ("Condition", None, 1),
+    ("MedicationRequest?status=active", None, 1),
+    ("Patient/ann/Observation", None, 3),
+])
+def test_a_narrowed_search_really_finds_one_patients_resources(clinic, anns_token, target, form, count):
+    found, bundle = clinic.search(target, anns_token, form)
+    assert len(found) == count
+    assert about(found) <= {"Patient/ann"}
+    assert bundle.get("total", count) == count
+
+
+def test_a_narrowed_search_for_patients_finds_one(clinic, anns_token):
+    for target, form in (("Patient", None), ("Patient?family=Testperson", None),
+                         ("Patient/_search", "family=Testperson")):
+        found, _ = clinic.search(target, anns_token, form)
+        assert [patient["id"] for patient in found] == ["ann"], target
+    assert clinic.search("Patient?birthdate=1975-05-06", anns_token)[0] == []
+
+
+def test_a_narrowed_search_counts_one_patients_resources(clinic, anns_token, greys_token):
+    assert clinic.search("Observation?_summary=count", anns_token)[1]["total"] == 3
+    assert clinic.search("Observation?_summary=count", greys_token)[1]["total"] == 9
+
+
+def test_what_is_not_about_patients_is_not_narrowed(clinic, anns_token):
+    found, _ = clinic.search("Practitioner", anns_token)
+    assert [one["id"] for one in found] == ["dr-grey"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_pages_stay_with_the_patient(clinic, anns_token, count):
+    ids, target, pages = [], f"Observation?_count={count}&_sort=date", 0
+    while target:
+        found, bundle = clinic.search(target, anns_token)
+        assert about(found) <= {"Patient/ann"}
+        ids += [resource["id"] for resource in found]
+        target, pages = next_page(clinic, bundle), pages + 1
+        assert pages < 10
+    assert ids == ["ann-pulse-1", "ann-pulse-2", "ann-pulse-3"]
+    assert pages > 1
+
+
+def next_page(clinic, bundle):
+    """The target of the `next` link, which must lead through the gateway."""
+    links = [link["url"] for link in bundle.get("link", []) if link["relation"] == "next"]
+    for link in links:
+        assert link.startswith(f"{clinic.base}/"), link
+        return link.removeprefix(f"{clinic.base}/")
+    return None
+
+
+def test_a_page_of_someone_else_shows_nothing_of_theirs(clinic, anns_token, greys_token):
+    """A clinician's next page, asked for with a patient's token."""
+    _, bundle = clinic.search("Observation?_count=4&patient=ben,cleo", greys_token)
+    link = next_page(clinic, bundle)
+    response = clinic.client.get(f"/fhir/{link}", anns_token)
+    assert (response.status, response.reason) == (403, "search_other_patient")
+    _, bundle = clinic.search("Observation?_count=4", greys_token)
+    found, _ = clinic.search(next_page(clinic, bundle), anns_token)
+    assert about(found) <= {"Patient/ann"}
+
+
+# Writing, as a service.
+
+def test_a_service_writes_and_a_patient_does_not(clinic, anns_token):
+    service = clinic.auth.backend_token("system/Observation.cruds")
+    target = "/fhir/Observation/written-here"
+    resource = {"resourceType": "Observation", "id": "written-here", "status": "preliminary",
+                "code": {"text": "Weight"}, "subject": {"reference": "Patient/cleo"}}
+    body = json.dumps(resource).encode()
+    assert clinic.client.request("PUT", target, JSON, body, anns_token).status == 403
+    assert clinic.behind.get(target).status == 404
+    assert clinic.client.request("PUT", target, JSON, body, service).status == 201
+    assert clinic.client.get(target, service).json()["subject"] == resource["subject"]
+    final = json.dumps({**resource, "status": "final"}).encode()
+    assert clinic.client.request("PUT", target, JSON, final, service).status == 200
+    assert clinic.client.get(f"{target}/_history/1", service).json()["status"] == "preliminary"
+    assert clinic.client.request("DELETE", target, token=anns_token).status == 403
+    assert clinic.behind.get(target).json()["status"] == "final"
+    assert clinic.client.request("DELETE", target, token=service).status in (200, 204)
+    assert clinic.behind.get(target).status == 410
+
+
+@pytest.mark.parametrize("method, target, body", [
+    ("DELETE", "Observation/ann-pulse-1", b""),
+    ("DELETE", "Patient/ann", b""),
+    ("DELETE", "Observation?patient=ann", b""),
+    ("POST", "", b'{"resourceType": "Bundle", "type": "batch", "entry": []}'),
+    ("POST", "Patient/ann/$everything", b"{}"),
+    ("GET", "Patient/ann/$everything", b""),
+])
+def test_what_is_not_judged_changes_nothing(clinic, anns_token, method, target, body):
+    before = clinic.behind.get("/fhir/Observation?_summary=count").json()["total"]
+    path = f"/fhir/{target}" if target else "/fhir"
+    response = clinic.client.request(method, path, JSON if body else (), body, anns_token)
+    assert response.status == 403
+    assert response.json()["resourceType"] == "OperationOutcome"
+    assert clinic.behind.get("/fhir/Observation?_summary=count").json()["total"] == before
+
+
+# Documents that need no token.
+
+def test_the_capabilities_are_those_of_the_fhir_server(clinic):
+    through, direct = clinic.client.get("/fhir/metadata"), clinic.behind.get("/fhir/metadata")
+    assert through.json()["resourceType"] == "CapabilityStatement"
+    assert through.json()["rest"] == direct.json()["rest"]
