@@ -20,8 +20,8 @@ mod user;
 mod tests;
 
 pub use grants::Grants;
-pub use permit::{Narrowing, Permit};
-pub use smart::{SearchWithoutPatient, SharedType, Smart};
+pub use permit::{Expected, Form, Narrowing, Permit};
+pub use smart::{ResponseCheck, SearchWithoutPatient, SharedType, Smart};
 
 use crate::base::refusal::Refusal;
 use crate::fhir::config::Api;

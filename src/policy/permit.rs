@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::fhir::Id;
+use crate::fhir::{Id, ResourceType};
 
 /// Proof that the policy allows a request, and what must hold for it to be lawful. Made only by
 /// this folder.
@@ -12,6 +12,29 @@ pub struct Permit {
     patient: Option<Id>,
     narrowing: Option<Narrowing>,
     strict: bool,
+    expected: Option<Expected>,
+}
+
+/// What the answer must keep to: an obligation, judged by `response` while the answer is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Whom every resource in it must be about.
+    pub patient: Id,
+    /// The one type that was asked for.
+    pub resource: ResourceType,
+    /// What kind of answer it is.
+    pub form: Form,
+}
+
+/// What kind of answer a request gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One resource: read, vread.
+    Resource,
+    /// The versions of one resource.
+    History,
+    /// What a search found.
+    Searchset,
 }
 
 /// A criterion that must be added to a search before it is forwarded.
@@ -26,22 +49,39 @@ pub struct Narrowing {
 impl Permit {
     /// What anyone may read, without a token.
     pub(in crate::policy) const fn open() -> Permit {
-        Permit { allowed_by: None, patient: None, narrowing: None, strict: false }
+        Permit { allowed_by: None, patient: None, narrowing: None, strict: false, expected: None }
     }
 
     /// Allowed by these scopes, for any patient.
     pub(in crate::policy) const fn unconfined(scopes: Rc<str>) -> Permit {
-        Permit { allowed_by: Some(scopes), patient: None, narrowing: None, strict: false }
+        Permit {
+            allowed_by: Some(scopes),
+            patient: None,
+            narrowing: None,
+            strict: false,
+            expected: None,
+        }
     }
 
     /// Allowed by these scopes, confined to a patient.
     pub(in crate::policy) const fn confined(scopes: Rc<str>, patient: Id) -> Permit {
-        Permit { allowed_by: Some(scopes), patient: Some(patient), narrowing: None, strict: false }
+        Permit {
+            allowed_by: Some(scopes),
+            patient: Some(patient),
+            narrowing: None,
+            strict: false,
+            expected: None,
+        }
     }
 
     /// Allowed only with this criterion added.
     pub(in crate::policy) fn narrowed(self, narrowing: Narrowing) -> Permit {
         Permit { narrowing: Some(narrowing), ..self }.strict()
+    }
+
+    /// Allowed only if the answer keeps to this.
+    pub(in crate::policy) fn expecting(self, expected: Expected) -> Permit {
+        Permit { expected: Some(expected), ..self }
     }
 
     /// Allowed only if the server refuses parameters it doesn't know.
@@ -62,6 +102,11 @@ impl Permit {
     /// The criterion to add before forwarding.
     pub fn narrowing(&self) -> Option<&Narrowing> {
         self.narrowing.as_ref()
+    }
+
+    /// What the answer must keep to. `None`: it is not looked at.
+    pub fn expected(&self) -> Option<&Expected> {
+        self.expected.as_ref()
     }
 
     /// Whether the server must be told to refuse parameters it doesn't know (`Prefer:

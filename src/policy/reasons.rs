@@ -56,10 +56,13 @@ crate::reasons! {
 
     // Confined to a patient: what this version does not judge.
 
-    /// By-id access to a compartment type other than Patient.
+    /// By-id access to a compartment type other than Patient while `smart.response_check` is `off`.
     BY_ID_UNJUDGED = forbidden("by_id_unjudged",
-        "this version of the gateway doesn't judge access by id under a patient scope: search \
-         with _id instead");
+        "this gateway doesn't look at answers, so that it can't judge access by id under a patient \
+         scope: search with _id instead");
+    /// HEAD of what is judged on the answer's body: a status alone would tell what exists.
+    HEAD_UNJUDGED = Reason::new(405, "head_unjudged", "not-supported",
+        "under a patient scope the answer's body is judged, and HEAD has none: use GET");
     /// Create, update, patch, delete.
     WRITE_UNJUDGED = forbidden("write_unjudged",
         "this version of the gateway doesn't judge writes under a patient scope");

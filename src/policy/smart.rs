@@ -15,6 +15,18 @@ crate::words! {
     }
 }
 
+crate::words! {
+    /// Whether answers to confined requests are judged (`smart.response_check`).
+    pub enum ResponseCheck {
+        /// Held until judged; what is not the patient's is removed or refused.
+        Enforce = "enforce",
+        /// Judged and written down, and passed on as it came.
+        Report = "report",
+        /// Not looked at; access by id, which can't be judged otherwise, is refused.
+        Off = "off",
+    }
+}
+
 /// How SMART scopes and the patient context are judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Smart {
@@ -22,6 +34,8 @@ pub struct Smart {
     pub search_without_patient: SearchWithoutPatient,
     /// Types outside the patient compartment that a scope confined to a patient may read and search.
     pub shared_types: Vec<SharedType>,
+    /// Whether answers to confined requests are judged.
+    pub response_check: ResponseCheck,
 }
 
 /// The name of a type that holds no patient's data, for example `Practitioner`. A type of the
@@ -43,6 +57,12 @@ impl Smart {
                 SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
                 "types outside the patient compartment that patient scopes may read and search",
             ),
+            response_check: section.default(
+                "response_check",
+                ResponseCheck::Enforce,
+                "`enforce` holds answers to patient scopes until every resource in them is proven to be \
+                 the patient's; `report` writes down what would be removed; `off` does not look",
+            ),
         }
     }
 
@@ -57,6 +77,7 @@ impl Default for Smart {
         Smart {
             search_without_patient: SearchWithoutPatient::Narrow,
             shared_types: SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
+            response_check: ResponseCheck::Enforce,
         }
     }
 }

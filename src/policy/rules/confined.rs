@@ -1,33 +1,39 @@
 //! Confined to a patient: what may be touched at all.
 
-use crate::base::refusal::Reason;
-use crate::fhir::compartment::is_in_patient_compartment;
+use crate::base::refusal::{Reason, Refusal};
+use crate::fhir::compartment::{is_in_patient_compartment, subject_parameter};
 use crate::fhir::{Id, Interaction as I, ResourceType};
 use crate::policy::case::{Case, Denial};
-use crate::policy::permit::Permit;
+use crate::policy::permit::{Expected, Form, Permit};
 use crate::policy::reasons::{
     BINARY_UNJUDGED, BUNDLE_UNJUDGED, BY_ID_UNJUDGED, COMPARTMENT_OTHER_PATIENT,
-    COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_UNJUDGED, HISTORY_UNCONFINED, OPERATION_UNJUDGED,
-    SEARCH_COMPARTMENT_UNJUDGED, SEARCH_SYSTEM_UNCONFINED, WRITE_UNJUDGED,
+    COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_UNJUDGED, HEAD_UNJUDGED, HISTORY_UNCONFINED,
+    OPERATION_UNJUDGED, SEARCH_COMPARTMENT_UNJUDGED, SEARCH_SUBJECT_UNKNOWN,
+    SEARCH_SYSTEM_UNCONFINED, WRITE_UNJUDGED,
 };
 use crate::policy::rules::search;
+use crate::policy::smart::ResponseCheck;
+use crate::request::Method;
 
 /// Judges a covered interaction of which only what concerns `patient` may be touched.
 pub(super) fn judge(case: &Case<'_>, patient: &Id, permit: Permit) -> Result<Permit, Denial> {
     match &case.request.interaction {
         I::Capabilities | I::Public(_) => Ok(permit),
-        I::Read(resource, id) | I::Vread(resource, id, _) | I::HistoryInstance(resource, id) => {
-            by_id(case, *resource, id, patient).map_or(Ok(permit), |reason| Err(reason.into()))
+        I::Read(resource, id) | I::Vread(resource, id, _) => {
+            by_id(case, (*resource, id), patient, permit, Form::Resource)
+        }
+        I::HistoryInstance(resource, id) => {
+            by_id(case, (*resource, id), patient, permit, Form::History)
         }
         I::SearchType(resource) => match place(case, *resource) {
-            Place::Inside => search::narrow(case, *resource, patient, permit),
+            Place::Inside => narrow(case, *resource, patient, permit),
             Place::Shared => Ok(permit),
             Place::Outside(reason) => Err(reason.into()),
         },
         I::SearchCompartment(owner, id, Some(resource)) if owner.name() == "Patient" => {
             match place(case, *resource) {
                 _ if id != patient => Err((&COMPARTMENT_OTHER_PATIENT).into()),
-                Place::Inside => search::narrow(case, *resource, patient, permit),
+                Place::Inside => narrow(case, *resource, patient, permit),
                 Place::Shared => Err((&COMPARTMENT_TYPE_OUTSIDE).into()),
                 Place::Outside(reason) => Err(reason.into()),
             }
@@ -68,18 +74,50 @@ fn place(case: &Case<'_>, resource: ResourceType) -> Place {
     }
 }
 
-/// Why a resource may not be read by its id. Ids are compared whole and by case
-/// (<http://hl7.org/fhir/R4/datatypes.html#id>).
+/// Judges access by id. Ids are compared whole and by case
+/// (<http://hl7.org/fhir/R4/datatypes.html#id>); of other types than Patient only the answer tells
+/// whose they are.
 fn by_id(
     case: &Case<'_>,
-    resource: ResourceType,
-    id: &Id,
+    (resource, id): (ResourceType, &Id),
     patient: &Id,
-) -> Option<&'static Reason> {
+    permit: Permit,
+    form: Form,
+) -> Result<Permit, Denial> {
     match place(case, resource) {
-        Place::Inside if resource.name() != "Patient" => Some(&BY_ID_UNJUDGED),
-        Place::Inside if id != patient => Some(&COMPARTMENT_OTHER_PATIENT),
-        Place::Inside | Place::Shared => None,
-        Place::Outside(reason) => Some(reason),
+        Place::Inside if resource.name() != "Patient" => {
+            subject_parameter(case.api.release, resource)
+                .ok_or_else(|| Denial::from(&SEARCH_SUBJECT_UNKNOWN))?;
+            if case.smart.response_check == ResponseCheck::Off {
+                return Err((&BY_ID_UNJUDGED).into());
+            }
+            expecting(case, permit, Expected { patient: patient.clone(), resource, form })
+        }
+        Place::Inside if id != patient => Err((&COMPARTMENT_OTHER_PATIENT).into()),
+        Place::Inside | Place::Shared => Ok(permit),
+        Place::Outside(reason) => Err(reason.into()),
     }
+}
+
+/// Narrows a search, and expects the server to keep to it.
+fn narrow(
+    case: &Case<'_>,
+    resource: ResourceType,
+    patient: &Id,
+    permit: Permit,
+) -> Result<Permit, Denial> {
+    let permit = search::narrow(case, resource, patient, permit)?;
+    if case.smart.response_check == ResponseCheck::Off {
+        return Ok(permit);
+    }
+    let patient = patient.clone();
+    expecting(case, permit, Expected { patient, resource, form: Form::Searchset })
+}
+
+/// HEAD has no body to be judged: its bare status would tell what exists.
+fn expecting(case: &Case<'_>, permit: Permit, expected: Expected) -> Result<Permit, Denial> {
+    if case.head.method() == Method::Head {
+        return Err(Refusal::new(&HEAD_UNJUDGED).allow("GET").into());
+    }
+    Ok(permit.expecting(expected))
 }
