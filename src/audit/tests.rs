@@ -48,6 +48,7 @@ fn event<'a>(who: Option<Who<'a>>, decision: Decision) -> Event<'a> {
         },
         scopes: Vec::new(),
         narrowed: Vec::new(),
+        removed: None,
         revocation: None,
     }
 }
@@ -67,7 +68,8 @@ fn narrowed_search<'a>(claims: &'a Claims) -> Event<'a> {
             ..What::default()
         },
         scopes: vec!["patient/Observation.rs"],
-        narrowed: vec!["patient=123"],
+        narrowed: vec!["patient=Patient/123"],
+        removed: Some(2),
         revocation: Some(Freshness::Fresh),
         ..event(Some(Who::of(claims)), Decision::Allow)
     }
@@ -190,6 +192,7 @@ fn the_page_has_every_field_of_the_schema_and_the_line_of_the_golden_file() {
         "outcome",
         "scopes",
         "narrowed",
+        "removed",
         "revocation",
     ];
     let schema = schema();

@@ -48,6 +48,19 @@ pub fn names_patient(reference: &str, patient: &Id, base_urls: &[String]) -> boo
     is_patient(reference, patient) || base_urls.iter().any(below)
 }
 
+/// The elements of the type, by their names at its top, without which [`is_about`] can't tell: a
+/// client that selects elements (`_elements`) must get these as well.
+pub fn proving_elements(release: Release, resource: ResourceType) -> Vec<&'static str> {
+    let tops = compartment::subject_paths(release, resource).iter().filter_map(|path| path.first());
+    let mut names: Vec<&'static str> = tops
+        .map(|step| match step {
+            Step::One(name) | Step::Many(name) => *name,
+        })
+        .collect();
+    names.dedup();
+    names
+}
+
 /// The resource's type, when it is one of the release.
 pub fn type_of(release: Release, resource: &Value) -> Option<ResourceType> {
     ResourceType::parse(release, resource.get("resourceType")?.as_str()?)

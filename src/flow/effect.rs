@@ -25,6 +25,18 @@ pub enum Event {
         /// The whole body.
         body: Vec<u8>,
     },
+    /// The header fields of an answer that must be judged arrived.
+    ResponseHead {
+        /// All of them, `:status` included.
+        headers: Headers,
+        /// No body follows.
+        end_of_stream: bool,
+    },
+    /// A held answer's body is complete, by its own end or by trailers.
+    ResponseBody {
+        /// The whole body.
+        body: Vec<u8>,
+    },
 }
 
 /// How an exchange ended, as far as the host can tell.
@@ -51,7 +63,7 @@ pub struct Step {
     pub next: Next,
 }
 
-/// Whether the request goes on.
+/// Whether the request, or the held answer, goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Next {
     /// It stays here: an answer was sent, or more of it has to come. The default, so that a step
@@ -69,6 +81,10 @@ pub enum Effect {
     Edit(Edit),
     /// Replace the held request body.
     ReplaceBody(Vec<u8>),
+    /// Remove a header field of the held answer.
+    RemoveAnswerHeader(&'static str),
+    /// Replace the body of the held answer.
+    ReplaceAnswer(Vec<u8>),
     /// Set a key of the filter state, where the filters behind us and the access log read it.
     FilterState(&'static str, &'static str),
     /// Answer the client ourselves.

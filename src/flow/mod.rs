@@ -3,6 +3,7 @@
 
 pub mod answer;
 pub mod effect;
+mod held_answer;
 pub mod reasons;
 pub mod record;
 pub mod worker;
@@ -24,7 +25,7 @@ use crate::binding;
 use crate::config::Mode;
 use crate::fhir::{self, Body, Routed};
 use crate::forward::{self, Edit};
-use crate::policy::{self, Grants, Permit};
+use crate::policy::{self, Expected, Grants, Permit};
 use crate::request::{self, Head, Headers};
 use crate::revocation::{self, LiveToken};
 use crate::token;
@@ -55,6 +56,10 @@ enum Waits {
     Head,
     /// For the form body of a search by an authenticated client.
     Form(Box<Held>),
+    /// For the head of an answer that must be judged.
+    Answer(Expected),
+    /// For the body of that answer, which has this status.
+    AnswerBody(Expected, u16),
     /// For its end: there is nothing left to decide.
     End,
 }
@@ -112,6 +117,12 @@ impl Exchange {
                 let sanitized = forward::sanitize(held.head.headers());
                 self.step(Err(Refusal::new(&reasons::FORM_TOO_LONG)), sanitized, worker)
             }
+            (Waits::Answer(expected), Event::ResponseHead { headers, end_of_stream }) => {
+                self.answer_head(expected, &headers, end_of_stream, worker)
+            }
+            (Waits::AnswerBody(expected, status), Event::ResponseBody { body }) => {
+                self.answer_body(&expected, status, body, worker)
+            }
             _ => self.step(Err(Refusal::new(&reasons::OUT_OF_ORDER)), Vec::new(), worker),
         }
     }
@@ -119,6 +130,16 @@ impl Exchange {
     /// Whether a request body must be held and handed over.
     pub fn wants_body(&self) -> bool {
         matches!(self.waits, Waits::Form(_))
+    }
+
+    /// Whether the answer's head must be handed over.
+    pub fn wants_answer(&self) -> bool {
+        matches!(self.waits, Waits::Answer(_))
+    }
+
+    /// Whether the answer must be held and its body handed over.
+    pub fn wants_answer_body(&self) -> bool {
+        matches!(self.waits, Waits::AnswerBody(..))
     }
 
     /// The audit line of this exchange, which is over.
@@ -237,6 +258,9 @@ impl Exchange {
         match passed {
             Ok(Passed::Permit(passed)) if !observe => {
                 let (head, permit, form) = *passed;
+                if let Some(expected) = permit.expected() {
+                    self.waits = Waits::Answer(expected.clone());
+                }
                 let claims = self.record.claims();
                 let settings = &worker.config.forward;
                 let forward = forward::forward(&permit, &head, form.as_deref(), claims, settings);

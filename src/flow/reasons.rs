@@ -22,6 +22,9 @@ crate::reasons! {
     /// request as one without a body takes it for the next request (RFC 9110 section 9.3.1).
     BODY_UNEXPECTED = Reason::new(400, "body_unexpected", "structure",
         "a request with this method has no body: leave it out");
+    /// The answer of the FHIR server has no status.
+    STATUS_UNREADABLE = Reason::new(502, "answer_status_unreadable", "exception",
+        "the FHIR server's answer can't be read");
     /// The form body of a search is longer than `flow::MAX_FORM`.
     FORM_TOO_LONG = Reason::new(413, "form_too_long", "too-long",
         "the search form is longer than 64 KiB: use fewer criteria");

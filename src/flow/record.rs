@@ -27,6 +27,7 @@ pub(in crate::flow) struct Record {
     freshness: Option<Freshness>,
     scopes: Vec<String>,
     narrowed: Option<String>,
+    removed: Option<usize>,
     decision: Decision,
     observe: bool,
 }
@@ -43,6 +44,7 @@ impl Default for Record {
             freshness: None,
             scopes: Vec::new(),
             narrowed: None,
+            removed: None,
             decision: Decision::Error(&super::reasons::NEVER_SEEN),
             observe: false,
         }
@@ -82,6 +84,11 @@ impl Record {
                 .narrowing()
                 .map(|narrowing| format!("{}={}", narrowing.name, narrowing.value));
         }
+    }
+
+    /// So many resources were removed from the answer.
+    pub(in crate::flow) fn removed(&mut self, resources: usize) {
+        self.removed = Some(resources);
     }
 
     /// The request is refused, or would be in mode `observe`.
@@ -132,6 +139,7 @@ impl Record {
             },
             scopes: self.scopes.iter().map(String::as_str).collect(),
             narrowed: self.narrowed.as_deref().into_iter().collect(),
+            removed: self.removed,
             revocation: self.freshness,
         };
         event.line()

@@ -4,6 +4,7 @@
 
 mod identity;
 mod narrow;
+mod provable;
 mod settings;
 
 #[cfg(test)]
@@ -53,10 +54,42 @@ pub fn forward(
         // Alone: `respond-async` would move the answer to where nobody judges it.
         edits.push(Edit::Set("prefer".to_owned(), "handling=strict".to_owned()));
     }
-    let narrowed = permit.narrowing().map(|narrowing| narrow::apply(narrowing, head, form_body));
-    let (narrowing, body) = narrowed.unwrap_or_default();
-    edits.extend(narrowing);
+    let mut sent =
+        Sent { target: head.raw_target().to_owned(), form: form_body.map(<[u8]>::to_vec) };
+    if let Some(expected) = permit.expected() {
+        edits.extend(provable::whole());
+        provable::select(expected, &mut sent);
+    }
+    if let Some(narrowing) = permit.narrowing() {
+        narrow::apply(narrowing, &mut sent);
+    }
+    let body = sent.changes(head, form_body, &mut edits);
     Forward { edits, body }
+}
+
+/// Target and form as they go on.
+#[derive(Debug)]
+struct Sent {
+    target: String,
+    form: Option<Vec<u8>>,
+}
+
+impl Sent {
+    /// The edits for what differs from what came; the form, if it is another.
+    fn changes(
+        self,
+        head: &Head,
+        form_body: Option<&[u8]>,
+        edits: &mut Vec<Edit>,
+    ) -> Option<Vec<u8>> {
+        if self.target != head.raw_target() {
+            edits.push(Edit::Set(":path".to_owned(), self.target));
+        }
+        let form = self.form.filter(|form| Some(form.as_slice()) != form_body)?;
+        edits.push(Edit::Remove("transfer-encoding".to_owned()));
+        edits.push(Edit::Set("content-length".to_owned(), form.len().to_string()));
+        Some(form)
+    }
 }
 
 /// The changes that every forwarded request gets, whatever was decided: identity headers that only

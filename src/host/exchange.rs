@@ -62,6 +62,15 @@ impl HostExchange {
     }
 }
 
+impl HostExchange {
+    /// A held answer is complete. Envoy bounds its size (`per_connection_buffer_limit_bytes`).
+    fn answer_body(&mut self) -> Action {
+        let body = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, usize::MAX);
+        let body = body.ok().flatten().unwrap_or_default();
+        self.on(Event::ResponseBody { body })
+    }
+}
+
 impl Context for HostExchange {}
 
 impl HttpContext for HostExchange {
@@ -84,6 +93,29 @@ impl HttpContext for HostExchange {
     /// Trailers end a body without `end_of_stream`.
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         if self.exchange.wants_body() { self.body() } else { self.follow() }
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        if !self.exchange.wants_answer() {
+            return Action::Continue;
+        }
+        let headers = Headers::new(fields(MapType::HttpResponseHeaders).unwrap_or_default());
+        self.on(Event::ResponseHead { headers, end_of_stream })
+    }
+
+    fn on_http_response_body(&mut self, _held: usize, end_of_stream: bool) -> Action {
+        if !self.exchange.wants_answer_body() {
+            Action::Continue
+        } else if end_of_stream {
+            self.answer_body()
+        } else {
+            Action::Pause
+        }
+    }
+
+    /// Trailers end a body without `end_of_stream`.
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        if self.exchange.wants_answer_body() { self.answer_body() } else { Action::Continue }
     }
 
     fn on_log(&mut self) {
@@ -109,6 +141,12 @@ fn carry_out(step: Step) -> Action {
             }
             Effect::ReplaceBody(body) => {
                 hostcalls::set_buffer(BufferType::HttpRequestBody, 0, usize::MAX, &body)
+            }
+            Effect::RemoveAnswerHeader(name) => {
+                hostcalls::remove_map_value(MapType::HttpResponseHeaders, name)
+            }
+            Effect::ReplaceAnswer(body) => {
+                hostcalls::set_buffer(BufferType::HttpResponseBody, 0, usize::MAX, &body)
             }
             Effect::FilterState(key, value) => {
                 hostcalls::set_property(vec![key], Some(value.as_bytes()))

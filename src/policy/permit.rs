@@ -24,6 +24,8 @@ pub struct Expected {
     pub resource: ResourceType,
     /// What kind of answer it is.
     pub form: Form,
+    /// Elements that prove it: what selects elements must not leave them out.
+    pub proving: Vec<&'static str>,
 }
 
 /// What kind of answer a request gets.

@@ -46,6 +46,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     narrowed: Vec<Text<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     revocation: Option<&'static str>,
 }
 
@@ -67,6 +69,7 @@ impl<'a> Line<'a> {
             outcome: OutcomeLine::of(&event.outcome),
             scopes: list(event.scopes.iter().copied()),
             narrowed: list(event.narrowed.iter().copied()),
+            removed: event.removed,
             revocation: event.revocation.map(freshness),
         }
     }

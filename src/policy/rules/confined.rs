@@ -2,6 +2,7 @@
 
 use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::compartment::{is_in_patient_compartment, subject_parameter};
+use crate::fhir::membership::proving_elements;
 use crate::fhir::{Id, Interaction as I, ResourceType};
 use crate::policy::case::{Case, Denial};
 use crate::policy::permit::{Expected, Form, Permit};
@@ -91,7 +92,7 @@ fn by_id(
             if case.smart.response_check == ResponseCheck::Off {
                 return Err((&BY_ID_UNJUDGED).into());
             }
-            expecting(case, permit, Expected { patient: patient.clone(), resource, form })
+            expecting(case, permit, resource, patient, form)
         }
         Place::Inside if id != patient => Err((&COMPARTMENT_OTHER_PATIENT).into()),
         Place::Inside | Place::Shared => Ok(permit),
@@ -110,14 +111,20 @@ fn narrow(
     if case.smart.response_check == ResponseCheck::Off {
         return Ok(permit);
     }
-    let patient = patient.clone();
-    expecting(case, permit, Expected { patient, resource, form: Form::Searchset })
+    expecting(case, permit, resource, patient, Form::Searchset)
 }
 
 /// HEAD has no body to be judged: its bare status would tell what exists.
-fn expecting(case: &Case<'_>, permit: Permit, expected: Expected) -> Result<Permit, Denial> {
+fn expecting(
+    case: &Case<'_>,
+    permit: Permit,
+    resource: ResourceType,
+    patient: &Id,
+    form: Form,
+) -> Result<Permit, Denial> {
     if case.head.method() == Method::Head {
         return Err(Refusal::new(&HEAD_UNJUDGED).allow("GET").into());
     }
-    Ok(permit.expecting(expected))
+    let proving = proving_elements(case.api.release, resource);
+    Ok(permit.expecting(Expected { patient: patient.clone(), resource, form, proving }))
 }

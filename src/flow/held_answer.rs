@@ -1,0 +1,81 @@
+//! The way back: an answer that was promised to keep to one patient is held until it is proven to.
+
+use super::effect::{Effect, Next, Step};
+use super::{DECISION_STATE, Exchange, Waits, Worker, answer, reasons};
+use crate::base::refusal::Refusal;
+use crate::policy::{Expected, ResponseCheck};
+use crate::request::Headers;
+use crate::response::{self, Course, Verdict};
+
+impl Exchange {
+    /// Judges an answer by its head.
+    pub(super) fn answer_head(
+        &mut self,
+        expected: Expected,
+        headers: &Headers,
+        end_of_stream: bool,
+        worker: &Worker,
+    ) -> Step {
+        let Some(status) = status(headers) else {
+            return self.refuse_answer(&Refusal::new(&reasons::STATUS_UNREADABLE), worker);
+        };
+        match response::head(&expected, status, headers, end_of_stream) {
+            Course::Refuse(refusal) => self.refuse_answer(&refusal, worker),
+            Course::Hold if end_of_stream => {
+                self.answer_body(&expected, status, Vec::new(), worker)
+            }
+            Course::Hold => {
+                self.waits = Waits::AnswerBody(expected, status);
+                Step::default()
+            }
+        }
+    }
+
+    /// Judges an answer by its whole body.
+    pub(super) fn answer_body(
+        &mut self,
+        expected: &Expected,
+        status: u16,
+        body: Vec<u8>,
+        worker: &Worker,
+    ) -> Step {
+        match response::body(expected, status, &body, &worker.config.fhir) {
+            Verdict::Whole => pass(),
+            Verdict::Refuse(refusal) => self.refuse_answer(&refusal, worker),
+            Verdict::Replace { body, removed } => {
+                self.record.removed(removed);
+                if only_reports(worker) {
+                    self.record.only_observed();
+                    return pass();
+                }
+                let stale = response::STALE.iter().map(|name| Effect::RemoveAnswerHeader(name));
+                let effects = stale.chain([Effect::ReplaceAnswer(body)]).collect();
+                Step { effects, next: Next::Continue }
+            }
+        }
+    }
+
+    fn refuse_answer(&mut self, refusal: &Refusal, worker: &Worker) -> Step {
+        self.record.refused(refusal);
+        if only_reports(worker) {
+            self.record.only_observed();
+            return pass();
+        }
+        let reply = answer::refused(refusal, self.record.request_id());
+        let decision = Effect::FilterState(DECISION_STATE, refusal.reason.code);
+        Step { effects: vec![decision, Effect::Reply(reply)], next: Next::Pause }
+    }
+}
+
+fn only_reports(worker: &Worker) -> bool {
+    worker.config.smart.response_check == ResponseCheck::Report
+}
+
+fn pass() -> Step {
+    Step { effects: Vec::new(), next: Next::Continue }
+}
+
+fn status(headers: &Headers) -> Option<u16> {
+    let status = headers.single(":status").ok()??;
+    core::str::from_utf8(status).ok()?.parse().ok()
+}
