@@ -277,7 +277,7 @@ def test_a_server_that_does_not_answer_in_time(hurried, issuer, upstream):
     assert response.status == 504
     line = record(hurried, response)
     assert (line["decision"], line["outcome"]["status"]) == ("allow", 504)
-    assert 300 <= line["outcome"]["duration_ms"] < 3000
+    assert 250 <= line["outcome"]["duration_ms"] < 3000
 
 
 def test_a_client_that_stops_in_the_middle_of_its_form(gateway, issuer):
@@ -342,7 +342,7 @@ def test_a_client_that_leaves_in_the_middle_of_the_answer(gateway, issuer, upstr
     upstream.reply = lambda request: (200, [("transfer-encoding", "chunked")], parts())
     request_id = fresh_id()
     left(gateway, request_id, "GET", "/fhir/Observation/1", issuer.clinician(),
-         until=lambda connection: connection.recv(10_000))
+         until=lambda connection: read_until(connection, b"hello"))
     line = gateway.envoy.audit(request_id)
     may_go.set()
     assert (line["decision"], line["outcome"]["status"]) == ("allow", 200)
@@ -357,6 +357,14 @@ def left(gateway, request_id, method, target, token, headers=(), body=b"",
     with socket.create_connection(("127.0.0.1", gateway.client.port), 5) as connection:
         connection.sendall(sent)
         until(connection)
+
+
+def read_until(connection, text):
+    seen = b""
+    while text not in seen:
+        part = connection.recv(10_000)
+        assert part, seen
+        seen += part
 
 
 @pytest.mark.parametrize("listener, method, target", [
@@ -432,7 +440,7 @@ def test_a_control_character_in_a_search_never_gets_that_far(gateway, issuer, va
 
 
 @pytest.mark.parametrize("request_id", [
-    b'"},{"', b"\\u0000\\", b"\xff\xfe", b"\xe2\x80\xa8", b"x" * 10_000, b"a b\tc", b"''; drop table",
+    b'"},{"', b"\\u0000\\", b"\xff\xfe\xfd", b"\xe2\x80\xa8", b"x" * 10_000, b"a b\tc", b"''; drop table",
 ], ids=lambda value: name(value.decode("latin-1"))[:30] or "bytes")
 def test_no_header_breaks_the_line(gateway, issuer, request_id):
     """The request id is the only header whose value is written."""
