@@ -102,8 +102,8 @@ class Names:
 
 EVERYTHING = dict(jti="all-1", sid="all-1", sub="all-1", client_id="all-1", organization="all-1")
 ENTRIES = {
-    "jti": Names({"jti": "jti-1"}, {"jti": "jti-1"}, {"jti": "jti-10"}, {"jti": "jti-"}, {"jti": "JTI-1"},
-                 {"jti": "x", "sid": "jti-1", "sub": "jti-1"}),
+    "jti": Names({"jti": "jti-1"}, {"jti": "jti-1"}, {"jti": "jti-10"}, {"jti": "jti-"},
+                 {"jti": "JTI-1"}, {"jti": "x", "sid": "jti-1", "sub": "jti-1"}),
     "sub": Names({"sub": "nurse-17"}, {"sub": "nurse-17"}, {"sub": "nurse-1"}, {"sub": "nurse-170"}),
     "sub with odd characters": Names({"sub": 'Zo\u00eb "\\\u2028'}, {"sub": 'Zo\u00eb "\\\u2028'},
                                      {"sub": "Zoe"}),
