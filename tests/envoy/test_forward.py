@@ -242,7 +242,7 @@ def test_a_form_arrives_as_it_was_with_one_criterion_more(gateway, issuer, form)
     response = gateway.send("POST", "/fhir/Observation/_search?_count=3", issuer.patient(),
                             headers=FORM, body=form)
     got, _ = gateway.allowed(response)
-    assert got.target == "/fhir/Observation/_search?_count=3"
+    assert got.target == "/fhir/Observation/_search?_count=3&patient=Patient%2Fann"
     assert got.body.startswith(form)
     assert got.header("content-length") == str(len(got.body))
     assert got.header("transfer-encoding") is None
