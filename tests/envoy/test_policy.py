@@ -244,6 +244,7 @@ OTHERS = [
     ("patient=urn:uuid:5a1c6f6e-0000-4000-8000-000000000000", "search_other_patient"),
     ("patient=%23ann", "search_other_patient"),
     ("patient=Practitioner/7", "search_other_patient"),
+    ("patient=Group/1", "search_other_patient"),
     ("subject=Practitioner/7", "search_other_patient"),
     ("performer=Patient/ben", "search_other_patient"),
     ("performer=ben", "search_other_patient"),
