@@ -89,9 +89,10 @@ def instant(text):
     return datetime.datetime.fromisoformat(text).timestamp()
 
 
+READ = {"interaction": "read", "type": "Patient", "id": "ann", "patient": "ann"}
 WHAT = [
-    ("GET", "/fhir/Patient/ann", {"interaction": "read", "type": "Patient", "id": "ann", "patient": "ann"}),
-    ("HEAD", "/fhir/Patient/ann", {"interaction": "read", "type": "Patient", "id": "ann", "patient": "ann"}),
+    ("GET", "/fhir/Patient/ann", READ),
+    ("HEAD", "/fhir/Patient/ann", READ),
     ("GET", "/fhir/Observation/1/_history/2",
      {"interaction": "vread", "type": "Observation", "id": "1", "version": "2"}),
     ("GET", "/fhir/Observation/1/_history",
@@ -99,7 +100,8 @@ WHAT = [
     ("GET", "/fhir/Observation/_history", {"interaction": "history-type", "type": "Observation"}),
     ("GET", "/fhir/_history", {"interaction": "history-system"}),
     ("GET", "/fhir/Patient/ben/Observation",
-     {"interaction": "search-type", "type": "Observation", "compartment": "Patient/ben", "patient": "ben"}),
+     {"interaction": "search-type", "type": "Observation", "compartment": "Patient/ben",
+      "patient": "ben"}),
     ("GET", "/fhir/Encounter/7/*", {"interaction": "search-system", "compartment": "Encounter/7"}),
     ("POST", "/fhir/Observation", {"interaction": "create", "type": "Observation"}),
     ("PUT", "/fhir/Observation/1", {"interaction": "update", "type": "Observation", "id": "1"}),
@@ -294,7 +296,8 @@ def test_a_client_that_stops_in_the_middle_of_its_form(gateway, issuer):
 def test_a_client_whose_form_never_comes(hurried, issuer):
     request_id = fresh_id()
     head = message("POST", "/fhir/Observation/_search", hurried.client.port,
-                   [*FORM, ("content-length", "100"), ("x-request-id", request_id)], b"", issuer.patient())
+                   [*FORM, ("content-length", "100"), ("x-request-id", request_id)], b"",
+                   issuer.patient())
     response = hurried.client.send(head)
     assert response.status == 408
     line = hurried.envoy.audit(request_id)
@@ -396,8 +399,8 @@ def next_record(gateway, before):
 # What comes from outside.
 
 HOSTILE = [
-    'quote " and backslash \\', '"}\n{"schema":"phiward.audit/1"', "line\r\nbreak", "\u2028\u2029\u0085",
-    "\x00\x1b[31m\x7f", "\ud7ff\uffff\U0001f480", "${jndi:ldap://x}", "<script>", "x" * 1000,
+    'quote " and backslash \\', '"}\n{"schema":"phiward.audit/1"', "line\r\nbreak",
+    "\u2028\u2029\u0085", "\x00\x1b[31m\x7f", "\ud7ff\uffff\U0001f480", "${jndi:ldap://x}", "<script>", "x" * 1000,
 ]
 NAMED = ["sub", "client_id", "jti", "fhirUser", "organization", "sid"]
 
@@ -440,7 +443,8 @@ def test_a_control_character_in_a_search_never_gets_that_far(gateway, issuer, va
 
 
 @pytest.mark.parametrize("request_id", [
-    b'"},{"', b"\\u0000\\", b"\xff\xfe\xfd", b"\xe2\x80\xa8", b"x" * 10_000, b"a b\tc", b"''; drop table",
+    b'"},{"', b"\\u0000\\", b"\xff\xfe\xfd", b"\xe2\x80\xa8", b"x" * 10_000, b"a b\tc",
+    b"''; drop table",
 ], ids=lambda value: name(value.decode("latin-1"))[:30] or "bytes")
 def test_no_header_breaks_the_line(gateway, issuer, request_id):
     """The request id is the only header whose value is written."""
