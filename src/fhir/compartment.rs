@@ -45,16 +45,15 @@ pub fn subject_parameter(release: Release, resource: ResourceType) -> Option<Sub
     if resource.name() == PATIENT {
         return Some(SubjectParameter { name: "_id", form: Form::Bare });
     }
-    let about = |name| {
-        reference_targets(release, resource, name).is_some_and(|types| types.contains(&PATIENT))
-    };
-    if about("patient") {
-        Some(SubjectParameter { name: "patient", form: Form::Reference })
-    } else if about("subject") {
-        Some(SubjectParameter { name: "subject", form: Form::Reference })
-    } else {
-        None
-    }
+    let subject = tables::find(tables::of(release).subjects, resource.name())?;
+    Some(SubjectParameter { name: subject.parameter, form: Form::Reference })
+}
+
+/// The elements that the subject parameter looks at, as ways from the resource to references. Empty
+/// for Patient, which is about itself, and where the type has no such parameter.
+pub(super) fn subject_paths(release: Release, resource: ResourceType) -> &'static [tables::Path] {
+    let subject = tables::find(tables::of(release).subjects, resource.name());
+    subject.map(|subject| subject.paths).unwrap_or_default()
 }
 
 /// Every parameter of the type whose value can name a patient: those of the compartment, reference
@@ -74,4 +73,4 @@ pub fn reference_targets(
     tables::find(parameters, parameter)
 }
 
-const PATIENT: &str = "Patient";
+pub(super) const PATIENT: &str = "Patient";

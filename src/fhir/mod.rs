@@ -7,6 +7,7 @@ pub mod compartment;
 pub mod config;
 mod content;
 mod grammar;
+pub mod membership;
 pub mod reasons;
 mod route;
 mod tables;

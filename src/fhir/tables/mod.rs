@@ -22,6 +22,8 @@ pub(in crate::fhir) struct Tables {
     pub(in crate::fhir) references: &'static [(&'static str, References)],
     /// Parameters of each type whose value can name a patient.
     pub(in crate::fhir) patient_parameters: &'static [(&'static str, Names)],
+    /// What says who a resource is about, of each type that has it. Patient is not listed.
+    pub(in crate::fhir) subjects: &'static [(&'static str, Subject)],
 }
 
 /// Names, sorted.
@@ -37,6 +39,27 @@ pub(in crate::fhir) struct Compartment {
     pub(in crate::fhir) owner: &'static str,
     /// Member types with the parameters that make a resource a member; none: only the owner itself.
     pub(in crate::fhir) members: &'static [(&'static str, Names)],
+}
+
+/// The search parameter that says which patient a resource is about, and the elements it looks at.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::fhir) struct Subject {
+    /// `patient` or `subject`.
+    pub(in crate::fhir) parameter: &'static str,
+    /// Ways from the resource to references: one for each branch of the parameter's expression.
+    pub(in crate::fhir) paths: &'static [Path],
+}
+
+/// The way from a resource to a reference in it.
+pub(in crate::fhir) type Path = &'static [Step];
+
+/// One element on the way, by its name in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::fhir) enum Step {
+    /// It occurs at most once: no array in JSON.
+    One(&'static str),
+    /// It may repeat: always an array in JSON.
+    Many(&'static str),
 }
 
 /// The tables of a release.
@@ -98,6 +121,7 @@ mod tests {
                 }
             }
             assert!(sorted(tables.patient_parameters.iter().map(|p| p.0)), "{release:?} patient");
+            assert!(sorted(tables.subjects.iter().map(|s| s.0)), "{release:?} subjects");
         }
     }
 
@@ -109,7 +133,8 @@ mod tests {
             let members = tables.compartments.iter().flat_map(|c| c.members).map(|m| m.0);
             let targets = tables.references.iter().flat_map(|r| r.1).flat_map(|p| p.1).copied();
             let owners = tables.references.iter().map(|r| r.0);
-            for name in members.chain(targets).chain(owners) {
+            let subjects = tables.subjects.iter().map(|s| s.0);
+            for name in members.chain(targets).chain(owners).chain(subjects) {
                 assert!(known(name), "{release:?} {name}");
             }
         }
