@@ -4,6 +4,7 @@
 //! Envoy headers ─► request ─► fhir ─► token ─► binding ─► revocation ─► policy ─► forward ─► FHIR server
 //!                  Head     Interaction Verified  Bound      Live         Permit
 //!                                       Token     Token      Token
+//!       client ◄───────────────────────────────────────────────── response ◄── FHIR server
 //!                  every path, allowed, refused or failed, ends in one AuditEvent ─► audit
 //! ```
 //!
@@ -36,6 +37,8 @@ pub mod revocation;
 pub mod policy;
 // 7 What the FHIR server gets to see.
 pub mod forward;
+// 9 What of the server's answer a client confined to a patient gets to see.
+pub mod response;
 // Every path ends here: one audit event per exchange.
 pub mod audit;
 

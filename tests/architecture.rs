@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `src/` in the order of the flow: a folder imports only those before it.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "base",
     "config::section",
     "config::setting",
@@ -18,6 +18,7 @@ const ORDER: [&str; 14] = [
     "revocation",
     "policy",
     "forward",
+    "response",
     "audit",
     "config",
     "flow",

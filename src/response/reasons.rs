@@ -1,0 +1,38 @@
+//! Why an answer of the FHIR server does not reach the client.
+
+use crate::base::refusal::Reason;
+
+crate::reasons! {
+    /// A resource that is not about the patient in context, or is of another type than asked for.
+    COMPARTMENT_NOT_MEMBER = not_member("compartment_not_member");
+    /// The server has no such resource (404, 410). The client reads what it reads for another
+    /// patient's resource: which ids exist is nobody's to learn.
+    ANSWER_NOT_FOUND = not_member("answer_not_found").shown_as("compartment_not_member");
+    /// The answer is not JSON, or says so in a way that two readers could read differently.
+    ANSWER_FORMAT = Reason::new(406, "answer_format", "not-supported",
+        "the answer can't be checked in this format: ask for application/fhir+json");
+    /// The answer is compressed, although the request asked for none of it.
+    ANSWER_ENCODING = failed("answer_encoding",
+        "the FHIR server sent an answer in an encoding that can't be checked");
+    /// A status that this request can't have: a redirect, a part, nothing, not modified.
+    ANSWER_STATUS = failed("answer_status",
+        "the FHIR server sent a status that this request does not ask for");
+    /// The body is not one strict JSON object in UTF-8: duplicate members, too deep, cut off.
+    ANSWER_UNREADABLE = failed("answer_unreadable",
+        "the FHIR server sent an answer that can't be read");
+    /// A search or a history was answered with something else than such a Bundle.
+    ANSWER_NOT_BUNDLE = failed("answer_not_bundle",
+        "the FHIR server sent something else than the Bundle asked for");
+    /// The body of an error is neither empty nor an `OperationOutcome` in JSON.
+    ANSWER_ERROR_BODY = failed("answer_error_body",
+        "the FHIR server failed and sent an answer that can't be checked");
+}
+
+/// One voice for a resource that is not the patient's and for one that does not exist.
+const fn not_member(code: &'static str) -> Reason {
+    Reason::new(403, code, "forbidden", "there is no such resource in the patient's compartment")
+}
+
+const fn failed(code: &'static str, text: &'static str) -> Reason {
+    Reason::new(502, code, "exception", text)
+}
