@@ -7,47 +7,9 @@
 pub mod reasons;
 
 use crate::base::refusal::Refusal;
-use crate::fhir::{Api, Id, ResourceType};
+use crate::fhir::Api;
+use crate::policy::Expected;
 use crate::request::Headers;
-
-/// What an answer must keep to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
-    /// Whom every resource must be about.
-    pub patient: Id,
-    /// The type that was asked for.
-    pub resource: ResourceType,
-    /// The shape of the answer.
-    pub form: Form,
-}
-
-/// The shape of a successful answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// One resource: of a read or vread.
-    Resource,
-    /// A Bundle of the versions of one resource.
-    History,
-    /// A Bundle of what a search found.
-    Searchset,
-}
-
-impl Expected {
-    /// One resource of the type, about the patient.
-    pub const fn resource(patient: Id, resource: ResourceType) -> Expected {
-        Expected { patient, resource, form: Form::Resource }
-    }
-
-    /// The versions of one resource of the type, about the patient.
-    pub const fn history(patient: Id, resource: ResourceType) -> Expected {
-        Expected { patient, resource, form: Form::History }
-    }
-
-    /// Resources of the type, about the patient.
-    pub const fn searchset(patient: Id, resource: ResourceType) -> Expected {
-        Expected { patient, resource, form: Form::Searchset }
-    }
-}
 
 /// What an answer's head says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
