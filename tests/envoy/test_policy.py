@@ -205,6 +205,7 @@ def test_a_criterion_may_name_the_patient_in_context(gateway, issuer, query):
 
 OTHERS = [
     ("patient=ben", "search_other_patient"),
+    ("patient=Group/1", "search_other_patient"),
     ("patient=Patient/ben", "search_other_patient"),
     ("patient=ann,ben", "search_other_patient"),
     ("patient=ben,ann", "search_other_patient"),
