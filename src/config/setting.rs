@@ -162,6 +162,34 @@ impl Setting for Duration {
     }
 }
 
+/// A length of time that may be none: `0s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tolerance(pub Duration);
+
+impl Setting for Tolerance {
+    const EXPECTED: &'static str =
+        "a length of time with its unit, such as `30s`, or `0s` for none";
+
+    fn parse(value: &Value) -> Result<Tolerance, String> {
+        match value.as_str() {
+            Some("0s") => Ok(Tolerance(Duration::ZERO)),
+            _ => Duration::parse(value).map(Tolerance),
+        }
+    }
+
+    fn schema() -> Value {
+        json!({"type": "string", "pattern": "^(0s|[1-9][0-9]{0,8}(ms|s|m|h|d))$"})
+    }
+
+    fn hint(value: &Value) -> Option<String> {
+        Duration::hint(value)
+    }
+
+    fn json(&self) -> Value {
+        if self.0.is_zero() { Value::from("0s") } else { self.0.json() }
+    }
+}
+
 /// A whole number followed by `ms`, `s`, `m`, `h` or `d`.
 fn duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -12,6 +12,9 @@ use crate::request::{Head, Method, Query};
 /// Name of the [`Interaction::Public`] that a browser's preflight is.
 pub const PREFLIGHT: &str = "preflight";
 
+/// Parameters that shape the answer and select nothing: alone they are no criteria.
+const ANSWER_SHAPE: [&str; 4] = ["_format", "_pretty", "_summary", "_elements"];
+
 /// Where a request goes.
 #[derive(Debug, Clone)]
 pub enum Routed {
@@ -57,8 +60,11 @@ pub fn route(head: &Head, api: &Api) -> Result<Routed, Refusal> {
         return Ok(Routed::Passthrough);
     }
     let path = api.below_base(path).ok_or_else(|| Refusal::new(&FHIR_OUTSIDE_BASE))?;
-    let conditions =
-        Conditions { criteria: !head.query().is_empty(), if_none_exist: if_none_exist(head)? };
+    let selects = |name: &str| !ANSWER_SHAPE.contains(&name);
+    let conditions = Conditions {
+        criteria: head.query().params().iter().any(|param| selects(&param.name)),
+        if_none_exist: if_none_exist(head)?,
+    };
     let interaction = if let Some(method) = preflight(head) {
         interaction(api, method, path, conditions)?;
         Interaction::Public(PREFLIGHT.to_owned())

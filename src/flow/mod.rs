@@ -100,6 +100,7 @@ impl Exchange {
         match (mem::replace(&mut self.waits, Waits::End), event) {
             (Waits::Head, Event::RequestHead { headers, end_of_stream }) => {
                 self.record.arrived(&headers, caps.now());
+                worker.wake(caps);
                 let sanitized = forward::sanitize(&headers);
                 let passed = self.request_head(headers, end_of_stream, worker, caps);
                 self.step(passed, sanitized, worker)

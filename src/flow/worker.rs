@@ -24,6 +24,7 @@ pub struct Worker {
     pub(in crate::flow) tokens: TokenCache<Known>,
     instance: InstanceId,
     events: EventId,
+    awake: bool,
 }
 
 /// What is worked out once for a token and kept beside it.
@@ -52,20 +53,27 @@ impl Known {
 }
 
 impl Worker {
-    /// A worker that decides by `config`. Adopts what is published, so that a new configuration
-    /// with the same sources starts without a gap; fetches nothing yet: that is for the first tick.
+    /// A worker that decides by `config`. Nothing else counts here, see the module `host`: what is
+    /// published is adopted by the first request or tick, and nothing is fetched before that.
     pub fn new(config: Configuration, caps: &dyn Capabilities) -> Worker {
         let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
-        let mut worker = Worker {
+        Worker {
             keys: Keys::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone()),
             tokens: TokenCache::new(TOKENS),
             instance: InstanceId::draw(caps),
             events: EventId { instance, count: 0 },
+            awake: false,
             config,
-        };
-        worker.adopt(caps);
-        worker
+        }
+    }
+
+    /// Adopts what is published before the first request, so that a new configuration with the same
+    /// sources starts without a gap.
+    pub(in crate::flow) fn wake(&mut self, caps: &dyn Capabilities) {
+        if !self.awake {
+            self.adopt(caps);
+        }
     }
 
     /// Adopts what the elected instance published; gives the calls that this instance should send.
@@ -101,6 +109,7 @@ impl Worker {
     }
 
     fn adopt(&mut self, caps: &dyn Capabilities) {
+        self.awake = true;
         if self.keys.refresh(caps) {
             self.tokens.retain_trusted(&self.keys);
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, MapType};
+use proxy_wasm::types::{BufferType, ContextType, LogLevel, MapType};
 
 use super::capabilities::Host;
 use super::exchange::HostExchange;
@@ -38,6 +38,7 @@ impl RootContext for Root {
             Ok(configuration) => {
                 let worker = Worker::new(configuration, &Host);
                 self.worker = Some(Rc::new(RefCell::new(worker)));
+                warn_of_lost_records();
                 if hostcalls::set_tick_period(TICK).is_err() {
                     log::error!(
                         "the host gives no ticks: keys and lists that are fetched stay missing"
@@ -102,6 +103,16 @@ impl Root {
         if let Some(Notice { level, text }) = worker.answered(callout, answer, &Host) {
             log::log!(level, "{text}");
         }
+    }
+}
+
+/// Audit records go to the host's log at level `info`; the host drops what is below its own level.
+fn warn_of_lost_records() {
+    if hostcalls::get_log_level().is_ok_and(|level| level as u32 > LogLevel::Info as u32) {
+        log::error!(
+            "audit records are lost: Envoy's log level for component `wasm` is above `info`: start \
+             it with `--component-log-level wasm:info`"
+        );
     }
 }
 

@@ -52,13 +52,13 @@ impl Kind {
         1 << self.place()
     }
 
-    /// What a token has under this key.
-    pub(super) fn of(self, claims: &Claims) -> Option<&str> {
+    /// What a token has under this key. It may open the records of two patients: `patient` is one.
+    pub(super) fn of<'a>(self, claims: &'a Claims, patient: Option<&'a str>) -> Option<&'a str> {
         match self {
             Kind::Jti => claims.token_id.as_deref(),
             Kind::Sid => claims.session.as_deref(),
             Kind::Sub => claims.subject.as_deref(),
-            Kind::Patient => claims.patient.as_deref(),
+            Kind::Patient => patient,
             Kind::ClientId => claims.client.as_deref(),
             Kind::Organization => claims.organization.as_deref(),
             Kind::Kid => claims.key_id.as_deref(),

@@ -123,7 +123,8 @@ pub(super) enum Found {
     Torn,
 }
 
-/// Looks a token up in the list of this generation.
+/// Looks a token up in the list of this generation: once, or once for each patient whose records it
+/// opens.
 pub(super) fn look_up(
     claims: &Claims,
     generation: &Generation,
@@ -131,8 +132,26 @@ pub(super) fn look_up(
     feed: &Feed,
     caps: &dyn Capabilities,
 ) -> Result<Found, HostFailed> {
-    let token = Token::new(claims, generation, caps.now());
-    let names = token.names.into_iter().chain([Some(nameless(generation))]);
+    let mut patients = claims.patients();
+    let first = Token::new(claims, patients.next(), generation, caps.now());
+    let mut found = look_up_one(&first, generation, summary, feed, caps)?;
+    for patient in patients {
+        if found == Found::Nothing {
+            let other = Token::new(claims, Some(patient), generation, caps.now());
+            found = look_up_one(&other, generation, summary, feed, caps)?;
+        }
+    }
+    Ok(found)
+}
+
+fn look_up_one(
+    token: &Token,
+    generation: &Generation,
+    summary: &Summary,
+    feed: &Feed,
+    caps: &dyn Capabilities,
+) -> Result<Found, HostFailed> {
+    let names = token.names.iter().copied().chain([Some(nameless(generation))]);
     for (hash, count) in names.zip(summary.counts) {
         let (Some(hash), 1..) = (hash, count) else { continue };
         let shared = caps.shared(&key(feed, summary.slot, bucket_of(hash)))?;
@@ -157,8 +176,9 @@ struct Token {
 }
 
 impl Token {
-    fn new(claims: &Claims, generation: &Generation, now: Instant) -> Token {
-        let names = Kind::ALL.map(|kind| kind.of(claims).map(|name| hash(generation, kind, name)));
+    fn new(claims: &Claims, patient: Option<&str>, generation: &Generation, now: Instant) -> Token {
+        let names =
+            Kind::ALL.map(|kind| kind.of(claims, patient).map(|name| hash(generation, kind, name)));
         Token { names, issued_at: claims.issued_at, expires: claims.expires, now }
     }
 

@@ -444,3 +444,30 @@ fn the_slot_in_force_is_not_touched_by_an_instance_that_did_not_tick() {
     revocation.answered(answer(200, &with_nurse().to_string()), &scene.host).unwrap();
     assert_ne!(slot(&scene), before);
 }
+
+#[test]
+fn a_patient_is_revoked_as_the_user_and_as_the_patient_in_context() {
+    let mut scene = Scene::of(1, &settings());
+    scene.serves(&json!({"entries": [{"patient": "123", "client_id": "app"}]}));
+    let cases = [
+        (Some("123"), None, true),
+        (Some("456"), Some("Patient/123"), true),
+        (None, Some("Patient/123"), true),
+        (None, Some("https://api.clinic.example/fhir/Patient/123"), true),
+        (Some("456"), Some("Patient/4567"), false),
+        (None, Some("Practitioner/123"), false),
+        (None, Some("Patient/1234"), false),
+        (None, None, false),
+    ];
+    for (patient, user, revoked) in cases {
+        let claims = Claims {
+            patient: patient.map(str::to_owned),
+            user: user.map(str::to_owned),
+            client: Some("app".to_owned()),
+            ..nurse()
+        };
+        let token = BoundToken::for_tests(claims);
+        let found = check(token, &mut scene.instances[0].1, &mut None, &scene.host);
+        assert_eq!(found.is_err(), revoked, "{patient:?} {user:?}");
+    }
+}

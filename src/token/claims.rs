@@ -46,6 +46,19 @@ pub struct Claims {
 }
 
 impl Claims {
+    /// The patients whose records the token opens: the one in context, and the user who is one
+    /// (`fhirUser` naming `Patient/id`, relative or absolute). Bare ids, none twice.
+    pub fn patients(&self) -> impl Iterator<Item = &str> {
+        let context = self.patient.as_deref();
+        let user = self.user.as_deref().and_then(|user| {
+            let (rest, id) = user.rsplit_once('/')?;
+            (rest == "Patient" || rest.ends_with("/Patient")).then_some(id)
+        });
+        context.into_iter().chain(user.filter(move |user| Some(*user) != context))
+    }
+}
+
+impl Claims {
     /// Reads the claims of a token whose signature is proven.
     ///
     /// # Errors

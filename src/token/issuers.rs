@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::algorithm::Algorithm;
 use super::jwks::KeySet;
 use crate::config::section::{Section, excerpt};
-use crate::config::setting::Setting;
+use crate::config::setting::{Setting, Tolerance};
 use crate::store::HttpUrl;
 
 /// Every issuer whose tokens are taken. Each has its own keys, never another's.
@@ -114,7 +114,8 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     check_not_empty(section, "algorithms", Some(&algorithms), "at least one algorithm");
     let keys = section.required_section("jwks", DOC_JWKS, read_keys);
     let max_lifetime = section.default("max_lifetime", Duration::from_secs(3600), DOC_MAX_LIFETIME);
-    let clock_skew = section.default("clock_skew", Duration::from_secs(30), DOC_CLOCK_SKEW);
+    let default = Tolerance(Duration::from_secs(30));
+    let Tolerance(clock_skew) = section.default("clock_skew", default, DOC_CLOCK_SKEW);
     if clock_skew > MAX_SKEW {
         let hint = "set the clocks right instead: a skew keeps expired tokens alive";
         let problem = format!("`{}` is too long", clock_skew.json().as_str().unwrap_or_default());

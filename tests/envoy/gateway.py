@@ -185,7 +185,9 @@ def _short(value):
 
 
 def narrowed(got, form):
-    """Proves that the form that reached the FHIR server is the client's, and the patient's."""
+    """Proves that the search that reached the FHIR server is the client's, and confined to the patient
+    in its query and in its form: some servers read only one of them."""
+    assert got.target.endswith("?patient=Patient%2Fann"), got.target
     assert got.body == form + b"&patient=Patient%2Fann", got.body
     assert got.header("content-length") == str(len(got.body))
     assert got.header("transfer-encoding") is None

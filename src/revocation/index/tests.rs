@@ -355,7 +355,7 @@ proptest! {
     #[test]
     fn reading_what_others_wrote_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         let generation = Generation::draw(&Native::default());
-        let token = Token::new(&claims(), &generation, Instant::from_seconds(UnixSeconds(NOW)));
+        let token = Token::new(&claims(), None, &generation, Instant::from_seconds(UnixSeconds(NOW)));
         let read = token.is_in(&bytes);
         prop_assert!(read.is_some() || !bytes.is_empty());
         if let Some(summary) = Summary::decode(&bytes) {

@@ -68,6 +68,8 @@ fn every_error_is_reported_at_its_place() {
         (json!({"require": "sub"}), one(&at("require"), "`sub` is not a list")),
         (json!({"clock_skew": "6m"}), one(&at("clock_skew"), "`6m` is too long")),
         (json!({"clock_skew": "5m"}), vec![]),
+        (json!({"clock_skew": "0s"}), vec![]),
+        (json!({"max_lifetime": "0s"}), one(&at("max_lifetime"), "`0s` is not a length of time")),
         (json!({"max_lifetime": 3600}), one(&at("max_lifetime"), "`3600` is not a length of time")),
         (json!({"claims": {"scop": "scp"}}), one(&at("claims/scop"), "unknown key `scop`")),
         (json!({"claims": {"scope": "scp"}}), vec![]),
