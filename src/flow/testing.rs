@@ -133,6 +133,9 @@ impl Gateway {
                     permitted |= (key, value) == (PERMIT_STATE, PERMITTED);
                 }
                 Effect::Reply(answer) => reply = Some(answer),
+                Effect::RemoveAnswerHeader(_) | Effect::ReplaceAnswer(_) => {
+                    panic!("there is no answer yet")
+                }
             }
         }
         let forwarded = step.next == Next::Continue;

@@ -1,0 +1,157 @@
+//! Laws that hold for every answer.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+
+/// Any JSON, with the names that the judge looks at.
+fn any_json() -> impl Strategy<Value = Value> {
+    let names = select(vec![
+        "resourceType",
+        "type",
+        "entry",
+        "resource",
+        "search",
+        "mode",
+        "fullUrl",
+        "subject",
+        "reference",
+        "contained",
+        "id",
+        "request",
+        "method",
+        "url",
+        "link",
+        "x",
+    ]);
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        Just(json!(1)),
+        select(vec![
+            "Observation",
+            "Bundle",
+            "searchset",
+            "history",
+            "Patient/P",
+            "Patient/SECRET",
+            "match",
+            "include",
+            "OperationOutcome",
+            "DELETE",
+            "Observation/1",
+            "1",
+        ])
+        .prop_map(|text| json!(text)),
+    ];
+    leaf.prop_recursive(6, 48, 6, move |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((names.clone(), inner), 0..6)
+                .prop_map(|members| members.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+        ]
+    })
+}
+
+/// Entries of which some are members, some foreign, some nonsense.
+fn entry() -> impl Strategy<Value = Value> {
+    let id = select(vec!["1", "2", "3"]);
+    prop_oneof![
+        4 => id.clone().prop_map(|id| found(&mine(id))),
+        2 => id.clone().prop_map(|id| version(&mine(id))),
+        3 => id.clone().prop_map(|id| found(&foreign(id))),
+        1 => id.clone().prop_map(|id| version(&foreign(id))),
+        1 => id.prop_map(|id| deletion(&format!("Observation/{id}"))),
+        1 => Just(json!({"resource": outcome_resource(), "search": {"mode": "outcome"}})),
+        1 => any_json().prop_map(|resource| found(&resource)),
+        1 => any_json(),
+    ]
+}
+
+fn form() -> impl Strategy<Value = Form> {
+    select(vec![Form::Resource, Form::History, Form::Searchset])
+}
+
+fn kind(form: Form) -> &'static str {
+    if form == Form::History { "history" } else { "searchset" }
+}
+
+proptest! {
+    #[test]
+    fn nothing_makes_the_judge_panic(
+        form in form(), status in 0u16..700, text in vec(any::<u8>(), 0..200), value in any_json(),
+    ) {
+        let expected = expected(form);
+        let field = |name: &str| (name.as_bytes().to_vec(), text.clone());
+        let headers = Headers::new(vec![field("content-type"), field("content-encoding")]);
+        let _ = head(&expected, status, &headers, text.len() % 2 == 0);
+        let _ = body(&expected, status, &text, &api());
+        let _ = body(&expected, status, value.to_string().as_bytes(), &api());
+    }
+
+    #[test]
+    fn a_cut_or_flipped_body_never_shows_what_is_foreign(
+        entries in vec(entry(), 0..5), at in any::<prop::sample::Index>(), byte in any::<u8>(), cut: bool,
+    ) {
+        let mut text = bundle("searchset", &entries).to_string().into_bytes();
+        let at = at.index(text.len());
+        if cut { text.truncate(at) } else { text[at] = byte }
+        if let Verdict::Replace { body: new, .. } = body(&expected(Form::Searchset), 200, &text, &api()) {
+            prop_assert_eq!(body(&expected(Form::Searchset), 200, &new, &api()), Verdict::Whole);
+        }
+    }
+
+    #[test]
+    fn a_replaced_body_judged_again_is_whole(history: bool, entries in vec(entry(), 0..8)) {
+        let form = if history { Form::History } else { Form::Searchset };
+        if let Verdict::Replace { body: new, removed } = judged(form, &bundle(kind(form), &entries)) {
+            prop_assert!((1..=entries.len()).contains(&removed));
+            prop_assert_eq!(body(&expected(form), 200, &new, &api()), Verdict::Whole);
+            // Said without the judge: every resource in the new body, however it got there.
+            let new = json::parse(&new).unwrap();
+            for entry in new["entry"].as_array().unwrap() {
+                if let Some(resource) = entry.get("resource") {
+                    let mine = resource["resourceType"] == "Observation"
+                        && resource["subject"]["reference"] == "Patient/P";
+                    prop_assert!(mine || resource["resourceType"] == "OperationOutcome", "{}", entry);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_members_stay_in_their_order(entries in vec(entry(), 0..8)) {
+        let members: Vec<&Value> = entries.iter().filter(|entry| {
+            **entry == found(&entry["resource"]) && entry["resource"] == mine(entry["resource"]["id"].as_str().unwrap_or(""))
+        }).collect();
+        match judged(Form::Searchset, &bundle("searchset", &entries)) {
+            Verdict::Whole => {}
+            Verdict::Replace { body, .. } => {
+                let new = json::parse(&body).unwrap();
+                let kept: Vec<&Value> = new["entry"].as_array().unwrap().iter()
+                    .filter(|entry| members.contains(entry)).collect();
+                prop_assert_eq!(kept, members);
+            }
+            Verdict::Refuse(refusal) => prop_assert!(false, "{:?}", refusal),
+        }
+    }
+
+    #[test]
+    fn a_bundle_of_members_alone_is_whole(ids in vec("[a-z0-9]{1,8}", 1..8)) {
+        let entries: Vec<Value> = ids.iter().map(|id| found(&mine(id))).collect();
+        prop_assert_eq!(judged(Form::Searchset, &bundle("searchset", &entries)), Verdict::Whole);
+        let versions: Vec<Value> = ids.iter().map(|id| version(&mine(id))).collect();
+        prop_assert_eq!(judged(Form::History, &bundle("history", &versions)), Verdict::Whole);
+    }
+
+    #[test]
+    fn a_resource_passes_alone_just_when_it_passes_in_a_search(value in any_json(), id in "[a-z]{1,3}") {
+        for resource in [value, mine(&id), foreign(&id)] {
+            let alone = judged(Form::Resource, &resource) == Verdict::Whole;
+            let outcome = resource.get("resourceType").is_some_and(|name| name == "OperationOutcome");
+            let among = judged(Form::Searchset, &bundle("searchset", &[found(&resource)]));
+            prop_assert!(outcome || alone == (among == Verdict::Whole), "{}", resource);
+        }
+    }
+}
