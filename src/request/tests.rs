@@ -307,3 +307,9 @@ proptest! {
         let _ = Query::parse(&form);
     }
 }
+
+#[test]
+fn headers_never_show_their_values() {
+    let fields = vec![(b"authorization".to_vec(), b"Bearer secret".to_vec())];
+    assert_eq!(format!("{:?}", Headers::new(fields)), r#"{"authorization"}"#);
+}

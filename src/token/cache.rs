@@ -1,8 +1,8 @@
 //! Verified tokens, so that a token that comes again costs one digest and no parsing or
 //! cryptography. Bounded in entries and bytes; the least recently used goes first.
 //!
-//! A hit is the same token to the last byte (SHA-256), still before its `exp`, signed by a key that
-//! is still trusted. One cache belongs to one configuration and goes with it.
+//! A hit is the same token to the last byte (SHA-256), at a time at which it would be accepted,
+//! signed by a key that is still trusted. One cache belongs to one configuration and goes with it.
 
 use lru::LruCache;
 
@@ -43,11 +43,11 @@ impl<T> TokenCache<T> {
         TokenCache { entries: LruCache::unbounded(), bytes: 0, limits }
     }
 
-    /// The verified token of this text and what was computed for it. A token whose `exp` has passed
-    /// is dropped.
+    /// The verified token of this text and what was computed for it. A token whose times would not be
+    /// accepted now is dropped.
     pub fn get(&mut self, raw: &RawToken, now: Instant) -> Option<(VerifiedToken, &mut T)> {
         let digest = raw.digest();
-        if self.entries.peek(digest).is_some_and(|entry| entry.token.has_expired(now)) {
+        if self.entries.peek(digest).is_some_and(|entry| !entry.token.is_valid_at(now)) {
             self.remove(digest);
         }
         let entry = self.entries.get_mut(digest)?;

@@ -21,6 +21,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+use core::ops::Range;
+use core::time::Duration;
 use std::rc::Rc;
 
 pub use cache::{CacheLimits, TokenCache};
@@ -44,8 +46,10 @@ use keys::Signer;
 pub struct VerifiedToken {
     claims: Rc<Claims>,
     signer: Signer,
-    /// `exp` and the clock skew of its issuer.
-    ends: Instant,
+    /// From the later of `iat` and `nbf` to `exp`.
+    valid: Range<Instant>,
+    /// How far its issuer's clock may be off.
+    clock_skew: Duration,
 }
 
 /// A token that does not verify.
@@ -91,8 +95,7 @@ pub fn verify(
         return Err(Rejected { refusal, holder: Some(claims) });
     }
     let signer = Signer { issuer: place, key: key.fingerprint() };
-    let ends = Instant::from_seconds(claims.expires).plus(issuer.clock_skew);
-    Ok(VerifiedToken { claims, signer, ends })
+    Ok(VerifiedToken::new(claims, signer, issuer.clock_skew))
 }
 
 fn issuer_of<'a>(jws: &Jws<'_>, issuers: &'a Issuers) -> Result<(usize, &'a Issuer), Refusal> {
@@ -136,15 +139,21 @@ impl VerifiedToken {
         Rc::clone(&self.claims)
     }
 
-    /// Whether `exp` has passed since the token was verified, clock skew included.
-    fn has_expired(&self, now: Instant) -> bool {
-        now >= self.ends
+    fn new(claims: Rc<Claims>, signer: Signer, clock_skew: Duration) -> VerifiedToken {
+        let begins = claims.not_before.unwrap_or_default().max(claims.issued_at);
+        let valid = Instant::from_seconds(begins)..Instant::from_seconds(claims.expires);
+        VerifiedToken { claims, signer, valid, clock_skew }
+    }
+
+    /// Whether the token's times would be accepted now as they were when it was verified: time may
+    /// have passed `exp`, or the clock may have been set back.
+    fn is_valid_at(&self, now: Instant) -> bool {
+        self.valid.start <= now.plus(self.clock_skew) && now < self.valid.end.plus(self.clock_skew)
     }
 
     /// A token for the tests of later stages.
     #[cfg(test)]
     pub(crate) fn for_tests(claims: Claims) -> VerifiedToken {
-        let ends = Instant::from_seconds(claims.expires);
-        VerifiedToken { claims: Rc::new(claims), signer: Signer::default(), ends }
+        VerifiedToken::new(Rc::new(claims), Signer::default(), Duration::ZERO)
     }
 }

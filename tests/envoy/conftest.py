@@ -182,7 +182,8 @@ def fresh_upstream(request):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "last: runs after everything else, on what all tests left behind")
+    config.addinivalue_line(
+        "markers", "last: runs after everything else, on what all tests left behind")
 
 
 def pytest_collection_modifyitems(items):

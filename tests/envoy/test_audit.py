@@ -89,9 +89,10 @@ def instant(text):
     return datetime.datetime.fromisoformat(text).timestamp()
 
 
+READ = {"interaction": "read", "type": "Patient", "id": "ann", "patient": "ann"}
 WHAT = [
-    ("GET", "/fhir/Patient/ann", {"interaction": "read", "type": "Patient", "id": "ann", "patient": "ann"}),
-    ("HEAD", "/fhir/Patient/ann", {"interaction": "read", "type": "Patient", "id": "ann", "patient": "ann"}),
+    ("GET", "/fhir/Patient/ann", READ),
+    ("HEAD", "/fhir/Patient/ann", READ),
     ("GET", "/fhir/Observation/1/_history/2",
      {"interaction": "vread", "type": "Observation", "id": "1", "version": "2"}),
     ("GET", "/fhir/Observation/1/_history",
@@ -99,7 +100,8 @@ WHAT = [
     ("GET", "/fhir/Observation/_history", {"interaction": "history-type", "type": "Observation"}),
     ("GET", "/fhir/_history", {"interaction": "history-system"}),
     ("GET", "/fhir/Patient/ben/Observation",
-     {"interaction": "search-type", "type": "Observation", "compartment": "Patient/ben", "patient": "ben"}),
+     {"interaction": "search-type", "type": "Observation", "compartment": "Patient/ben",
+      "patient": "ben"}),
     ("GET", "/fhir/Encounter/7/*", {"interaction": "search-system", "compartment": "Encounter/7"}),
     ("POST", "/fhir/Observation", {"interaction": "create", "type": "Observation"}),
     ("PUT", "/fhir/Observation/1", {"interaction": "update", "type": "Observation", "id": "1"}),
@@ -277,7 +279,7 @@ def test_a_server_that_does_not_answer_in_time(hurried, issuer, upstream):
     assert response.status == 504
     line = record(hurried, response)
     assert (line["decision"], line["outcome"]["status"]) == ("allow", 504)
-    assert 300 <= line["outcome"]["duration_ms"] < 3000
+    assert 250 <= line["outcome"]["duration_ms"] < 3000
 
 
 def test_a_client_that_stops_in_the_middle_of_its_form(gateway, issuer):
@@ -294,7 +296,8 @@ def test_a_client_that_stops_in_the_middle_of_its_form(gateway, issuer):
 def test_a_client_whose_form_never_comes(hurried, issuer):
     request_id = fresh_id()
     head = message("POST", "/fhir/Observation/_search", hurried.client.port,
-                   [*FORM, ("content-length", "100"), ("x-request-id", request_id)], b"", issuer.patient())
+                   [*FORM, ("content-length", "100"), ("x-request-id", request_id)], b"",
+                   issuer.patient())
     response = hurried.client.send(head)
     assert response.status == 408
     line = hurried.envoy.audit(request_id)
@@ -342,7 +345,7 @@ def test_a_client_that_leaves_in_the_middle_of_the_answer(gateway, issuer, upstr
     upstream.reply = lambda request: (200, [("transfer-encoding", "chunked")], parts())
     request_id = fresh_id()
     left(gateway, request_id, "GET", "/fhir/Observation/1", issuer.clinician(),
-         until=lambda connection: connection.recv(10_000))
+         until=lambda connection: read_until(connection, b"hello"))
     line = gateway.envoy.audit(request_id)
     may_go.set()
     assert (line["decision"], line["outcome"]["status"]) == ("allow", 200)
@@ -357,6 +360,14 @@ def left(gateway, request_id, method, target, token, headers=(), body=b"",
     with socket.create_connection(("127.0.0.1", gateway.client.port), 5) as connection:
         connection.sendall(sent)
         until(connection)
+
+
+def read_until(connection, text):
+    seen = b""
+    while text not in seen:
+        part = connection.recv(10_000)
+        assert part, seen
+        seen += part
 
 
 @pytest.mark.parametrize("listener, method, target", [
@@ -388,8 +399,8 @@ def next_record(gateway, before):
 # What comes from outside.
 
 HOSTILE = [
-    'quote " and backslash \\', '"}\n{"schema":"phiward.audit/1"', "line\r\nbreak", "\u2028\u2029\u0085",
-    "\x00\x1b[31m\x7f", "\ud7ff\uffff\U0001f480", "${jndi:ldap://x}", "<script>", "x" * 1000,
+    'quote " and backslash \\', '"}\n{"schema":"phiward.audit/1"', "line\r\nbreak",
+    "\u2028\u2029\u0085", "\x00\x1b[31m\x7f", "\ud7ff\uffff\U0001f480", "${jndi:ldap://x}", "<script>", "x" * 1000,
 ]
 NAMED = ["sub", "client_id", "jti", "fhirUser", "organization", "sid"]
 
@@ -432,7 +443,8 @@ def test_a_control_character_in_a_search_never_gets_that_far(gateway, issuer, va
 
 
 @pytest.mark.parametrize("request_id", [
-    b'"},{"', b"\\u0000\\", b"\xff\xfe", b"\xe2\x80\xa8", b"x" * 10_000, b"a b\tc", b"''; drop table",
+    b'"},{"', b"\\u0000\\", b"\xff\xfe\xfd", b"\xe2\x80\xa8", b"x" * 10_000, b"a b\tc",
+    b"''; drop table",
 ], ids=lambda value: name(value.decode("latin-1"))[:30] or "bytes")
 def test_no_header_breaks_the_line(gateway, issuer, request_id):
     """The request id is the only header whose value is written."""

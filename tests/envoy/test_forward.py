@@ -42,7 +42,8 @@ def identity(got):
 
 
 def upstream_request(gateway, response, status=200):
-    """What the FHIR server got of a request that was let through, when `Gateway.allowed` asks too much."""
+    """What the FHIR server got of a request that was let through: for what `Gateway.allowed` does not
+    allow, such as a token."""
     assert response.status == status, response
     (got,) = gateway.upstream.with_id(response.header("x-request-id"))
     return got
@@ -206,7 +207,8 @@ PREFERRED = [("Prefer", "respond-async"), ("prefer", "handling=lenient, return=m
     ("GET", "/fhir/Patient/ann/Condition"),
 ], ids=lambda value: value)
 def test_a_narrowed_search_prefers_strict_handling_and_nothing_else(gateway, issuer, method, target):
-    response = gateway.send(method, target, issuer.patient(), headers=PREFERRED + (FORM if method == "POST" else []))
+    headers = PREFERRED + (FORM if method == "POST" else [])
+    response = gateway.send(method, target, issuer.patient(), headers=headers)
     got, _ = gateway.allowed(response)
     assert [value for name, value in got.headers if name == "prefer"] == ["handling=strict"]
 
@@ -242,7 +244,7 @@ def test_a_form_arrives_as_it_was_with_one_criterion_more(gateway, issuer, form)
     response = gateway.send("POST", "/fhir/Observation/_search?_count=3", issuer.patient(),
                             headers=FORM, body=form)
     got, _ = gateway.allowed(response)
-    assert got.target == "/fhir/Observation/_search?_count=3"
+    assert got.target == "/fhir/Observation/_search?_count=3&patient=Patient%2Fann"
     assert got.body.startswith(form)
     assert got.header("content-length") == str(len(got.body))
     assert got.header("transfer-encoding") is None
@@ -281,6 +283,18 @@ def chunked(gateway, token, pieces, trailers=b""):
             connection.sendall(piece)
         connection.sendall(b"0\r\n" + trailers + b"\r\n")
         return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_a_client_that_asks_before_it_sends_its_form_is_told_to(gateway, issuer):
+    head = message("POST", "/fhir/Observation/_search", gateway.client.port, [
+        *FORM, ("content-length", "8"), ("expect", "100-continue"), ("connection", "close")], b"",
+        issuer.patient())
+    with socket.create_connection(("127.0.0.1", gateway.client.port), 10) as connection:
+        connection.sendall(head)
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(b"code=1&x")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+    assert gateway.upstream.requests[-1].body == b"code=1&x&patient=Patient%2Fann"
 
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 200_000])
@@ -358,7 +372,8 @@ def test_a_passthrough_path_goes_through_untouched(quiet, method, target):
     ("/static", 404, "fhir_outside_base"), ("/fhir/healthz", 404, "fhir_type_unknown"),
     ("//healthz", 400, "target_ambiguous"), ("/healthz/../fhir/Patient/ben", 400, "target_ambiguous"),
     ("/healthz;/../fhir/Patient/ben", 400, "target_ambiguous"),
-    ("/healthz%2f..%2ffhir%2fPatient", 400, "target_ambiguous"), ("/h%65althz", 400, "target_ambiguous"),
+    ("/healthz%2f..%2ffhir%2fPatient", 400, "target_ambiguous"),
+    ("/h%65althz", 400, "target_ambiguous"),
 ])
 def test_a_path_that_only_looks_like_one_does_not(quiet, target, status, code):
     response = quiet.get(target)

@@ -83,7 +83,8 @@ def token_of(issuer, who):
     special = {
         None: lambda: None,
         "garbage": lambda: "not-a-token",
-        "unsigned": lambda: tokens.unsigned(issuer.claims(scope="patient/*.rs", patient="ann"), kid="rsa-1"),
+        "unsigned": lambda: tokens.unsigned(
+            issuer.claims(scope="patient/*.rs", patient="ann"), kid="rsa-1"),
         "expired": lambda: issuer.patient(now=int(time.time()) - 4000, lifetime=300),
         "foreign": lambda: issuer.patient(aud="https://other.example"),
         "scopeless": lambda: issuer.patient(scope="openid"),

@@ -66,11 +66,9 @@ def decided(gateway, request, token, expected):
         assert (got.method, got.target, got.body) == (method, target, body)
         assert "narrowed" not in record
         return record
-    if body:
-        assert (got.target, got.body) == (target, body + b"&" + expected.narrowing.encode())
-    else:
-        joint = "&" if "?" in target else "?"
-        assert (got.target, got.body) == (f"{target}{joint}{expected.narrowing}", b"")
+    joint = "&" if "?" in target else "?"
+    assert got.target == f"{target}{joint}{expected.narrowing}"
+    assert got.body == (body + b"&" + expected.narrowing.encode() if body else b"")
     assert got.header("prefer") == "handling=strict"
     assert record["narrowed"] == [unquote(expected.narrowing)]
     return record
@@ -198,7 +196,7 @@ OWN = "https://api.clinic.example/fhir"
     "patient:Patient=ann", "subject=Patient/ann", "subject:Patient=ann", "patient=ann,Patient/ann",
     "patient=ann&patient=ann", "%70atient=ann", "subject=ann&code=8867-4",
     "performer=Practitioner/7", "performer=Patient/ann", "performer=Practitioner/7,Patient/ann",
-    "focus=Patient/ann", "patient=Group/1", "subject=Device/1", "code=Patient/ben", "code=patient=ben",
+    "focus=Patient/ann", "subject=Device/1", "code=Patient/ben", "code=patient=ben",
 ])
 def test_a_criterion_may_name_the_patient_in_context(gateway, issuer, query):
     decided(gateway, f"GET Observation?{query}", issuer.patient(), ANN)
@@ -207,6 +205,7 @@ def test_a_criterion_may_name_the_patient_in_context(gateway, issuer, query):
 
 OTHERS = [
     ("patient=ben", "search_other_patient"),
+    ("patient=Group/1", "search_other_patient"),
     ("patient=Patient/ben", "search_other_patient"),
     ("patient=ann,ben", "search_other_patient"),
     ("patient=ben,ann", "search_other_patient"),
@@ -245,6 +244,8 @@ OTHERS = [
     ("patient=urn:uuid:5a1c6f6e-0000-4000-8000-000000000000", "search_other_patient"),
     ("patient=%23ann", "search_other_patient"),
     ("patient=Practitioner/7", "search_other_patient"),
+    ("patient=Group/1", "search_other_patient"),
+    ("patient=ann,Group/ann", "search_other_patient"),
     ("subject=Practitioner/7", "search_other_patient"),
     ("performer=Patient/ben", "search_other_patient"),
     ("performer=ben", "search_other_patient"),
@@ -371,6 +372,7 @@ def test_what_reaches_further_needs_every_type_unconfined(gateway, issuer, query
     ("DELETE Observation/1?_cascade=delete", "parameter_unjudged"),
     ("DELETE Observation/1?_hardDelete=true", "parameter_unjudged"),
     ("DELETE Observation/1\nX-Cascade: delete", "header_unjudged"),
+    ("POST Observation {}\nX-Provenance: {}", "header_unjudged"),
     ("POST Observation {}\nIf-None-Exist: subject.name=x", "search_chain_unjudged"),
     ("POST Observation {}\nIf-None-Exist: _has:Group:member:_id=1", "search_has_unjudged"),
 ))
@@ -384,10 +386,12 @@ def test_what_reaches_further_on_other_requests(gateway, issuer, request_, code)
 # Users and services.
 
 @pytest.mark.parametrize("request_", [
-    "GET Patient/ben", "GET Observation/1", "GET Observation/1/_history/2", "GET Observation?patient=ben",
+    "GET Patient/ben", "GET Observation/1", "GET Observation/1/_history/2",
+    "GET Observation?patient=ben",
     "GET Observation", "POST Observation/_search code=1", "GET Patient/ben/Observation",
     "GET Patient/ben/*", "GET Encounter/1/Observation", "GET Observation/_history", "GET _history",
-    "GET ?_type=Observation", "GET ?_id=1", "GET Binary/1", "GET Task/1", "GET Group?member=Patient/ben",
+    "GET ?_type=Observation", "GET ?_id=1", "GET Binary/1", "GET Task/1",
+    "GET Group?member=Patient/ben",
     "POST Observation", "PUT Observation/1", "PATCH Observation/1", "DELETE Observation/1",
     "PUT Observation?identifier=x", "PATCH Observation?identifier=x",
     "DELETE Observation?identifier=x", "DELETE ?identifier=x",
@@ -417,7 +421,8 @@ SELF = f"{OWN}/Patient/ann"
 @pytest.mark.parametrize("claims, expected", [
     pytest.param(dict(fhirUser="Practitioner/7"), OK, id="Practitioner"),
     pytest.param(dict(fhirUser=f"{OWN}/Practitioner/7"), OK, id="Practitioner of this API"),
-    pytest.param(dict(fhirUser="https://staff.example/Practitioner/7"), OK, id="Practitioner elsewhere"),
+    pytest.param(dict(fhirUser="https://staff.example/Practitioner/7"), OK,
+                 id="Practitioner elsewhere"),
     pytest.param(dict(fhirUser="PractitionerRole/7"), OK, id="PractitionerRole"),
     pytest.param(dict(fhirUser="Practitioner/7", patient="ann"), OK, id="Practitioner at a patient"),
     pytest.param(dict(fhirUser="Patient/ann"), ANN, id="Patient"),
@@ -493,7 +498,8 @@ def test_of_two_patients_the_one_in_context_counts(gateway, issuer):
         "user/Observation.r user/Observation.s": "rs", "user/Observation.c user/*.s": "cs",
     }.items()
     for request, needs in {
-        "GET Observation/1": "r", "GET Observation/1/_history/1": "r", "GET Observation/1/_history": "r",
+        "GET Observation/1": "r", "GET Observation/1/_history/1": "r",
+        "GET Observation/1/_history": "r",
         "GET Observation?code=1": "s", "POST Observation/_search code=1": "s",
         "GET Observation/_history": "s", "POST Observation": "c", "PUT Observation/1": "u",
         "PATCH Observation/1": "u", "DELETE Observation/1": "d",

@@ -458,7 +458,11 @@ fn resources() -> impl Strategy<Value = (Release, Value)> {
         let mut members = noise.as_object().cloned().unwrap_or_default();
         let paths = compartment::subject_paths(release, found);
         if !paths.is_empty() && shape > 0 {
-            members.extend(at(paths[path.index(paths.len())], &end, shape == 1));
+            let mut planted = at(paths[path.index(paths.len())], &end, shape == 1);
+            // Arrays get more than what was planted.
+            let lists = planted.values_mut().filter_map(Value::as_array_mut);
+            lists.for_each(|list| list.insert(0, noise.clone()));
+            members.extend(planted);
         }
         (release, resource(found.name(), members))
     })

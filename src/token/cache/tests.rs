@@ -55,6 +55,17 @@ fn a_hit_ends_at_the_instant_at_which_the_token_would_be_refused() {
     assert_eq!(cache.bytes, 0);
 }
 
+/// Without a clock the host's time is 1970: an expired token must not come back to life then.
+#[test]
+fn a_hit_is_none_when_the_clock_stands_before_the_token() {
+    let begin = Instant::from_seconds(crate::base::time::UnixSeconds(NOW - 60 - 30));
+    let before = Instant::from_nanoseconds(begin.nanoseconds() - 1);
+    for (at, hit) in [(begin, true), (before, false), (Instant::default(), false)] {
+        let (mut cache, raw) = filled(json!({}));
+        assert_eq!(cache.get(&raw, at).is_some(), hit, "{at:?}");
+    }
+}
+
 #[test]
 fn tokens_go_with_their_key() {
     let (_, same) = clinic("k1", 7);

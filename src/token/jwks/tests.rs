@@ -199,3 +199,33 @@ proptest! {
         prop_assert!(jwk::read(&jwk).is_err() || kind == "OKP");
     }
 }
+
+/// Key sets are also read while Envoy configures the filter, when a trap opens what it guards.
+#[test]
+fn no_modulus_of_an_allowed_length_makes_reading_or_verifying_panic() {
+    use crate::base::capabilities::Native;
+
+    for bytes in [256, 257, 384, 512] {
+        for (first, middle, last) in [
+            (0x80, 0, 0),
+            (0x80, 0, 1),
+            (0xff, 0xff, 0xff),
+            (0xff, 0xff, 0xfe),
+            (1, 0, 0),
+            (1, 0, 3),
+        ] {
+            let mut modulus = vec![middle; bytes];
+            modulus[0] = first;
+            modulus[bytes - 1] = last;
+            let jwk = json!({"kty": "RSA", "kid": "k", "n": encode(&modulus), "e": "AQAB"});
+            let Ok(reading) = KeySet::read(&json!({"keys": [jwk]})) else { continue };
+            let Some(key) = reading.set.named("k") else { continue };
+            for signature in [vec![], vec![0; bytes], vec![1; bytes], vec![0xff; bytes], vec![1; 9]]
+            {
+                for algorithm in [Algorithm::Rs256, Algorithm::Ps384] {
+                    assert!(!key.verify(algorithm, b"text", &signature, &Native::default()));
+                }
+            }
+        }
+    }
+}
