@@ -18,9 +18,10 @@ const PARTIAL: [&str; 7] = [
     "range",
 ];
 
-/// Removes them.
+/// Removes them, and asks for JSON: the policy saw to it that the client takes it.
 pub(super) fn whole() -> impl Iterator<Item = Edit> {
-    PARTIAL.iter().map(|name| Edit::Remove((*name).to_owned()))
+    let json = Edit::Set("accept".to_owned(), "application/fhir+json".to_owned());
+    PARTIAL.iter().map(|name| Edit::Remove((*name).to_owned())).chain([json])
 }
 
 /// Adds the proving elements to each `_elements`, in the query and in the form; changes nothing else.

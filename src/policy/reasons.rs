@@ -60,6 +60,10 @@ crate::reasons! {
     BY_ID_UNJUDGED = forbidden("by_id_unjudged",
         "this gateway doesn't look at answers, so that it can't judge access by id under a patient \
          scope: search with _id instead");
+    /// XML or another format asked for where the answer must be judged.
+    FORMAT_UNJUDGED = Reason::new(406, "format_unjudged", "not-supported",
+        "under a patient scope the answer is judged, and only in JSON: ask for \
+         application/fhir+json");
     /// HEAD of what is judged on the answer's body: a status alone would tell what exists.
     HEAD_UNJUDGED = Reason::new(405, "head_unjudged", "not-supported",
         "under a patient scope the answer's body is judged, and HEAD has none: use GET");

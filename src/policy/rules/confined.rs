@@ -8,8 +8,8 @@ use crate::policy::case::{Case, Denial};
 use crate::policy::permit::{Expected, Form, Permit};
 use crate::policy::reasons::{
     BINARY_UNJUDGED, BUNDLE_UNJUDGED, BY_ID_UNJUDGED, COMPARTMENT_OTHER_PATIENT,
-    COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_UNJUDGED, HEAD_UNJUDGED, HISTORY_UNCONFINED,
-    OPERATION_UNJUDGED, SEARCH_COMPARTMENT_UNJUDGED, SEARCH_SUBJECT_UNKNOWN,
+    COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_UNJUDGED, FORMAT_UNJUDGED, HEAD_UNJUDGED,
+    HISTORY_UNCONFINED, OPERATION_UNJUDGED, SEARCH_COMPARTMENT_UNJUDGED, SEARCH_SUBJECT_UNKNOWN,
     SEARCH_SYSTEM_UNCONFINED, WRITE_UNJUDGED,
 };
 use crate::policy::rules::search;
@@ -125,6 +125,31 @@ fn expecting(
     if case.head.method() == Method::Head {
         return Err(Refusal::new(&HEAD_UNJUDGED).allow("GET").into());
     }
+    if !takes_json(case) {
+        return Err((&FORMAT_UNJUDGED).into());
+    }
     let proving = proving_elements(case.api.release, resource);
     Ok(permit.expecting(Expected { patient: patient.clone(), resource, form, proving }))
 }
+
+/// Whether the client takes the one format that can be judged. Asked before the request goes on: the
+/// status of an answer in another format would tell what exists.
+fn takes_json(case: &Case<'_>) -> bool {
+    let mut formats = case.request.query.values("_format");
+    let accept = case.head.headers().all("accept").map(<[u8]>::to_ascii_lowercase);
+    let mut accept = accept.peekable();
+    let asked = accept.peek().is_some();
+    let json = |field: Vec<u8>| {
+        JSON_RANGES.iter().any(|range| field.windows(range.len()).any(|part| part == *range))
+    };
+    formats.all(|format| JSON_FORMATS.contains(&format)) && (!asked || accept.any(json))
+}
+
+/// Values of `_format` (<http://hl7.org/fhir/R4/http.html#parameters>); a `+` that was not encoded is
+/// read as a space.
+const JSON_FORMATS: [&str; 4] =
+    ["json", "application/json", "application/fhir+json", "application/fhir json"];
+
+/// Media ranges of `Accept` that take JSON.
+const JSON_RANGES: [&[u8]; 4] =
+    [b"*/*", b"application/*", b"application/json", b"application/fhir+json"];
