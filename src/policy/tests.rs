@@ -115,6 +115,11 @@ fn shown(decision: &Result<Permit, Refusal>) -> String {
     if permit.strict_handling() {
         text += " strict";
     }
+    let form = permit.expected().map(|expected| expected.form);
+    assert_eq!(form == Some(Form::Searchset), permit.narrowing().is_some(), "narrowed is judged");
+    if matches!(form, Some(Form::Resource | Form::History)) {
+        text += " held";
+    }
     text
 }
 
@@ -207,10 +212,12 @@ fn what_a_later_version_judges_is_refused_with_its_own_reason() {
     check_all(
         EVERYTHING,
         &[
-            ("GET Observation/1", "by_id_unjudged"),
-            ("HEAD Observation/1", "by_id_unjudged"),
-            ("GET Observation/1/_history/1", "by_id_unjudged"),
-            ("GET Observation/1/_history", "by_id_unjudged"),
+            ("GET Observation/1", "by patient/*.cruds for P held"),
+            ("HEAD Observation/1", "head_unjudged"),
+            ("GET Observation/1?_format=xml", "format_unjudged"),
+            ("GET Observation/1?_format=application/fhir+json", "by patient/*.cruds for P held"),
+            ("GET Observation/1/_history/1", "by patient/*.cruds for P held"),
+            ("GET Observation/1/_history", "by patient/*.cruds for P held"),
             ("POST Observation", "write_unjudged"),
             ("PUT Observation/1", "write_unjudged"),
             ("PUT Patient/P", "write_unjudged"),
@@ -243,7 +250,8 @@ fn searches_are_narrowed_to_the_patient() {
         patient("patient/*.s"),
         &[
             ("GET Observation", "by patient/*.s for P +patient=Patient/P strict"),
-            ("HEAD Observation", "by patient/*.s for P +patient=Patient/P strict"),
+            ("HEAD Observation", "head_unjudged"),
+            ("GET Observation?_format=xml", "format_unjudged"),
             (
                 "GET Observation?code=x&_sort=-date",
                 "by patient/*.s for P +patient=Patient/P strict",
@@ -371,8 +379,13 @@ fn no_type_of_any_release_is_searched_or_read_beyond_the_patient() {
                 assert!(decision.is_ok() && read.is_ok(), "{name}");
                 continue;
             }
-            assert!(read.is_err(), "{release:?} {name}: {read:?}");
+            if let Ok(permit) = &read {
+                let expected = permit.expected().unwrap_or_else(|| panic!("{release:?} {name}"));
+                assert_eq!((expected.form, expected.resource.name()), (Form::Resource, *name));
+                assert!(!expected.proving.is_empty(), "{release:?} {name}");
+            }
             if let Ok(permit) = decision {
+                assert!(permit.expected().is_some_and(|expected| expected.form == Form::Searchset));
                 let narrowing = permit.narrowing().unwrap_or_else(|| panic!("{release:?} {name}"));
                 assert!(["_id", "patient", "subject"].contains(&narrowing.name), "{name}");
                 narrowed += 1;
@@ -701,7 +714,7 @@ fn contexts_are_judged_apart() {
             "GET Observation",
             "by user/*.rs for P +patient=Patient/P strict",
         ),
-        (user("user/*.rs", "Patient/P"), "GET Observation/1", "by_id_unjudged"),
+        (user("user/*.rs", "Patient/P"), "GET Observation/1", "by user/*.rs for P held"),
         (
             user("user/*.rs", "https://api.example/fhir/Patient/P"),
             "GET Patient/P",
@@ -909,13 +922,18 @@ fn public_documents_need_no_token_and_no_scope() {
 }
 
 #[test]
-fn every_refusal_is_forbidden_and_its_code_is_its_own() {
+fn every_refusal_but_those_of_form_is_forbidden_and_its_code_is_its_own() {
     let mut codes: Vec<&str> = reasons::ALL.iter().map(|reason| reason.code).collect();
     codes.sort_unstable();
     codes.dedup();
     assert_eq!(codes.len(), reasons::ALL.len());
     for reason in reasons::ALL {
-        assert_eq!((reason.status, reason.issue, reason.public), (403, "forbidden", reason.code));
+        let (status, issue) = match reason.code {
+            "head_unjudged" => (405, "not-supported"),
+            "format_unjudged" => (406, "not-supported"),
+            _ => (403, "forbidden"),
+        };
+        assert_eq!((reason.status, reason.issue, reason.public), (status, issue, reason.code));
     }
 }
 
@@ -989,7 +1007,7 @@ fn a_compartment_type_that_is_listed_as_shared_is_still_confined() {
     let document = serde_json::json!({"shared_types": ["Observation"]});
     let (smart, _) = read_document(&document, Smart::read);
     let rows = [
-        (patient("patient/*.rs"), "GET Observation/1", "by_id_unjudged"),
+        (patient("patient/*.rs"), "GET Observation/1", "by patient/*.rs for P held"),
         (
             patient("patient/*.rs"),
             "GET Observation",

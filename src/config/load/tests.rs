@@ -45,7 +45,10 @@ fn most() -> Value {
             "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "1s",
             "max_staleness": "1m", "when_stale": "allow",
         },
-        "smart": {"search_without_patient": "refuse", "shared_types": ["Practitioner"]},
+        "smart": {
+            "search_without_patient": "refuse", "shared_types": ["Practitioner"],
+            "response_check": "report",
+        },
         "mode": "observe",
         "forward": {"token": "keep", "headers": ["subject", "scopes"]},
         "audit": {"sinks": ["log"]},
@@ -140,6 +143,7 @@ fn every_default_is_the_documented_one() {
                 "Endpoint"
             ]),
         ),
+        ("smart.response_check", json!("enforce")),
         ("mode", json!("enforce")),
         ("forward.token", json!("strip")),
         ("forward.headers", json!([])),

@@ -177,7 +177,8 @@ proptest! {
             Interaction::Read(resource, id) | Interaction::Vread(resource, id, _)
             | Interaction::HistoryInstance(resource, id) => {
                 let own = resource.name() == "Patient" && id.as_str() == patient;
-                prop_assert!(own || resource.name() == "Practitioner", "{}", request);
+                let held = permit.expected().is_some_and(|held| held.patient.as_str() == patient);
+                prop_assert!(own || held || resource.name() == "Practitioner", "{}", request);
             }
             Interaction::SearchType(resource) if resource.name() == "Practitioner" => {}
             Interaction::SearchType(_) | Interaction::SearchCompartment(..) => {
