@@ -1,5 +1,8 @@
 //! The way back: an answer that was promised to keep to one patient is held until it is proven to.
 
+#[cfg(test)]
+mod tests;
+
 use super::effect::{Effect, Next, Step};
 use super::{DECISION_STATE, Exchange, Waits, Worker, answer, reasons};
 use crate::base::refusal::Refusal;

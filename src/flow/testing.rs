@@ -23,6 +23,18 @@ pub(crate) struct Gateway {
     pub(crate) signer: Signer,
 }
 
+/// What became of an answer of the FHIR server.
+pub(crate) struct Answered {
+    /// The audit record.
+    pub(crate) audit: Value,
+    /// Status as the client sees it.
+    pub(crate) status: u16,
+    /// The body as the client sees it.
+    pub(crate) body: Vec<u8>,
+    /// Header fields that were removed from the answer.
+    pub(crate) removed: Vec<&'static str>,
+}
+
 /// What became of a request.
 pub(crate) struct Sent {
     /// The audit record.
@@ -111,6 +123,44 @@ impl Gateway {
         self.send("GET", target, &[("authorization", &bearer)], b"")
     }
 
+    /// Sends a `GET` that is forwarded, and answers it in JSON with this status and body.
+    pub(crate) fn answer(
+        &mut self,
+        target: &str,
+        changes: Value,
+        status: u16,
+        body: &[u8],
+    ) -> Answered {
+        let bearer = self.bearer(changes);
+        let head = [
+            (":method", "GET"),
+            (":path", target),
+            (":authority", "api.clinic.example"),
+            ("authorization", &bearer),
+        ];
+        let mut exchange = Exchange::default();
+        let request = Event::RequestHead { headers: fields(&head), end_of_stream: true };
+        let step = exchange.on(request, &mut self.worker, &self.caps);
+        assert_eq!(step.next, Next::Continue, "{target} is forwarded");
+        let mut answered =
+            Answered { audit: Value::Null, status, body: body.to_vec(), removed: Vec::new() };
+        if exchange.wants_answer() {
+            let text = status.to_string();
+            let head = [(":status", text.as_str()), ("content-type", "application/fhir+json")];
+            let head =
+                Event::ResponseHead { headers: fields(&head), end_of_stream: body.is_empty() };
+            answered.take(exchange.on(head, &mut self.worker, &self.caps));
+        }
+        if exchange.wants_answer_body() {
+            let whole = Event::ResponseBody { body: body.to_vec() };
+            answered.take(exchange.on(whole, &mut self.worker, &self.caps));
+        }
+        let end = End { status: Some(answered.status), ..End::default() };
+        let line = exchange.end(&end, &mut self.worker, &self.caps);
+        answered.audit = serde_json::from_str(&line).expect("one JSON object");
+        answered
+    }
+
     fn sent(
         &mut self,
         mut exchange: Exchange,
@@ -159,6 +209,27 @@ impl Sent {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
+}
+
+impl Answered {
+    fn take(&mut self, step: Step) {
+        for effect in step.effects {
+            match effect {
+                Effect::RemoveAnswerHeader(name) => self.removed.push(name),
+                Effect::ReplaceAnswer(body) => self.body = body,
+                Effect::Reply(reply) => {
+                    self.status = reply.status;
+                    self.body = reply.body.into_bytes();
+                }
+                Effect::FilterState(..) => {}
+                other => panic!("{other:?} has no place in an answer"),
+            }
+        }
+    }
+}
+
+fn fields(pairs: &[(&str, &str)]) -> Headers {
+    Headers::new(pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
 }
 
 fn bytes(fields: &[(String, String)]) -> Headers {
