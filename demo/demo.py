@@ -73,6 +73,8 @@ def run(clinic):
     rows.get("Ann", "/fhir/Patient/ann", 200, ann)
     rows.get("Ann", "/fhir/Observation?code=8867-4", 200, ann, only_about="Patient/ann")
     rows.get("Ann", "/fhir/Observation?patient=ben", 403, ann)
+    rows.get("Ann", "/fhir/Observation/ann-pulse-1", 200, ann)
+    rows.get("Ann", "/fhir/Observation/ben-pulse-1", 403, ann)
     rows.get("Ann", "/fhir/Patient/ben", 403, ann)
     rows.get("Ann", "/fhir/Condition", 403, ann)
 
