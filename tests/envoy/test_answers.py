@@ -200,6 +200,14 @@ def test_a_format_that_can_not_be_judged_is_not_asked_for(gateway, issuer, query
             assert got.header("accept") == "application/fhir+json"
 
 
+def test_a_form_does_not_ask_for_another_format(gateway, issuer):
+    for form in (b"_format=xml", b"code=1&%5Fformat=ttl", b"_format=json&_format=xml"):
+        response = search(gateway, issuer.patient(), "POST", "/fhir/Observation/_search", form)
+        gateway.refused(response, 406, "format_unjudged")
+    gateway.refused(gateway.get(f"{READ}?_Format=xml", issuer.patient()), 403, "parameter_unjudged")
+    gateway.refused(gateway.get(f"{SEARCH}&_Format=xml", issuer.patient()), 403, "search_parameter_unjudged")
+
+
 @pytest.mark.parametrize("target, answer", [(READ, OWN), (SEARCH, bundle())], ids=["read", "search"])
 def test_the_server_is_asked_for_the_whole_answer(gateway, issuer, target, answer):
     dropped = {"if-none-match": 'W/"2"', "if-modified-since": "Sun, 01 Mar 2026 10:00:00 GMT",

@@ -223,11 +223,12 @@ def test_a_narrowed_search_really_finds_one_patients_resources(clinic, anns_toke
 
 @pytest.mark.parametrize("target", [
     "Observation/ann-pulse-1", "Observation/ann-pulse-1/_history/1", "Observation/ann-pulse-1/_history",
-    "Observation?_count=2", "Patient/ann/Observation"])
+    "Observation/ann-pulse-1?_summary=true", "Observation?_summary=true", "Observation?_count=2",
+    "Patient/ann/Observation"])
 def test_an_answer_about_the_patient_comes_as_the_server_sent_it(clinic, anns_token, target):
     through = clinic.client.get(f"/fhir/{target}", anns_token)
     assert through.status == 200, through
-    criterion = "" if "/" in target else "&patient=ann"
+    criterion = "&patient=ann" if target.startswith("Observation?") else ""
     direct = clinic.behind.get(f"/fhir/{target}{criterion}")
     assert shape(through.json()) == shape(direct.json())
     assert "suppressed" not in through.body.decode()
@@ -237,6 +238,13 @@ def test_an_answer_about_the_patient_comes_as_the_server_sent_it(clinic, anns_to
 def shape(answer):
     """An answer without what each search gets anew: its id, time and links."""
     return {name: value for name, value in answer.items() if name not in ("id", "meta", "link", "timestamp")}
+
+
+def test_elements_that_prove_come_with_those_asked_for(clinic, anns_token):
+    one = clinic.client.get("/fhir/Observation/ann-pulse-1?_elements=code", anns_token)
+    assert (one.status, one.json()["subject"]["reference"]) == (200, "Patient/ann")
+    found, _ = clinic.search("Observation?_elements=code", anns_token)
+    assert (len(found), about(found)) == (3, {"Patient/ann"})
 
 
 @pytest.mark.parametrize("target", [
