@@ -187,15 +187,25 @@ class Jwks(Feed):
 
 
 def fhir_answer(request):
-    """A small resource of the type that the path ends with, or an empty Bundle for a search."""
+    """A small resource of the type that the path ends with, its history, or an empty Bundle for a
+    search. What has an id such as `ann-1` is about `Patient/ann`."""
     parts = [part for part in request.target.partition("?")[0].split("/") if part][1:]
-    if request.method in ("GET", "HEAD") and len(parts) == 2:
-        resource = {"resourceType": parts[0], "id": parts[1]}
+    by_id = request.method in ("GET", "HEAD") and not any(part.startswith("$") for part in parts)
+    if by_id and (len(parts) == 2 or parts[2:3] == ["_history"]):
+        answer = _resource(*parts[:2])
+        if len(parts) == 3:
+            answer = {"resourceType": "Bundle", "type": "history", "entry": [{"resource": answer}]}
     elif parts == ["metadata"]:
-        resource = {"resourceType": "CapabilityStatement", "status": "active"}
+        answer = {"resourceType": "CapabilityStatement", "status": "active"}
     else:
-        resource = {"resourceType": "Bundle", "type": "searchset", "entry": []}
-    return 200, [("content-type", "application/fhir+json")], json.dumps(resource).encode()
+        answer = {"resourceType": "Bundle", "type": "searchset", "entry": []}
+    return 200, [("content-type", "application/fhir+json")], json.dumps(answer).encode()
+
+
+def _resource(resource_type, ident):
+    patient, numbered, _ = ident.partition("-")
+    about = {"subject": {"reference": f"Patient/{patient}"}} if numbered else {}
+    return {"resourceType": resource_type, "id": ident, **about}
 
 
 class _Threads(ThreadingHTTPServer):

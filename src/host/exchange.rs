@@ -26,11 +26,19 @@ pub(super) struct HostExchange {
     goes_on: bool,
     /// Bytes of the request body that the host holds for us.
     held: usize,
+    /// Bytes of the answer's body that the host holds for us.
+    answer_held: usize,
 }
 
 impl HostExchange {
     pub(super) fn new(worker: Option<Rc<RefCell<Worker>>>) -> HostExchange {
-        HostExchange { worker, exchange: Exchange::default(), goes_on: false, held: 0 }
+        HostExchange {
+            worker,
+            exchange: Exchange::default(),
+            goes_on: false,
+            held: 0,
+            answer_held: 0,
+        }
     }
 
     fn on(&mut self, event: Event) -> Action {
@@ -63,10 +71,14 @@ impl HostExchange {
 }
 
 impl HostExchange {
-    /// A held answer is complete. Envoy bounds its size (`per_connection_buffer_limit_bytes`).
+    /// A held answer is complete. Envoy bounds its size (`per_connection_buffer_limit_bytes`). What
+    /// the host holds and does not show does not pass: an error may have an empty body.
     fn answer_body(&mut self) -> Action {
         let body = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, usize::MAX);
         let body = body.ok().flatten().unwrap_or_default();
+        if body.len() != self.answer_held {
+            return reply(&answer::refused(&Refusal::new(&reasons::HOST_FAILED), None));
+        }
         self.on(Event::ResponseBody { body })
     }
 }
@@ -103,7 +115,8 @@ impl HttpContext for HostExchange {
         self.on(Event::ResponseHead { headers, end_of_stream })
     }
 
-    fn on_http_response_body(&mut self, _held: usize, end_of_stream: bool) -> Action {
+    fn on_http_response_body(&mut self, held: usize, end_of_stream: bool) -> Action {
+        self.answer_held = held;
         if !self.exchange.wants_answer_body() {
             Action::Continue
         } else if end_of_stream {

@@ -138,6 +138,23 @@ class Gateway:
         assert record["outcome"]["status"] == status, record
         return record
 
+    def withheld(self, response, status, code, audit=None):
+        """Proves that the request was let through once and that a refusal took the place of the answer,
+        and returns what the FHIR server got and the audit record. The audit record has the code `audit`
+        (`code` unless given)."""
+        assert response.status == status, _shown(response)
+        request_id, token, before = self._exchange(response)
+        (got,) = self.upstream.requests[before:]
+        assert got.header("x-request-id") == request_id
+        assert got.header("authorization") is None
+        assert response.header("cache-control") == "no-store", _shown(response)
+        self._outcome(response, code, request_id, token)
+        record = self._record(request_id, token)
+        assert record["decision"] == ("deny" if status < 500 else "error"), record
+        assert record["reason"] == (audit or code), record
+        assert record["outcome"]["status"] == status, record
+        return got, record
+
     def stopped_by_envoy(self, send, status):
         """Proves that Envoy itself answers what `send()` sends, before phiward or the FHIR server
         see it, and that this is audited all the same."""

@@ -55,7 +55,9 @@ WOULD_BE_REFUSED = [
     ("GET", "/fhir/Patient/ann", "foreign", "token_audience"),
     ("GET", "/fhir/Patient/ann?access_token=x", "patient", "token_in_query"),
     ("GET", "/fhir/Patient/ben", "patient", "compartment_other_patient"),
-    ("GET", "/fhir/Observation/1", "patient", "by_id_unjudged"),
+    ("HEAD", "/fhir/Observation/1", "patient", "head_unjudged"),
+    ("GET", "/fhir/Observation/1?_format=xml", "patient", "format_unjudged"),
+    ("GET", "/fhir/Group/1", "patient", "search_subject_unknown"),
     ("GET", "/fhir/Observation?patient=ben", "patient", "search_other_patient"),
     ("GET", "/fhir/Observation?_include=*&x=a%20b+c", "patient", "search_include_unjudged"),
     ("GET", "/fhir/Observation", "scopeless", "scope_insufficient"),
@@ -123,6 +125,19 @@ def test_what_would_be_narrowed_is_not(observing, issuer, method, target, body):
     assert (got.target, got.body) == (target, body)
     assert got.header("prefer") is None
     assert line["narrowed"] == ["_id=ann" if "/Patient" in target else "patient=Patient/ann"]
+
+
+@pytest.mark.parametrize("target", ["/fhir/Observation/ben-1", "/fhir/Observation"])
+def test_what_would_be_held_is_not(observing, issuer, target):
+    """Answers are not judged: longer ones than Envoy can hold go through."""
+    body = b'"Patient/ben"' + b" " * (9 * 2 ** 20)
+    observing.upstream.reply = lambda _: (200, [("content-encoding", "x")], body)
+    headers = [("accept", "application/fhir+json, */*"), ("if-none-match", '"1"'), ("range", "bytes=0-9")]
+    response = observing.get(target, issuer.patient(), headers=headers)
+    got, line = observed(observing, response, "allowed", would="allow")
+    assert response.body == body
+    assert set(headers) <= set(got.headers)
+    assert "removed" not in line
 
 
 def test_what_would_be_allowed_is_marked_too(observing, issuer):

@@ -147,13 +147,19 @@ def test_a_smart_app_is_told_what_it_may_not_search(ann, search, reason):
 @pytest.mark.parametrize("model, ident, reason", [
     (Patient, "ben", "compartment_other_patient"),
     (Patient, "nobody", "compartment_other_patient"),
-    (Observation, "ben-pulse-1", "by_id_unjudged"),
+    (Observation, "ben-pulse-1", "compartment_not_member"),
+    (Observation, "nobody-has-this-id", "compartment_not_member"),
 ])
 def test_a_smart_app_does_not_read_about_others(ann, model, ident, reason):
     with pytest.raises(FHIRPermissionDeniedException) as refused:
         model.read(ident, ann.server)
     assert refused.value.response.json()["issue"][0]["details"]["coding"][0]["code"] == reason
     assert "Testperson" not in refused.value.response.text
+
+
+def test_a_smart_app_reads_what_is_written_about_its_patient(ann):
+    pulse = Observation.read("ann-pulse-1", ann.server)
+    assert (pulse.id, pulse.subject.reference) == ("ann-pulse-1", "Patient/ann")
 
 
 def test_a_smart_app_can_not_write(ann):
@@ -213,6 +219,41 @@ def test_a_narrowed_search_really_finds_one_patients_resources(clinic, anns_toke
     assert len(found) == count
     assert about(found) <= {"Patient/ann"}
     assert bundle.get("total", count) == count
+
+
+@pytest.mark.parametrize("target", [
+    "Observation/ann-pulse-1", "Observation/ann-pulse-1/_history/1", "Observation/ann-pulse-1/_history",
+    "Observation/ann-pulse-1?_summary=true", "Observation?_summary=true", "Observation?_count=2",
+    "Patient/ann/Observation"])
+def test_an_answer_about_the_patient_comes_as_the_server_sent_it(clinic, anns_token, target):
+    through = clinic.client.get(f"/fhir/{target}", anns_token)
+    assert through.status == 200, through
+    criterion = "&patient=ann" if target.startswith("Observation?") else ""
+    direct = clinic.behind.get(f"/fhir/{target}{criterion}")
+    assert shape(through.json()) == shape(direct.json())
+    assert "suppressed" not in through.body.decode()
+    assert clinic.envoy.audit(through.header("x-request-id"))["decision"] == "allow"
+
+
+def shape(answer):
+    """An answer without what each search gets anew: its id, time and links."""
+    return {name: value for name, value in answer.items() if name not in ("id", "meta", "link", "timestamp")}
+
+
+def test_elements_that_prove_come_with_those_asked_for(clinic, anns_token):
+    one = clinic.client.get("/fhir/Observation/ann-pulse-1?_elements=code", anns_token)
+    assert (one.status, one.json()["subject"]["reference"]) == (200, "Patient/ann")
+    found, _ = clinic.search("Observation?_elements=code", anns_token)
+    assert (len(found), about(found)) == (3, {"Patient/ann"})
+
+
+@pytest.mark.parametrize("target", [
+    "Observation/{}", "Observation/{}/_history/1", "Observation/{}/_history"])
+def test_what_is_another_patients_looks_like_what_is_not_there(clinic, anns_token, target):
+    for ident in ("ben-pulse-1", "cleo-pulse-2", "nobody-has-this-id"):
+        response = clinic.client.get(f"/fhir/{target.format(ident)}", anns_token)
+        assert (response.status, response.reason) == (403, "compartment_not_member"), response
+        assert "pulse" not in response.body.decode()
 
 
 def test_a_narrowed_search_for_patients_finds_one(clinic, anns_token):
