@@ -145,6 +145,9 @@ impl Exchange {
 
     /// The audit line of this exchange, which is over.
     pub fn end(&mut self, end: &End, worker: &mut Worker, caps: &dyn Capabilities) -> String {
+        if matches!(self.waits, Waits::AnswerBody(..)) {
+            self.record.refused(&Refusal::new(&reasons::ANSWER_UNFINISHED));
+        }
         self.record.line(end, worker, caps.now())
     }
 

@@ -22,6 +22,10 @@ crate::reasons! {
     /// request as one without a body takes it for the next request (RFC 9110 section 9.3.1).
     BODY_UNEXPECTED = Reason::new(400, "body_unexpected", "structure",
         "a request with this method has no body: leave it out");
+    /// The answer that had to be judged never came whole: it is larger than Envoy's buffer
+    /// (`per_connection_buffer_limit_bytes`), or one side hung up. Envoy answered in its own words.
+    ANSWER_UNFINISHED = Reason::new(502, "answer_unfinished", "incomplete",
+        "the FHIR server's answer did not come whole");
     /// The answer of the FHIR server has no status.
     STATUS_UNREADABLE = Reason::new(502, "answer_status_unreadable", "exception",
         "the FHIR server's answer can't be read");

@@ -228,7 +228,8 @@ impl Answered {
     }
 }
 
-fn fields(pairs: &[(&str, &str)]) -> Headers {
+/// Header fields of these pairs.
+pub(crate) fn fields(pairs: &[(&str, &str)]) -> Headers {
     Headers::new(pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
 }
 

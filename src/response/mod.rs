@@ -62,9 +62,11 @@ pub const STALE: &[&str] = &[
     "digest",
     "etag",
     "last-modified",
+    "link",
     "repr-digest",
     "signature",
     "signature-input",
+    "x-total-count",
 ];
 
 /// Judges an answer by its status and header fields, before its body came. `end_of_stream`: there

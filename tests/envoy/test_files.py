@@ -115,9 +115,9 @@ def test_every_istio_file_has_the_lock_right_before_the_router():
 
 
 def test_every_istio_file_has_the_configuration_of_envoy_yaml():
-    istio = [documents("istio-wasmplugin.yaml")[0]["spec"]["pluginConfig"],
-             envoy_filter_plugin()["configuration"]["value"]]
-    for configuration in istio:
+    plugin = dict(documents("istio-wasmplugin.yaml")[0]["spec"]["pluginConfig"])
+    assert plugin.pop("smart") == {"response_check": "off"}, "a WasmPlugin can't hold answers"
+    for configuration in (plugin, envoy_filter_plugin()["configuration"]["value"]):
         assert without_addresses(configuration) == without_addresses(CONFIGURATION)
 
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::flow::testing::Gateway;
+use crate::flow::testing::{Gateway, fields};
+use crate::flow::{End, Event, Exchange, Next};
 use crate::token::testing::merge;
 
 fn gateway(check: &str) -> Gateway {
@@ -131,4 +132,26 @@ fn a_held_request_asks_for_something_that_can_be_judged() {
     }
     let sent = gateway.send("GET", "/fhir/Patient/123", &headers, b"");
     assert_eq!(sent.header("if-none-match"), Some("W/\"1\""), "not judged, not changed");
+}
+
+#[test]
+fn an_answer_that_never_came_whole_is_not_recorded_as_allowed() {
+    let mut gateway = gateway("enforce");
+    let bearer = gateway.bearer(patient());
+    let head = [
+        (":method", "GET"),
+        (":path", "/fhir/Observation/1"),
+        (":authority", "api.clinic.example"),
+        ("authorization", &bearer),
+    ];
+    let mut exchange = Exchange::default();
+    let request = Event::RequestHead { headers: fields(&head), end_of_stream: true };
+    let step = exchange.on(request, &mut gateway.worker, &gateway.caps);
+    assert_eq!(step.next, Next::Continue);
+    let head = [(":status", "200"), ("content-type", "application/fhir+json")];
+    let head = Event::ResponseHead { headers: fields(&head), end_of_stream: false };
+    let step = exchange.on(head, &mut gateway.worker, &gateway.caps);
+    assert_eq!((step.next, exchange.wants_answer_body()), (Next::Pause, true));
+    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+    assert!(line.contains(r#""decision":"error","reason":"answer_unfinished""#), "{line}");
 }
