@@ -114,6 +114,14 @@ def test_every_istio_file_has_the_lock_right_before_the_router():
             "INSERT_BEFORE", "envoy.filters.http.router"), name
 
 
+def test_the_readme_shows_the_filters_of_envoy_yaml():
+    """What people copy from the README is what the tests ran."""
+    page = (ROOT / "README.md").read_text()
+    blocks = [yaml.safe_load(block.partition("```")[0]) for block in page.split("```yaml\n")[1:]]
+    shown = [block["http_filters"] for block in blocks if "http_filters" in block]
+    assert shown == [filters(SHIPPED)]
+
+
 def test_every_istio_file_has_the_configuration_of_envoy_yaml():
     plugin = dict(documents("istio-wasmplugin.yaml")[0]["spec"]["pluginConfig"])
     assert plugin.pop("smart") == {"response_check": "off"}, "a WasmPlugin can't hold answers"
