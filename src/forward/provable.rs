@@ -41,7 +41,8 @@ pub(super) fn select(expected: &Expected, sent: &mut Sent) {
 fn with_elements(parameters: &str, expected: &Expected) -> String {
     let with = |parameter: &str| match parameter.split_once('=') {
         Some((name, _)) if percent_decode_str(name).eq(b"_elements".iter().copied()) => {
-            format!("{parameter},{}", expected.proving.join(","))
+            let names = [parameter].into_iter().chain(expected.proving.iter().copied());
+            names.collect::<Vec<_>>().join(",")
         }
         _ => parameter.to_owned(),
     };

@@ -68,9 +68,7 @@ impl HostExchange {
         }
         self.on(Event::RequestBody { body })
     }
-}
 
-impl HostExchange {
     /// A held answer is complete. Envoy bounds its size (`per_connection_buffer_limit_bytes`). What
     /// the host holds and does not show does not pass: an error may have an empty body.
     fn answer_body(&mut self) -> Action {
