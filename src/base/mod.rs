@@ -2,6 +2,7 @@
 
 pub mod capabilities;
 pub mod json;
+pub mod node;
 pub mod notice;
 pub mod refusal;
 pub mod time;
