@@ -10,7 +10,7 @@
 //! What can't be told counts as not about the patient: a reference by identifier only, to a
 //! contained resource, by `urn:`, or of a shape that the release does not allow.
 
-use serde_json::Value;
+use crate::base::node::Node;
 
 use super::compartment::{self, PATIENT};
 use super::tables::Step;
@@ -26,26 +26,43 @@ mod tests;
 /// Left to the caller: that the parser refused repeated member names, which two readers could take
 /// differently, and that a Bundle entry's `fullUrl`, against which relative references are resolved,
 /// is no other server's.
-pub fn is_about(release: Release, resource: &Value, patient: &Id, base_urls: &[String]) -> bool {
+pub fn is_about(release: Release, resource: &Node<'_>, naming: &Naming<'_>) -> bool {
     let Some(found) = type_of(release, resource) else { return false };
     if found.name() == PATIENT {
-        return resource.get("id").and_then(Value::as_str) == Some(patient.as_str());
+        return resource.text_of("id") == Some(naming.patient.as_str());
     }
-    let names = |reference: &str| names_patient(reference, patient, base_urls);
+    let names = |reference: &str| naming.names(reference);
     let mut paths = compartment::subject_paths(release, found).iter();
     paths.any(|path| reaches(resource, path, &names))
 }
 
-/// Whether a literal reference names the patient: `Patient/P` or `Patient/P/_history/v`, relative
-/// or below one of the base URLs (absolute, without a slash at the end). Ids are compared whole and
-/// nothing is decoded; `urn:`, `#contained`, a fragment, a query, any other spelling: no.
-/// See <http://hl7.org/fhir/R4/references.html#literal>.
-pub fn names_patient(reference: &str, patient: &Id, base_urls: &[String]) -> bool {
-    let below = |base: &String| {
-        let rest = reference.strip_prefix(base.as_str()).and_then(|rest| rest.strip_prefix('/'));
-        rest.is_some_and(|rest| is_patient(rest, patient))
-    };
-    is_patient(reference, patient) || base_urls.iter().any(below)
+/// How a patient is named in references.
+#[derive(Debug, Clone, Copy)]
+pub struct Naming<'a> {
+    /// The patient.
+    pub patient: &'a Id,
+    /// Absolute URLs of this API, without a slash at the end.
+    pub base_urls: &'a [String],
+    /// What else names the patient here: inside a transaction the `fullUrl` of its own entry, such as
+    /// `urn:uuid:…` (<http://hl7.org/fhir/R4/bundle.html#references>).
+    pub aliases: &'a [String],
+}
+
+impl Naming<'_> {
+    /// Whether a literal reference names the patient: `Patient/P` or `Patient/P/_history/v`, relative
+    /// or below one of the base URLs (absolute, without a slash at the end), or an alias. Ids are
+    /// compared whole and nothing is decoded; another `urn:`, `#contained`, a fragment, a query, any
+    /// other spelling: no. See <http://hl7.org/fhir/R4/references.html#literal>.
+    pub fn names(&self, reference: &str) -> bool {
+        let below = |base: &String| {
+            let rest = reference.strip_prefix(base.as_str());
+            rest.and_then(|rest| rest.strip_prefix('/'))
+                .is_some_and(|rest| is_patient(rest, self.patient))
+        };
+        is_patient(reference, self.patient)
+            || self.base_urls.iter().any(below)
+            || self.aliases.iter().any(|alias| alias == reference)
+    }
 }
 
 /// The elements of the type, by their names at its top, without which [`is_about`] can't tell: a
@@ -62,8 +79,8 @@ pub fn proving_elements(release: Release, resource: ResourceType) -> Vec<&'stati
 }
 
 /// The resource's type, when it is one of the release.
-pub fn type_of(release: Release, resource: &Value) -> Option<ResourceType> {
-    ResourceType::parse(release, resource.get("resourceType")?.as_str()?)
+pub fn type_of(release: Release, resource: &Node<'_>) -> Option<ResourceType> {
+    ResourceType::parse(release, resource.text_of("resourceType")?)
 }
 
 /// Whether a relative reference is `Patient/P` or `Patient/P/_history/v`.
@@ -81,14 +98,14 @@ fn is_patient(relative: &str, patient: &Id) -> bool {
 
 /// Whether a Reference at the end of the path names the patient. An array where the release allows
 /// one value, or one value where it has an array, leads nowhere: a server may read it as another.
-fn reaches(value: &Value, path: &[Step], names: &impl Fn(&str) -> bool) -> bool {
+fn reaches(value: &Node<'_>, path: &[Step], names: &impl Fn(&str) -> bool) -> bool {
     let Some((step, rest)) = path.split_first() else {
-        return value.get("reference").and_then(Value::as_str).is_some_and(names);
+        return value.text_of("reference").is_some_and(names);
     };
     match step {
         Step::One(name) => value.get(name).is_some_and(|next| reaches(next, rest, names)),
         Step::Many(name) => {
-            let items = value.get(name).and_then(Value::as_array);
+            let items = value.get(name).and_then(Node::array);
             items.is_some_and(|items| items.iter().any(|next| reaches(next, rest, names)))
         }
     }

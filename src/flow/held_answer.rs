@@ -42,7 +42,7 @@ impl Exchange {
         body: Vec<u8>,
         worker: &Worker,
     ) -> Step {
-        match response::body(expected, status, &body, &worker.config.fhir) {
+        match response::body(expected, status, &body, &worker.config.fhir, &worker.config.smart) {
             Verdict::Whole => pass(),
             Verdict::Refuse(refusal) => self.refuse_answer(&refusal, worker),
             Verdict::Replace { body, removed } => {

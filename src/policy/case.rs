@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::coverage::{Cover, Need};
-use super::grants::{Grant, Standing};
+use super::grants::{Grant, Grants, Standing};
 use super::reasons::{SCOPE_GRANULAR_UNJUDGED, SCOPE_INSUFFICIENT};
 use super::scope::Context;
 use super::smart::Smart;
@@ -15,6 +15,7 @@ use crate::request::Head;
 /// One request under the scopes of one context.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Case<'a> {
+    pub(super) grants: &'a Rc<Grants>,
     pub(super) grant: &'a Grant,
     pub(super) request: &'a Request,
     pub(super) head: &'a Head,

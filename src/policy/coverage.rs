@@ -91,6 +91,11 @@ impl Coverage {
         self.every_type.is_empty() && self.types.is_empty()
     }
 
+    /// Whether a plain scope grants this on the type.
+    pub(super) fn grants(&self, resource: ResourceType, permission: Permission) -> bool {
+        self.plain(Some(resource), permission).is_some()
+    }
+
     /// How far the scopes cover all of `needs`.
     pub(super) fn cover(&self, needs: &[Need]) -> Cover {
         let mut used: Vec<&Rc<str>> = Vec::new();

@@ -13,6 +13,7 @@ mod permit;
 pub mod reasons;
 mod rules;
 mod scope;
+mod sight;
 mod smart;
 mod user;
 
@@ -21,7 +22,10 @@ mod tests;
 
 pub use grants::Grants;
 pub use permit::{Expected, Form, Narrowing, Permit};
+pub use sight::{By, Sight};
 pub use smart::{ResponseCheck, SearchWithoutPatient, SharedType, Smart};
+
+use std::rc::Rc;
 
 use crate::base::refusal::Refusal;
 use crate::fhir::config::Api;
@@ -45,7 +49,7 @@ pub fn public(interaction: &Interaction) -> Option<Permit> {
 /// The refusal that tells most, of [`reasons`].
 pub fn decide(
     _proof: &LiveToken,
-    grants: &Grants,
+    grants: &Rc<Grants>,
     request: &Request,
     head: &Head,
     api: &Api,
@@ -56,7 +60,7 @@ pub fn decide(
     }
     let mut denial: Option<Denial> = None;
     for grant in grants.contexts() {
-        match rules::judge(&Case { grant, request, head, api, smart }) {
+        match rules::judge(&Case { grants, grant, request, head, api, smart }) {
             Ok(permit) => return Ok(permit),
             Err(next) => {
                 denial = Some(match denial {

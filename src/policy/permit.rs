@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
+use super::sight::Sight;
 use crate::fhir::{Id, ResourceType};
 
 /// Proof that the policy allows a request, and what must hold for it to be lawful. Made only by
 /// this folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Permit {
     allowed_by: Option<Rc<str>>,
     patient: Option<Id>,
@@ -16,27 +17,36 @@ pub struct Permit {
 }
 
 /// What the answer must keep to: an obligation, judged by `response` while the answer is held.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Expected {
-    /// Whom every resource in it must be about.
-    pub patient: Id,
-    /// The one type that was asked for.
-    pub resource: ResourceType,
     /// What kind of answer it is.
     pub form: Form,
+    /// What of it the client may see.
+    pub sight: Sight,
     /// Elements that prove it: what selects elements must not leave them out.
     pub proving: Vec<&'static str>,
+    /// Whether the server counts only what the client may see: its `total` passes while nothing is
+    /// removed. `false` where the request could not say all that the client's scopes ask for.
+    pub counted: bool,
 }
 
 /// What kind of answer a request gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Form {
-    /// One resource: read, vread.
-    Resource,
-    /// The versions of one resource.
-    History,
-    /// What a search found.
-    Searchset,
+    /// One resource of this type: read, vread.
+    Resource(ResourceType),
+    /// The versions of one resource of this type.
+    History(ResourceType),
+    /// What a search found: matches of this type (`None`: of any), and what they include.
+    Searchset(Option<ResourceType>),
+    /// A Bundle of any resources that belong together, such as the answer of `$everything`.
+    Collection,
+    /// What an operation gives: a resource, or a Bundle or Parameters with resources.
+    Result,
+    /// What a write gives: nothing, an `OperationOutcome`, or the resource of this type as it now is.
+    Written(ResourceType),
+    /// The answers of a batch or transaction, in the order of its entries; `None`: not looked at.
+    Batch(Vec<Option<Expected>>),
 }
 
 /// A criterion that must be added to a search before it is forwarded.

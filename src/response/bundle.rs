@@ -8,13 +8,12 @@ use core::fmt;
 use std::collections::BTreeSet;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::Verdict;
 use super::judge::{Judge, holds_resource, is_outcome};
 use super::reasons::{ANSWER_NOT_BUNDLE, ANSWER_UNREADABLE, COMPARTMENT_NOT_MEMBER};
-use crate::base::json;
+use crate::base::node::{self, Node};
 use crate::base::refusal::Reason;
 use crate::policy::Form;
 
@@ -25,23 +24,21 @@ use crate::policy::Form;
 /// It can't be read, is no such Bundle, or is a history without a version that is a member.
 pub(super) fn judge(judge: &Judge<'_>, body: &[u8]) -> Result<Verdict, &'static Reason> {
     let mut bundle = serde_json::from_slice::<Bundle<'_>>(body).map_err(unreadable)?;
-    if !bundle.says("resourceType", "Bundle") || !bundle.says("type", kind(judge.expected.form)) {
+    if !bundle.says("resourceType", "Bundle") || !bundle.says("type", kind(&judge.expected.form)) {
         return Err(&ANSWER_NOT_BUNDLE);
     }
     let mut removed = bundle.unknown.saturating_add(bundle.clean()?);
     let mut text = bundle.start(body.len());
     let entries = bundle.entries();
     removed = removed.saturating_add(match judge.expected.form {
-        Form::History => history(judge, entries, &mut text)?,
-        Form::Searchset | Form::Resource => {
-            copy(entries, &mut text, |entry| judge.keeps_found(entry))?
-        }
+        Form::History(_) => history(judge, entries, &mut text)?,
+        _ => copy(entries, &mut text, |entry| judge.keeps_found(entry))?,
     });
     if removed == 0 {
         return Ok(Verdict::Whole);
     }
     // Bundle invariants bdl-2 to bdl-4 leave no place for an outcome in a history.
-    if judge.expected.form == Form::Searchset {
+    if matches!(judge.expected.form, Form::Searchset(_)) {
         separate(&mut text);
         text.extend_from_slice(SUPPRESSED.as_bytes());
     }
@@ -65,7 +62,7 @@ fn history(judge: &Judge<'_>, entries: &str, text: &mut Vec<u8>) -> Result<usize
 fn copy(
     entries: &str,
     text: &mut Vec<u8>,
-    keeps: impl Fn(&Value) -> bool,
+    keeps: impl Fn(&Node<'_>) -> bool,
 ) -> Result<usize, &'static Reason> {
     let mut removed: usize = 0;
     each(entries, |raw, entry| {
@@ -114,7 +111,7 @@ impl<'a> Bundle<'a> {
         let mut clean = Vec::with_capacity(before);
         for (name, raw) in self.known.drain(..) {
             let fits = name == ENTRY || {
-                let value = json::parse(raw.get().as_bytes()).map_err(unreadable)?;
+                let value = node::read(raw.get().as_bytes()).map_err(unreadable)?;
                 if name == ISSUES { is_outcome(&value) } else { !holds_resource(&value) }
             };
             if fits {
@@ -175,14 +172,14 @@ impl<'de> Visitor<'de> for Members {
 }
 
 /// Calls `with` for each element of a JSON array: its text and its value, read strictly.
-fn each(array: &str, with: impl FnMut(&str, &Value)) -> Result<(), &'static Reason> {
+fn each(array: &str, with: impl FnMut(&str, &Node<'_>)) -> Result<(), &'static Reason> {
     let mut deserializer = serde_json::Deserializer::from_str(array);
     deserializer.deserialize_seq(Elements(with)).map_err(unreadable)
 }
 
 struct Elements<F>(F);
 
-impl<'de, F: FnMut(&str, &Value)> Visitor<'de> for Elements<F> {
+impl<'de, F: FnMut(&str, &Node<'_>)> Visitor<'de> for Elements<F> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -191,7 +188,7 @@ impl<'de, F: FnMut(&str, &Value)> Visitor<'de> for Elements<F> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut elements: A) -> Result<(), A::Error> {
         while let Some(raw) = elements.next_element::<&'de RawValue>()? {
-            let value = json::parse(raw.get().as_bytes()).map_err(A::Error::custom)?;
+            let value = node::read(raw.get().as_bytes()).map_err(A::Error::custom)?;
             (self.0)(raw.get(), &value);
         }
         Ok(())
@@ -202,10 +199,10 @@ fn unreadable(_: serde_json::Error) -> &'static Reason {
     &ANSWER_UNREADABLE
 }
 
-const fn kind(form: Form) -> &'static str {
+const fn kind(form: &Form) -> &'static str {
     match form {
-        Form::History => "history",
-        Form::Searchset | Form::Resource => "searchset",
+        Form::History(_) => "history",
+        _ => "searchset",
     }
 }
 

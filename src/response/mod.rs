@@ -14,10 +14,10 @@ pub mod reasons;
 #[cfg(test)]
 mod tests;
 
-use crate::base::json;
+use crate::base::node;
 use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::Api;
-use crate::policy::{Expected, Form};
+use crate::policy::{Expected, Form, Smart};
 use crate::request::Headers;
 use judge::Judge;
 use reasons::{
@@ -88,12 +88,12 @@ pub fn head(expected: &Expected, status: u16, headers: &Headers, end_of_stream: 
 }
 
 /// Judges an answer that [`head`] held, by its whole body.
-pub fn body(expected: &Expected, status: u16, body: &[u8], api: &Api) -> Verdict {
-    let judge = Judge { expected, api };
-    let verdict = match (outcome(expected, status), expected.form) {
+pub fn body(expected: &Expected, status: u16, body: &[u8], api: &Api, smart: &Smart) -> Verdict {
+    let judge = Judge { expected, api, smart };
+    let verdict = match (outcome(expected, status), &expected.form) {
         (Err(refusal), _) => Err(refusal),
         (Ok(Outcome::Error), _) => error(status, body),
-        (Ok(Outcome::Success), Form::Resource) => resource(&judge, body).map_err(Refusal::new),
+        (Ok(Outcome::Success), Form::Resource(_)) => resource(&judge, body).map_err(Refusal::new),
         (Ok(Outcome::Success), _) => bundle::judge(&judge, body).map_err(Refusal::new),
     };
     verdict.unwrap_or_else(Verdict::Refuse)
@@ -108,20 +108,22 @@ enum Outcome {
 fn outcome(expected: &Expected, status: u16) -> Result<Outcome, Refusal> {
     match status {
         200 => Ok(Outcome::Success),
-        404 | 410 if expected.form != Form::Searchset => Err(Refusal::new(&ANSWER_NOT_FOUND)),
+        404 | 410 if !matches!(expected.form, Form::Searchset(_)) => {
+            Err(Refusal::new(&ANSWER_NOT_FOUND))
+        }
         400..=599 => Ok(Outcome::Error),
         _ => Err(Refusal::new(&ANSWER_STATUS).hint(format!("status {status}"))),
     }
 }
 
 fn resource(judge: &Judge<'_>, body: &[u8]) -> Result<Verdict, &'static Reason> {
-    let resource = json::parse(body).map_err(|_| &ANSWER_UNREADABLE)?;
+    let resource = node::read(body).map_err(|_| &ANSWER_UNREADABLE)?;
     if judge.is_member(&resource) { Ok(Verdict::Whole) } else { Err(&COMPARTMENT_NOT_MEMBER) }
 }
 
 /// The body of an error can hold a resource as well as any other: only an `OperationOutcome` passes.
 fn error(status: u16, body: &[u8]) -> Result<Verdict, Refusal> {
-    let passes = body.is_empty() || json::parse(body).is_ok_and(|value| judge::is_outcome(&value));
+    let passes = body.is_empty() || node::read(body).is_ok_and(|value| judge::is_outcome(&value));
     if passes { Ok(Verdict::Whole) } else { Err(error_body(status)) }
 }
 

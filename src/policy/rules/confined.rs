@@ -1,5 +1,7 @@
 //! Confined to a patient: what may be touched at all.
 
+use std::rc::Rc;
+
 use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::compartment::{is_in_patient_compartment, subject_parameter};
 use crate::fhir::membership::proving_elements;
@@ -13,6 +15,7 @@ use crate::policy::reasons::{
     SEARCH_SYSTEM_UNCONFINED, WRITE_UNJUDGED,
 };
 use crate::policy::rules::search;
+use crate::policy::sight::Sight;
 use crate::policy::smart::ResponseCheck;
 use crate::request::Method;
 
@@ -21,10 +24,10 @@ pub(super) fn judge(case: &Case<'_>, patient: &Id, permit: Permit) -> Result<Per
     match &case.request.interaction {
         I::Capabilities | I::Public(_) => Ok(permit),
         I::Read(resource, id) | I::Vread(resource, id, _) => {
-            by_id(case, (*resource, id), patient, permit, Form::Resource)
+            by_id(case, (*resource, id), patient, permit, Form::Resource(*resource))
         }
         I::HistoryInstance(resource, id) => {
-            by_id(case, (*resource, id), patient, permit, Form::History)
+            by_id(case, (*resource, id), patient, permit, Form::History(*resource))
         }
         I::SearchType(resource) => match place(case, *resource) {
             Place::Inside => narrow(case, *resource, patient, permit),
@@ -92,7 +95,7 @@ fn by_id(
             if case.smart.response_check == ResponseCheck::Off {
                 return Err((&BY_ID_UNJUDGED).into());
             }
-            expecting(case, permit, resource, patient, form)
+            expecting(case, permit, resource, form)
         }
         Place::Inside if id != patient => Err((&COMPARTMENT_OTHER_PATIENT).into()),
         Place::Inside | Place::Shared => Ok(permit),
@@ -111,7 +114,7 @@ fn narrow(
     if case.smart.response_check == ResponseCheck::Off {
         return Ok(permit);
     }
-    expecting(case, permit, resource, patient, Form::Searchset)
+    expecting(case, permit, resource, Form::Searchset(Some(resource)))
 }
 
 /// HEAD has no body to be judged: its bare status would tell what exists.
@@ -119,7 +122,6 @@ fn expecting(
     case: &Case<'_>,
     permit: Permit,
     resource: ResourceType,
-    patient: &Id,
     form: Form,
 ) -> Result<Permit, Denial> {
     if case.head.method() == Method::Head {
@@ -129,7 +131,8 @@ fn expecting(
         return Err((&FORMAT_UNJUDGED).into());
     }
     let proving = proving_elements(case.api.release, resource);
-    Ok(permit.expecting(Expected { patient: patient.clone(), resource, form, proving }))
+    let sight = Sight::new(Rc::clone(case.grants));
+    Ok(permit.expecting(Expected { form, sight, proving, counted: true }))
 }
 
 /// Whether the client takes the one format that can be judged. Asked before the request goes on: the
