@@ -8,6 +8,7 @@ pub mod config;
 mod content;
 mod grammar;
 pub mod membership;
+pub mod references;
 pub mod reasons;
 mod route;
 mod tables;
@@ -56,7 +57,7 @@ impl ResourceType {
 }
 
 /// A logical id or version id: `[A-Za-z0-9\-\.]{1,64}` (<http://hl7.org/fhir/R4/datatypes.html#id>).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub(in crate::fhir) String);
 
 impl Id {
