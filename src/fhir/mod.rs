@@ -3,15 +3,18 @@
 //!
 //! Source: <http://hl7.org/fhir/R4/http.html>; for R5 <http://hl7.org/fhir/R5/http.html>.
 
+pub mod bundle;
 pub mod compartment;
 pub mod config;
 mod content;
 mod grammar;
 pub mod membership;
 pub mod references;
+pub mod patch;
 pub mod reasons;
 mod route;
 mod tables;
+pub mod written;
 
 #[cfg(test)]
 mod tests;
