@@ -7,12 +7,15 @@ pub mod bundle;
 pub mod compartment;
 pub mod config;
 mod content;
+pub mod criteria;
+mod element;
 mod grammar;
 pub mod membership;
-pub mod references;
 pub mod patch;
 pub mod reasons;
+pub mod references;
 mod route;
+pub mod search;
 mod tables;
 pub mod written;
 

@@ -44,7 +44,10 @@ mod tests {
             (r#"{"subject":{"reference":"https://api.example/fhir/Patient/P"}}"#, false),
             (r#"{"subject":{"reference":"Patient/P/_history/3"}}"#, false),
             (r#"{"subject":{"reference":"urn:uuid:1"}}"#, false),
-            (r##"{"subject":{"reference":"#p"},"performer":[{"reference":"Practitioner/P"}]}"##, false),
+            (
+                r##"{"subject":{"reference":"#p"},"performer":[{"reference":"Practitioner/P"}]}"##,
+                false,
+            ),
             (r#"{"encounter":{"reference":"Encounter/1"}}"#, false),
             (r#"{"subject":{"reference":"Patient/Q"}}"#, true),
             (r#"{"subject":{"reference":"patient/P"}}"#, true),

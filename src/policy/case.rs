@@ -87,17 +87,11 @@ impl<'a> Case<'a> {
     }
 
     /// Whose resources these scopes open.
-    pub(super) fn standing(
-        &self,
-        scopes: Rc<str>,
-        granular: bool,
-    ) -> Result<Covered<'a>, Denial> {
+    pub(super) fn standing(&self, scopes: Rc<str>, granular: bool) -> Result<Covered<'a>, Denial> {
         match &self.grant.standing {
             Standing::Void(void) => Err(Denial { rank: Rank::Void, refusal: void.refusal() }),
             Standing::Unconfined => Ok(Covered { scopes, patient: None, granular }),
-            Standing::Confined(patient) => {
-                Ok(Covered { scopes, patient: Some(patient), granular })
-            }
+            Standing::Confined(patient) => Ok(Covered { scopes, patient: Some(patient), granular }),
         }
     }
 

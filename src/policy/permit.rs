@@ -138,10 +138,8 @@ impl Permit {
         let narrowing: Vec<Narrowing> =
             narrowing.into_iter().filter(|one| other.narrowing.contains(one)).collect();
         let as_narrow = same && narrowing.len() == before;
-        let counted = |expected: Expected| Expected {
-            counted: expected.counted && as_narrow,
-            ..expected
-        };
+        let counted =
+            |expected: Expected| Expected { counted: expected.counted && as_narrow, ..expected };
         Permit {
             allowed_by: both(self.allowed_by, other.allowed_by),
             patient: self.patient.filter(|_| same),

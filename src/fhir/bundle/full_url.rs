@@ -44,6 +44,12 @@ impl Batch<'_> {
 }
 
 impl Aliases {
+    /// What names a patient whose id is known, with that id.
+    pub fn patients(&self) -> Vec<(String, Id)> {
+        let patients = self.named.iter().filter(|(_, named)| named.resource.name() == "Patient");
+        patients.filter_map(|(name, named)| Some((name.clone(), named.id.clone()?))).collect()
+    }
+
     /// What a reference names in the transaction, if that is one of its entries. Servers replace such
     /// a reference, `urn:uuid:…` or not, by one to what the entry wrote: `Patient/1` too when a `POST`
     /// has a `fullUrl` that ends so.

@@ -2,8 +2,8 @@
 //! the Bundle (<http://hl7.org/fhir/R4/http.html#transaction>).
 
 use crate::base::refusal::Refusal;
-use crate::fhir::bundle::{self, Batch, Entry};
-use crate::fhir::{Id, Interaction, Routed, route, written};
+use crate::fhir::bundle::{self, Entry, in_entry};
+use crate::fhir::{Id, Interaction};
 use crate::policy::evidence::{Evidence, Probe};
 use crate::policy::permit::{Expected, Form, Permit};
 use crate::policy::reasons::{
@@ -11,7 +11,7 @@ use crate::policy::reasons::{
 };
 use crate::policy::rules::place::takes_json;
 use crate::policy::sight::Sight;
-use crate::policy::{Asked, Decision};
+use crate::policy::{self, Asked, Decision};
 
 /// Most stored resources that one Bundle may have looked up, one after the other.
 const MAX_PROBES: usize = 50;
@@ -21,16 +21,16 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
     around(asked)?;
     let Some(body) = asked.evidence.body else { return Ok(Decision::Body) };
     let batch = bundle::read(body, asked.head, asked.api)?;
-    let aliases = aliases(&batch, asked)?;
+    let aliases = batch.aliases(asked.api).patients();
     let (mut permits, mut probes) = (Vec::new(), Vec::new());
     for (index, entry) in batch.entries.iter().enumerate() {
-        let decision = entry_of(asked, entry, &aliases)
-            .map_err(|refusal| of_entry(index, refusal))?;
+        let decision =
+            entry_of(asked, entry, &aliases).map_err(|refusal| in_entry(index, refusal))?;
         match decision {
             Decision::Permit(permit) => permits.push(*permit),
             Decision::Stored(more) => probes.extend(more),
             Decision::Body => {
-                return Err(of_entry(index, Refusal::new(&BUNDLE_ENTRY_UNJUDGED)));
+                return Err(in_entry(index, Refusal::new(&BUNDLE_ENTRY_UNJUDGED)));
             }
         }
     }
@@ -40,7 +40,6 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
 /// The Bundle's own request asks for nothing that reaches further.
 fn around(asked: Asked<'_>) -> Result<(), Refusal> {
     let headers = asked.head.headers();
-    written::judgeable(headers, asked.api.release)?;
     if let Some(name) = REACHING.iter().find(|name| headers.all(name).next().is_some()) {
         return Err(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{name}`")));
     }
@@ -60,22 +59,12 @@ fn entry_of(
     entry: &Entry<'_>,
     aliases: &[(String, Id)],
 ) -> Result<Decision, Refusal> {
-    let Routed::Fhir(request) = route(&entry.head, asked.api)? else {
-        return Err(Refusal::new(&BUNDLE_ENTRY_UNJUDGED));
-    };
+    let Entry { head, request, body, .. } = entry;
     if request.interaction == Interaction::Batch {
         return Err(Refusal::new(&BUNDLE_ENTRY_UNJUDGED));
     }
-    let evidence = Evidence { body: entry.body.as_deref(), aliases, ..asked.evidence };
-    crate::policy::judge(Asked { request: &request, head: &entry.head, evidence, ..asked })
-}
-
-/// Which `fullUrl` names which patient: only entries that update a patient by id do.
-fn aliases(
-    batch: &Batch<'_>,
-    asked: Asked<'_>,
-) -> Result<Vec<(String, Id)>, Refusal> {
-    if batch.transaction { bundle::aliases(batch, asked.api) } else { Ok(Vec::new()) }
+    let evidence = Evidence { body: body.as_deref(), aliases, ..asked.evidence };
+    policy::judge(Asked { request, head, evidence, ..asked })
 }
 
 fn permit(asked: Asked<'_>, permits: Vec<Permit>) -> Result<Decision, Refusal> {
@@ -99,15 +88,6 @@ fn stored(mut probes: Vec<Probe>) -> Result<Decision, Refusal> {
         return Err(Refusal::new(&BUNDLE_PROBES));
     }
     Ok(Decision::Stored(probes))
-}
-
-/// Says which entry was refused, and for what.
-fn of_entry(index: usize, refusal: Refusal) -> Refusal {
-    let hint = match &refusal.hint {
-        Some(hint) => format!("entry {index}: {hint}"),
-        None => format!("entry {index}"),
-    };
-    refusal.hint(hint)
 }
 
 /// Headers with which writes reach further, see `parameters`.

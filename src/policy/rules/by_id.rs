@@ -5,9 +5,7 @@ use crate::fhir::compartment::is_decidable;
 use crate::fhir::{Id, Interaction as I, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
 use crate::policy::permit::{Form, Permit};
-use crate::policy::reasons::{
-    BY_ID_UNJUDGED, COMPARTMENT_OTHER_PATIENT, SEARCH_SUBJECT_UNKNOWN,
-};
+use crate::policy::reasons::{BY_ID_UNJUDGED, COMPARTMENT_OTHER_PATIENT, SEARCH_SUBJECT_UNKNOWN};
 use crate::policy::smart::ResponseCheck;
 
 /// Judges access by id. Ids are compared whole and by case

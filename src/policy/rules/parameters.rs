@@ -86,9 +86,7 @@ impl Judge<'_, '_> {
             | I::ConditionalPatch(_)
             | I::ConditionalDelete(_)
             | I::ConditionalDeleteSystem => self.criterion(param, reach),
-            I::HistoryInstance(..) | I::HistoryType(_) | I::HistorySystem
-                if is_history(param) =>
-            {
+            I::HistoryInstance(..) | I::HistoryType(_) | I::HistorySystem if is_history(param) => {
                 Ok(())
             }
             _ if SHAPE.contains(&param.name.as_str()) => Ok(()),
@@ -99,10 +97,8 @@ impl Judge<'_, '_> {
     /// A parameter of a search or of a condition.
     fn criterion(self, param: &Param, reach: &mut Reach) -> Result<(), Stop> {
         let interaction = &self.case.request.interaction;
-        let searches = matches!(
-            interaction,
-            I::SearchType(_) | I::SearchCompartment(..) | I::SearchSystem
-        );
+        let searches =
+            matches!(interaction, I::SearchType(_) | I::SearchCompartment(..) | I::SearchSystem);
         let of = interaction.resource_type();
         match search::read(self.case.api.release, of, param) {
             Err(reason) => self.refuse(param, reason),
@@ -175,12 +171,7 @@ impl Judge<'_, '_> {
             && matches!(parameter, "patient" | "subject")
     }
 
-    fn include(
-        self,
-        param: &Param,
-        include: Include<'_>,
-        reach: &mut Reach,
-    ) -> Result<(), Stop> {
+    fn include(self, param: &Param, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
         let needs: Vec<Need> = match &include.included {
             Included::All => vec![Need::on_all(&[Read])],
             Included::Types(types) => types.iter().map(|of| Need::on(*of, &[Read])).collect(),

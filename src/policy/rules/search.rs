@@ -21,11 +21,7 @@ use crate::policy::rules::named;
 use crate::policy::smart::{ResponseCheck, SearchWithoutPatient};
 
 /// Judges a covered search.
-pub(super) fn judge(
-    case: &Case<'_>,
-    covered: &Covered<'_>,
-    reach: &Reach,
-) -> Result<Permit, Stop> {
+pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Result<Permit, Stop> {
     let permit = Permit::by(covered.scopes.clone(), covered.patient.cloned());
     match (&case.request.interaction, covered.patient) {
         (I::SearchType(of), _) => of_type(case, covered, reach, *of, permit),
