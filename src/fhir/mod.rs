@@ -10,6 +10,7 @@ mod grammar;
 pub mod membership;
 pub mod reasons;
 mod route;
+pub mod search;
 mod tables;
 
 #[cfg(test)]
