@@ -138,4 +138,37 @@ crate::reasons! {
     /// The changes to a Bundle are not as many as its entries: an error of this filter.
     BUNDLE_CHANGES = Reason::new(500, "bundle_changes", "exception",
         "the gateway could not prepare this Bundle");
+    /// A parameter with a meaning of its own, such as `_include`, in other capitals.
+    SEARCH_NAME_CASE = Reason::new(400, "search_name_case", "invalid",
+        "a parameter such as `_include` is not written as FHIR writes it");
+    /// The name of a search parameter with an empty or incomplete part, or with characters that no
+    /// parameter has.
+    SEARCH_NAME_INVALID = Reason::new(400, "search_name_invalid", "invalid",
+        "the name of a search parameter is malformed");
+    /// A modifier that FHIR does not have, or not for this parameter.
+    SEARCH_MODIFIER_UNKNOWN = Reason::new(403, "search_modifier_unknown", "not-supported",
+        "a search parameter has a modifier that FHIR doesn't define for it");
+    /// A link of a chain that is no reference parameter of the release, leads to no such type, or a
+    /// chain that ends on a parameter which reaches further.
+    SEARCH_CHAIN_UNKNOWN = Reason::new(403, "search_chain_unknown", "not-supported",
+        "a chain has a link that this FHIR release doesn't define");
+    /// A chain or `_has` of more than `search::MAX_LINKS` links.
+    SEARCH_CHAIN_TOO_LONG = Reason::new(403, "search_chain_too_long", "too-long",
+        "a chained search parameter has more than 8 links");
+    /// `_has` of a type or parameter that the release does not have, or that can't refer back.
+    SEARCH_HAS_UNKNOWN = Reason::new(403, "search_has_unknown", "not-supported",
+        "_has names a type or reference parameter that this FHIR release doesn't define here");
+    /// `_include` or `_revinclude` of another form than `*`, `Type:*`, `Type:parameter[:Target]`.
+    SEARCH_INCLUDE_INVALID = Reason::new(400, "search_include_invalid", "invalid",
+        "_include and _revinclude take `*`, `Type:*`, `Type:parameter` or `Type:parameter:Target`");
+    /// `_include` or `_revinclude` of a type or parameter that the release does not have.
+    SEARCH_INCLUDE_UNKNOWN = Reason::new(403, "search_include_unknown", "not-supported",
+        "_include or _revinclude names a type or reference parameter that this FHIR release \
+         doesn't define");
+    /// `_type` with anything but types of the release.
+    SEARCH_TYPE_UNKNOWN = Reason::new(400, "search_type_unknown", "value",
+        "_type takes types of this FHIR release");
+    /// A backslash in a search value that escapes no separator (comma, dollar, bar) and no backslash.
+    SEARCH_ESCAPE = Reason::new(400, "search_escape", "invalid",
+        "a search value has a backslash that escapes nothing: write `\\\\` for one");
 }
