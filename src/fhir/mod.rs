@@ -6,6 +6,8 @@
 pub mod compartment;
 pub mod config;
 mod content;
+pub mod criteria;
+mod element;
 mod grammar;
 pub mod membership;
 pub mod reasons;
