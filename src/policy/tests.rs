@@ -406,7 +406,8 @@ fn no_type_of_any_release_is_searched_or_read_beyond_the_patient() {
             if let Ok(permit) = decision {
                 let form = permit.expected().map(|expected| &expected.form);
                 assert!(matches!(form, Some(Form::Searchset(Some(of))) if of.name() == *name));
-                let narrowing = permit.narrowing().first().unwrap_or_else(|| panic!("{release:?} {name}"));
+                let narrowing =
+                    permit.narrowing().first().unwrap_or_else(|| panic!("{release:?} {name}"));
                 assert!(["_id", "patient", "subject"].contains(&narrowing.name.as_str()), "{name}");
                 narrowed += 1;
             }
