@@ -96,6 +96,11 @@ impl Coverage {
         self.plain(Some(resource), permission).is_some()
     }
 
+    /// Whether a granular scope grants anything on the type.
+    pub(super) fn is_granular(&self, resource: ResourceType) -> bool {
+        self.rows(Some(resource)).any(|row| row.granular != Permissions::NONE)
+    }
+
     /// How far the scopes cover all of `needs`.
     pub(super) fn cover(&self, needs: &[Need]) -> Cover {
         let mut used: Vec<&Rc<str>> = Vec::new();

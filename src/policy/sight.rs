@@ -10,7 +10,7 @@ use super::smart::Smart;
 use crate::base::node::Node;
 use crate::fhir::compartment::is_in_patient_compartment;
 use crate::fhir::config::Api;
-use crate::fhir::membership::{Naming, is_about, type_of};
+use crate::fhir::membership::{Naming, is_about, proving_elements, type_of};
 use crate::fhir::{Id, ResourceType};
 
 /// What of the server's resources a client may see.
@@ -42,6 +42,14 @@ impl Sight {
             By::Search => Permission::Search,
         };
         self.grants.contexts().any(|grant| reaches(grant, resource, of, permission, api, smart))
+    }
+
+    /// The elements at the top of a resource of this type that [`Sight::sees`] looks at, besides
+    /// `resourceType`, `id`, `meta` and `contained`; the rest of an answer need not be kept to be
+    /// judged. `None`: any element may count.
+    pub fn looks_at(&self, of: ResourceType, api: &Api) -> Option<Vec<&'static str>> {
+        let granular = self.grants.contexts().any(|grant| grant.coverage.is_granular(of));
+        (!granular).then(|| proving_elements(api.release, of))
     }
 }
 
