@@ -133,7 +133,9 @@ impl Judge<'_, '_> {
         }
         for resource in types {
             match place::of(self.case, self.covered, *resource) {
-                Ok(Place::Inside) if self.is_shared(of) => return Err((&SEARCH_CHAIN_OUTSIDE).into()),
+                Ok(Place::Inside) if self.is_shared(of) => {
+                    return Err((&SEARCH_CHAIN_OUTSIDE).into());
+                }
                 Ok(_) => {}
                 Err(_) => return Err((&SEARCH_CHAIN_OUTSIDE).into()),
             }
