@@ -247,7 +247,8 @@ def references():
     yield observation("by-other-url", f"{ELSEWHERE}/Patient/ann")
     yield observation("by-urn", "urn:uuid:6a4d6b5c-0b3c-4c3e-9d8e-2f1f5c3f0b11")
     yield observation("by-group", "Group/walkers")
-    yield observation("by-contained", "#her") | {"contained": [resource("Patient", "her", birthDate="1984-02-01")]}
+    yield observation("by-contained", "#her") | {
+        "contained": [resource("Patient", "her", birthDate="1984-02-01")]}
     yield observation("by-identifier", "") | {
         "subject": {"type": "Patient", "identifier": {"system": MRN, "value": "mrn,ann"}}}
     yield observation("with-contained", "Patient/ann", hasMember=[to("#his"), to("#hers")]) | {"contained": [
@@ -262,7 +263,8 @@ def references():
 
 def changed_hands():
     """What was another's once, what is set aside for writes, and what is no more."""
-    for ident, subjects in (("was-bobs", ("bob", "ann")), ("was-anns", ("ann", "bob")), ("kept", ("ann", "ann"))):
+    once = {"was-bobs": ("bob", "ann"), "was-anns": ("ann", "bob"), "kept": ("ann", "ann")}
+    for ident, subjects in once.items():
         for subject in subjects:
             yield marked(observation(ident, f"Patient/{subject}"))
     for person, number in product(PEOPLE, (1, 2, 3)):

@@ -47,6 +47,7 @@ class Request:
     search: Search | None = None
     read: tuple | None = None  # type, id, and version or "history"
     parts: list | None = None  # the requests in a batch
+    types: list | None = None  # of an `$everything`: those asked for
     write: str | None = None  # the permission that it needs
     must: bool = False  # may not be refused when it is in scope
 
@@ -92,7 +93,8 @@ class Generator:
             ("Patient", "identifier", f"mrn\\,{self._who()}"), ("Patient", "family", "Alder\\, Rowan"),
             ("Patient", "identifier", f"{families.MRN}|mrn\\,{self._who()}"),
             ("Observation", "identifier", f"{self._who()}\\,{self.random.randint(0, 5)}"),
-            ("Observation", "identifier", f"urn:lab|{self._who()}\\,1,x"), ("Medication", "code", "iron\\,x,iron"),
+            ("Observation", "identifier", f"urn:lab|{self._who()}\\,1,x"),
+            ("Medication", "code", "iron\\,x,iron"),
             ("Observation", "patient", f"{self.patient}\\,{self._stranger()}"),
             ("Observation", "subject", f"Patient/{self.patient}\\,Patient/{self._stranger()}"),
             ("Observation", "patient", f"{self.patient}\\\\,{self._stranger()}"),
@@ -112,8 +114,9 @@ class Generator:
 
     def prefixed(self):
         kind, name, values = self._pick(self._covered(_COMPARED))
-        values = [self._pick(_PREFIXES) + self._pick(values.split()) for _ in range(self.random.randint(1, 2))]
-        return self._get(self._spiced(Search(kind, [(name, value) for value in values])))
+        criteria = [(name, self._pick(_PREFIXES) + self._pick(values.split()))
+                    for _ in range(self.random.randint(1, 2))]
+        return self._get(self._spiced(Search(kind, criteria)))
 
     def encoded(self):
         search = self._search(self._kind())
@@ -133,8 +136,8 @@ class Generator:
         return self._get(self._spiced(search))
 
     def chain(self):
-        kind, names = self._pick(self._covered(_CHAINS))
-        name = self._pick(names.split())
+        (kind,) = self._pick(self._covered([(kind,) for kind in _CHAINS]))
+        name = self._pick(_CHAINS[kind])
         return self._get(self._spiced(Search(kind, [(name, self._chained(name))])))
 
     def has(self):
@@ -151,9 +154,9 @@ class Generator:
     def iterate(self):
         made = self._including("_include:iterate", _INCLUDES, send=False)
         made.query.append(("_revinclude:iterate" if self._one_in(2) else "_include:iterate",
-                           self._pick(self._pick((_INCLUDES, _REVINCLUDES))[made.kind].split())))
+                           self._pick(self._pick((_INCLUDES, _REVINCLUDES))[made.kind])))
         if self._one_in(2):
-            made.query.append(("_include", self._pick(_INCLUDES[made.kind].split())))
+            made.query.append(("_include", self._pick(_INCLUDES[made.kind])))
         return self._get(made)
 
     def wildcard(self):
@@ -165,13 +168,14 @@ class Generator:
     def elements(self):
         search = self._search(self._kind())
         search.query += self._criteria(search.kind, self.random.choice((0, 1)))
-        search.query.append(("_elements", self._pick(("code", "status", "id", "subject", "status,code", "category",
-                                                      "text", "contained,text", "name", "code,subject.reference"))))
+        search.query.append(("_elements", self._pick((
+            "code", "status", "id", "subject", "status,code", "category", "text", "contained,text", "name",
+            "code,subject.reference"))))
         return self._get(search)
 
     def summary(self):
         search = self._search(self._kind())
-        search.query.append(("_summary", self._pick(("true", "false", "data", "text", "count", "count", "count"))))
+        search.query.append(("_summary", self._pick(("true", "false", "data", "text") + ("count",) * 3)))
         search.query += self._criteria(search.kind, self.random.choice((0, 1)))
         return self._get(search)
 
@@ -187,11 +191,14 @@ class Generator:
         keys = [self._pick(("", "-")) + self._pick(names) for _ in range(self.random.randint(1, 3))]
         search.query.append(("_sort", ",".join(keys)))
         if self._one_in(8):
-            search.query.append(("_sort", self._pick(("patient.name", "subject:Patient.birthdate", "-subject"))))
+            search.query.append(
+                ("_sort", self._pick(("patient.name", "subject:Patient.birthdate", "-subject"))))
         return self._get(search)
 
     def paged(self):
-        search = self._search(self._pick(("Observation", "Observation", "Condition", "Encounter", "Provenance")))
+        kinds = ("Observation", "Observation", "Condition", "Encounter", "Provenance")
+        (kind,) = self._pick(self._covered([(kind,) for kind in kinds]))
+        search = self._search(kind)
         search.query.append(("_count", self._pick(("1", "2", "3", "5", "0", "1000"))))
         search.query += self._criteria(search.kind, self.random.choice((0, 0, 1)))
         if self._one_in(5):
@@ -227,18 +234,19 @@ class Generator:
     def everywhere(self):
         """Searches and histories over more than a type."""
         return Request("", "GET", self._pick((
-            "?_type=Observation", "?_type=Observation,Patient&_count=5", "?_id=ann", "_history", "_history?_count=5",
-            "Observation/_history", "Patient/_history?_count=3", f"Patient/{self.patient}/*",
-            "Practitioner/_history", "")))
+            "?_type=Observation", "?_type=Observation,Patient&_count=5", "?_id=ann", "_history",
+            "_history?_count=5", "Observation/_history", "Patient/_history?_count=3", "Practitioner/_history",
+            f"Patient/{self.patient}/*", "")))
 
     def dubious(self):
         """Parameters that reach further, or that nobody knows."""
         name, value = self._pick((
-            ("_filter", f"subject eq Patient/{self._stranger()}"), ("_query", "everything"), ("_list", "of-ann"),
-            ("_contained", "true"), ("_contained", "both"), ("_containedType", "container"), ("_type", "Patient"),
+            ("_filter", f"subject eq Patient/{self._stranger()}"), ("_query", "everything"),
+            ("_list", "of-ann"), ("_type", "Patient"), ("_cascade", "delete"),
+            ("_contained", "true"), ("_contained", "both"), ("_containedType", "container"),
             ("_getpages", "12345"), ("_has", "Observation"), ("_text", "mark"), ("_content", "mark"),
             ("_INCLUDE", "Observation:subject"), ("_include ", "Observation:subject"), ("_method", "DELETE"),
-            ("_format", "xml"), ("_format", "json"), ("_pretty", "true"), ("nonsense", "1"), ("_cascade", "delete"),
+            ("_format", "xml"), ("_format", "json"), ("_pretty", "true"), ("nonsense", "1"),
             ("_revinclude:recurse", "Observation:subject"), ("_include:recurse", "Observation:subject")))
         return self._get(Search(self._kind(), [(name, value)]))
 
@@ -251,7 +259,8 @@ class Generator:
     def by_version(self):
         kind, ident = self._resource()
         version = self._pick(("1", "1", "1", "2", "99"))
-        return Request("", "GET", f"{kind}/{ident}/_history/{version}", read=(kind, ident, version), must=True)
+        target = f"{kind}/{ident}/_history/{version}"
+        return Request("", "GET", target, read=(kind, ident, version), must=True)
 
     def history(self):
         kind, ident = self._resource()
@@ -265,8 +274,9 @@ class Generator:
     def selected(self):
         """A read of parts of a resource."""
         kind, ident = self._resource()
-        query = self._pick(("_elements=code", "_elements=id,text", "_summary=true", "_summary=text", "_summary=data",
-                            "_pretty=true", "_format=json", "_summary=count"))
+        query = self._pick((
+            "_elements=code", "_elements=id,text", "_summary=true", "_summary=text", "_summary=data",
+            "_summary=count", "_pretty=true", "_format=json"))
         return Request("", "GET", f"{kind}/{ident}?{query}")
 
     def conditional(self):
@@ -285,17 +295,25 @@ class Generator:
 
     def everything(self):
         who = self._pick((self.patient,) * 4 + (self._stranger(),))
-        query = self._pick(("", "", "?_type=Observation", "?_type=Observation,Condition,Patient", "?_count=10",
-                            "?_type=Practitioner", "?_since=2020-01-01", "?start=2026-01-01", "?_type=Task"))
-        return Request("", "GET", f"Patient/{who}/$everything{query}")
+        types = self._pick(([], [], ["Observation"], ["Observation", "Condition", "Patient"],
+                            ["Practitioner"], ["Task"]))
+        target, named = f"Patient/{who}/$everything", ",".join(types)
+        if self._one_in(4):
+            parameters = [{"name": "_type", "valueString": named}] if types else []
+            body = {"resourceType": "Parameters", "parameter": parameters}
+            return Request("", "POST", target, JSON, _bytes(body), types=types)
+        more = self._pick(("", "", "_count=100", "_since=2020-01-01", "start=2020-01-01"))
+        query = "&".join(part for part in (f"_type={named}" if types else "", more) if part)
+        return Request("", "GET", f"{target}?{query}" if query else target, types=types)
 
     def operation(self):
         kind, ident = self._resource()
         target = self._pick((
-            "Patient/$everything", f"{kind}/{ident}/$meta", f"Observation/$lastn?patient={self._who()}", "$export",
-            f"Encounter/{self._who()}-visit-1/$everything", f"{kind}/{ident}/$validate", "Group/walkers/$export",
+            "Patient/$everything", "$export", "Group/walkers/$export", "Group/walkers/$everything",
+            "Patient/$match", f"{kind}/{ident}/$meta", f"{kind}/{ident}/$validate",
+            f"Observation/$lastn?patient={self._who()}", f"Encounter/{self._who()}-visit-1/$everything",
             f"Patient/{self._who()}/$export", f"$graphql?query={{Patient(id:{self._who()}){{id}}}}",
-            f"DocumentReference/$docref?patient={self._who()}", "Group/walkers/$everything", "Patient/$match"))
+            f"DocumentReference/$docref?patient={self._who()}"))
         return Request("", "GET", target)
 
     def batch(self):
@@ -329,8 +347,8 @@ class Generator:
     def conditional_write(self):
         method = self._pick(("PUT", "PATCH", "DELETE"))
         criteria = self._none_exist()
-        body = {"PUT": _bytes(self._body("Observation")), "PATCH": _bytes(self._patch()), "DELETE": b""}[method]
-        headers = {"PUT": JSON, "PATCH": PATCH, "DELETE": []}[method]
+        headers, body = {"PUT": (JSON, _bytes(self._body("Observation"))),
+                         "PATCH": (PATCH, _bytes(self._patch())), "DELETE": ([], b"")}[method]
         return Request("", method, f"Observation?{criteria}", headers, body, write="u")
 
     def patch(self):
@@ -375,8 +393,9 @@ class Generator:
 
     def _escape(self, text, style):
         if style == "encoded":
-            return "".join(f"%{ord(one):02{self._pick('xX')}}" if self._one_in(3) or not one.isalnum() else one
-                           for one in text)
+            return "".join(
+                one if one.isalnum() and not self._one_in(3) else f"%{ord(one):02{self._pick('xX')}}"
+                for one in text)
         return quote(text, safe="" if style == "strict" else "/:,.-_")
 
     def _bundle(self, kind, entries, **more):
@@ -398,7 +417,7 @@ class Generator:
         (kind,) = self._pick(self._covered([(kind,) for kind in table]))
         search = Search(kind, self._criteria(kind, self.random.choice((0, 1))))
         for _ in range(self.random.choice((1, 1, 2))):
-            search.query.append((name, self._pick(table[kind].split())))
+            search.query.append((name, self._pick(table[kind])))
         if self._one_in(6):
             search.query.append(("_count", "3"))
         return self._get(search) if send else search
@@ -445,26 +464,31 @@ class Generator:
         who = self.patient if not self._one_in(3) else self._stranger()
         other = self._pick(tuple(PEOPLE))
         return self._pick((
-            who, f"Patient/{who}", f"Patient/{who}", f"{BASE}/Patient/{who}", f"{families.ELSEWHERE}/Patient/{who}",
-            f"{who},{other}", f"Patient/{who},Patient/{other}", f"Patient/{who}/_history/1", f"{who} ", f"patient/{who}",
-            f"Group/{who}", f"Practitioner/grey", f"{who[:2]}", f"{who}1", f"#{who}", "", ",", f"{who},"))
+            *(who, f"Patient/{who}", f"{BASE}/Patient/{who}") * 3, f"{families.ELSEWHERE}/Patient/{who}",
+            f"{who},{other}", f"Patient/{who},Patient/{other}", f"Patient/{who}/_history/1", f"{who} ",
+            f"patient/{who}", f"Group/{who}", "Practitioner/grey", who[:2], f"{who}1", f"#{who}", "", ",",
+            f"{who},"))
 
     def _chained(self, name):
         last = name.rpartition(".")[2]
-        values = {"name": "R", "family": "Rowan", "birthdate": "1984-02-01", "gender": "female", "_id": self._who(),
-                  "identifier": f"mrn\\,{self._who()}", "status": "finished", "patient": self._who(),
-                  "subject": f"Patient/{self._who()}", "code": "aspirin", "active": "true"}
+        values = {"name": "R", "family": "Rowan", "birthdate": "1984-02-01", "gender": "female",
+                  "_id": self._who(), "identifier": f"mrn\\,{self._who()}", "status": "finished",
+                  "patient": self._who(), "subject": f"Patient/{self._who()}", "code": "aspirin",
+                  "active": "true"}
         return values.get(last, "x")
 
     def _none_exist(self):
         who = self._who()
-        return self._pick((f"identifier=urn:spare|{who}-spare", f"_id={who}-spare-1", "code=8867-4",
-                           f"_id={who}-spare-1&patient={who}", f"identifier=nothing-{self.random.randint(0, 9)}"))
+        return self._pick((
+            f"identifier=urn:spare|{who}-spare", f"_id={who}-spare-1", f"_id={who}-spare-1&patient={who}",
+            "code=8867-4", f"identifier=nothing-{self.random.randint(0, 9)}"))
 
     def _body(self, kind=None, own=False):
         who = self.patient if own or not self._one_in(3) else self._stranger()
-        kind = kind or self._pick(("Observation", "Observation", "Condition", "Appointment", "Practitioner", "Patient"))
-        about = self._pick((f"Patient/{who}",) * 6 + (f"{BASE}/Patient/{who}", f"Patient/{who}/_history/1", "Group/walkers"))
+        kind = kind or self._pick(
+            ("Observation", "Observation", "Observation", "Condition", "Appointment", "Practitioner", "Patient"))
+        about = self._pick((f"Patient/{who}",) * 6 + (
+            f"{BASE}/Patient/{who}", f"Patient/{who}/_history/1", "Group/walkers"))
         category = self._pick(("survey", "laboratory", "vital-signs"))
         if kind == "Observation":
             body = families.observation("x", about, category, "8867-4", "2026-03-01", 5)
@@ -474,7 +498,8 @@ class Generator:
             body = families.resource("Condition", "x", subject=families.to(about), code={"text": "written"})
         elif kind == "Appointment":
             body = families.resource("Appointment", "x", status="proposed", participant=[
-                {"actor": families.to(f"Patient/{one}"), "status": "tentative"} for one in {who, self._who()}])
+                {"actor": families.to(f"Patient/{one}"), "status": "tentative"}
+                for one in dict.fromkeys((who, self._who()))])
         elif kind == "Patient":
             body = families.resource("Patient", "x", name=[{"family": "Written"}])
         else:
@@ -484,7 +509,7 @@ class Generator:
 
     def _patch(self):
         path, value = self._pick((
-            ("/status", "amended"), ("/status", "amended"), ("/status", "amended"), ("/valueQuantity/value", 6),
+            *[("/status", "amended")] * 3, ("/valueQuantity/value", 6),
             ("/subject/reference", f"Patient/{self._stranger()}"), ("/subject", {"reference": "Patient/bob"}),
             ("/performer", [{"reference": f"Patient/{self._stranger()}"}]), ("/id", "other"),
             ("/category/0/coding/0/code", "laboratory")))
@@ -498,12 +523,14 @@ class Generator:
     def _target(self, own=False):
         """The id of an Observation set aside for writes, or of one that is not there."""
         who = self.patient if own or not self._one_in(3) else self._stranger()
-        return self._pick((f"{who}-spare-1", f"{who}-spare-2", f"{who}-spare-3", f"new-{self.random.randint(1, 9)}"))
+        return self._pick((
+            f"{who}-spare-1", f"{who}-spare-2", f"{who}-spare-3", f"new-{self.random.randint(1, 9)}"))
 
     def _resource(self):
         """Own, shared, foreign or missing."""
         if self._one_in(10):
-            return self._kind(), self._pick(("nobody-has-this-id", "ann-gone", "bob-gone", f"{self.patient}x"))
+            return self._kind(), self._pick(
+                ("nobody-has-this-id", "ann-gone", "bob-gone", f"{self.patient}x"))
         own = self._covered(self._own(), "r")
         return self._pick(own if not self._one_in(3) else self.versions.current)
 
@@ -541,54 +568,89 @@ def _bytes(document):
 
 
 def _parameters(text):
-    """`Type: name kind path …`"""
+    """`Type: name kind path; …`"""
+    return {kind: {name: (form, path) for name, form, path in map(str.split, " ".join(words).split(";"))}
+            for kind, words in _words(text).items()}
+
+
+def _words(text):
+    """`Type: word …`"""
     table = {}
-    for line in text.strip().splitlines():
-        kind, _, rest = line.strip().partition(": ")
-        words = rest.split()
-        table[kind] = {words[at]: (words[at + 1], words[at + 2]) for at in range(0, len(words), 3)}
+    for word in text.split():
+        if word.endswith(":"):
+            words = table.setdefault(word[:-1], [])
+        else:
+            words.append(word)
     return table
 
 
 # Parameters with the elements from which values for them are taken.
 PARAMETERS = _parameters("""
-    Patient: family string name.family given string name.given birthdate date birthDate gender token gender identifier token identifier general-practitioner reference generalPractitioner link reference link.other active token active
-    Observation: code token code category token category status token status date date effectiveDateTime value-quantity number valueQuantity.value identifier token identifier encounter reference encounter performer reference performer subject reference subject has-member reference hasMember
-    Condition: code token code category token category clinical-status token clinicalStatus recorded-date date recordedDate encounter reference encounter asserter reference asserter subject reference subject
-    Encounter: status token status class token class date date period participant reference participant.individual location reference location.location service-provider reference serviceProvider
-    MedicationRequest: status token status intent token intent authoredon date authoredOn medication reference medicationReference requester reference requester encounter reference encounter
-    DiagnosticReport: status token status code token code date date effectiveDateTime result reference result performer reference performer
-    Procedure: status token status code token code date date performedDateTime performer reference performer.actor encounter reference encounter
-    AllergyIntolerance: code token code criticality token criticality category token category recorder reference recorder asserter reference asserter
-    Immunization: status token status vaccine-code token vaccineCode date date occurrenceDateTime patient reference patient
-    DocumentReference: status token status type token type author reference author
-    CarePlan: status token status intent token intent category token category subject reference subject
-    ServiceRequest: status token status intent token intent code token code authored date authoredOn requester reference requester performer reference performer
-    MedicationStatement: status token status medication reference medicationReference
-    Provenance: recorded date recorded target reference target agent reference agent.who
-    Coverage: status token status beneficiary reference beneficiary subscriber reference subscriber payor reference payor
-    Appointment: status token status part-status token participant.status actor reference participant.actor
-    RelatedPerson: name string name.family patient reference patient
-    Communication: status token status sender reference sender recipient reference recipient
-    Flag: status token status subject reference subject
-    Group: type token type name string name member reference member.entity
-    AuditEvent: type token type date date recorded entity reference entity.what agent reference agent.who
-    QuestionnaireResponse: status token status author reference author
-    Practitioner: family string name.family active token active
-    Organization: name string name active token active partof reference partOf
-    Location: name string name status token status organization reference managingOrganization
-    Medication: code token code status token status
-    PractitionerRole: active token active practitioner reference practitioner
-    Task: status token status focus reference focus subject reference for
+    Patient: family string name.family; given string name.given; birthdate date birthDate;
+        gender token gender; identifier token identifier;
+        general-practitioner reference generalPractitioner; link reference link.other;
+        active token active
+    Observation: code token code; category token category; status token status;
+        date date effectiveDateTime; value-quantity number valueQuantity.value;
+        identifier token identifier; encounter reference encounter; performer reference performer;
+        subject reference subject; has-member reference hasMember
+    Condition: code token code; category token category; clinical-status token clinicalStatus;
+        recorded-date date recordedDate; encounter reference encounter; asserter reference asserter;
+        subject reference subject
+    Encounter: status token status; class token class; date date period;
+        participant reference participant.individual; location reference location.location;
+        service-provider reference serviceProvider
+    MedicationRequest: status token status; intent token intent; authoredon date authoredOn;
+        medication reference medicationReference; requester reference requester;
+        encounter reference encounter
+    DiagnosticReport: status token status; code token code; date date effectiveDateTime;
+        result reference result; performer reference performer
+    Procedure: status token status; code token code; date date performedDateTime;
+        performer reference performer.actor; encounter reference encounter
+    AllergyIntolerance: code token code; criticality token criticality; category token category;
+        recorder reference recorder; asserter reference asserter
+    Immunization: status token status; vaccine-code token vaccineCode; date date occurrenceDateTime;
+        patient reference patient
+    DocumentReference: status token status; type token type; author reference author
+    CarePlan: status token status; intent token intent; category token category;
+        subject reference subject
+    ServiceRequest: status token status; intent token intent; code token code; authored date authoredOn;
+        requester reference requester; performer reference performer
+    MedicationStatement: status token status; medication reference medicationReference
+    Provenance: recorded date recorded; target reference target; agent reference agent.who
+    Coverage: status token status; beneficiary reference beneficiary; subscriber reference subscriber;
+        payor reference payor
+    Appointment: status token status; part-status token participant.status;
+        actor reference participant.actor
+    RelatedPerson: name string name.family; patient reference patient
+    Communication: status token status; sender reference sender; recipient reference recipient
+    Flag: status token status; subject reference subject
+    Group: type token type; name string name; member reference member.entity
+    AuditEvent: type token type; date date recorded; entity reference entity.what;
+        agent reference agent.who
+    QuestionnaireResponse: status token status; author reference author
+    Practitioner: family string name.family; active token active
+    Organization: name string name; active token active; partof reference partOf
+    Location: name string name; status token status; organization reference managingOrganization
+    Medication: code token code; status token status
+    PractitionerRole: active token active; practitioner reference practitioner
+    Task: status token status; focus reference focus; subject reference for
 """)
-_KINDS = tuple(PARAMETERS) + ("Observation",) * 10 + ("Condition", "Encounter", "Patient", "MedicationRequest") * 3
-_ABOUT = {
-    "Patient": ("_id", "link", "_id"), "Coverage": ("patient", "beneficiary", "subscriber", "policy-holder", "payor"),
-    "Observation": ("patient", "subject", "subject:Patient", "patient:Patient", "performer", "patient:identifier",
-                    "subject:missing", "patient:not", "focus", "subject:Group"),
-    "Appointment": ("patient", "actor"), "Provenance": ("patient", "target", "agent"), "Group": ("member",),
-    "AllergyIntolerance": ("patient", "recorder", "asserter"), "Communication": ("subject", "sender", "recipient"),
-    "Condition": ("patient", "subject", "asserter"), "Immunization": ("patient",), "RelatedPerson": ("patient",)}
+_KINDS = (*PARAMETERS, *("Observation",) * 10, *("Condition", "Encounter", "Patient", "MedicationRequest") * 3)
+_ABOUT = _words("""
+    Patient: _id _id link
+    Observation: patient subject subject:Patient patient:Patient performer patient:identifier subject:missing
+        patient:not focus subject:Group
+    Condition: patient subject asserter
+    AllergyIntolerance: patient recorder asserter
+    Coverage: patient beneficiary subscriber policy-holder payor
+    Appointment: patient actor
+    Provenance: patient target agent
+    Group: member
+    Communication: subject sender recipient
+    Immunization: patient
+    RelatedPerson: patient
+""")
 _PREFIXES = ("", "eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
 _COMPARED = (
     ("Observation", "date", "2026 2026-01 2026-01-11 2026-01-12T00:00:00Z 2026-02-01"),
@@ -596,58 +658,88 @@ _COMPARED = (
     ("Patient", "birthdate", "1984 1984-02-01 2015-06"), ("Encounter", "date", "2026-01 2026-02-05"),
     ("MedicationRequest", "authoredon", "2026-01-05"), ("Condition", "recorded-date", "2026-01-04 2026"),
     ("Observation", "_lastUpdated", "2020-01-01 2100"), ("Provenance", "recorded", "2026-01-05 2026"))
-_CHAINS = (
-    ("Observation", "subject.name subject:Patient.family patient.birthdate patient._id subject:Patient.gender "
-                    "encounter.status encounter:Encounter.location.name performer:Practitioner.family patient.identifier "
-                    "has-member.code encounter.patient subject:Patient.link.family performer:Patient.family "
-                    "encounter.service-provider.name subject:Group.member patient.general-practitioner.family"),
-    ("Patient", "general-practitioner.family organization.name link.family link:Patient.birthdate "
-                "general-practitioner:Practitioner.active organization.partof.name"),
-    ("MedicationRequest", "medication.code requester:Practitioner.family encounter.status subject.family patient.name"),
-    ("Encounter", "participant:Practitioner.family location.name service-provider.name subject.name patient.identifier"),
-    ("DiagnosticReport", "result.code result.status performer:Organization.name result.subject patient.family"),
-    ("Provenance", "target:Observation.code target:Patient.family agent:Practitioner.family patient.name"),
-    ("Location", "organization.name partof.name"), ("PractitionerRole", "practitioner.family organization.name"),
-    ("Coverage", "subscriber:Patient.family payor:Organization.name beneficiary.name"),
-    ("Condition", "encounter.location.name asserter:Patient.family patient.name encounter.status"))
+_CHAINS = _words("""
+    Observation: subject.name subject:Patient.family patient.birthdate patient._id
+        subject:Patient.gender encounter.status encounter:Encounter.location.name
+        performer:Practitioner.family patient.identifier has-member.code encounter.patient
+        subject:Patient.link.family performer:Patient.family encounter.service-provider.name
+        subject:Group.member patient.general-practitioner.family
+    Patient: general-practitioner.family organization.name link.family link:Patient.birthdate
+        general-practitioner:Practitioner.active organization.partof.name
+    MedicationRequest: medication.code requester:Practitioner.family encounter.status subject.family
+        patient.name
+    Encounter: participant:Practitioner.family location.name service-provider.name subject.name
+        patient.identifier
+    DiagnosticReport: result.code result.status performer:Organization.name result.subject
+        patient.family
+    Provenance: target:Observation.code target:Patient.family agent:Practitioner.family patient.name
+    Location: organization.name partof.name
+    PractitionerRole: practitioner.family organization.name
+    Coverage: subscriber:Patient.family payor:Organization.name beneficiary.name
+    Condition: encounter.location.name asserter:Patient.family patient.name encounter.status
+""")
 _HAS = (
-    ("Patient", "_has:Observation:patient:code", "8867-4"), ("Patient", "_has:Observation:subject:_id", "{me}-obs-1"),
-    ("Patient", "_has:Condition:patient:category", "problem-list-item"), ("Patient", "_has:Group:member:name", "walkers"),
-    ("Patient", "_has:Observation:performer:code", "8867-4"), ("Patient", "_has:Patient:link:family", "Rowan"),
+    ("Patient", "_has:Observation:patient:code", "8867-4"),
+    ("Patient", "_has:Observation:subject:_id", "{me}-obs-1"),
+    ("Patient", "_has:Condition:patient:category", "problem-list-item"),
+    ("Patient", "_has:Group:member:name", "walkers"),
+    ("Patient", "_has:Observation:performer:code", "8867-4"),
+    ("Patient", "_has:Patient:link:family", "Rowan"),
     ("Patient", "_has:Encounter:patient:_has:Observation:encounter:code", "718-7"),
-    ("Observation", "_has:DiagnosticReport:result:status", "final"), ("Observation", "_has:Provenance:target:agent", "Practitioner/grey"),
-    ("Observation", "_has:DiagnosticReport:result:patient", "{me}"), ("Observation", "_has:Observation:has-member:code", "58410-2"),
-    ("Encounter", "_has:Observation:encounter:code", "8867-4"), ("Encounter", "_has:Observation:encounter:patient", "{me}"),
+    ("Observation", "_has:DiagnosticReport:result:status", "final"),
+    ("Observation", "_has:Provenance:target:agent", "Practitioner/grey"),
+    ("Observation", "_has:DiagnosticReport:result:patient", "{me}"),
+    ("Observation", "_has:Observation:has-member:code", "58410-2"),
+    ("Encounter", "_has:Observation:encounter:code", "8867-4"),
+    ("Encounter", "_has:Observation:encounter:patient", "{me}"),
     ("Encounter", "_has:Condition:encounter:category", "encounter-diagnosis"),
     ("Encounter", "_has:Observation:encounter:_has:DiagnosticReport:result:status", "final"),
-    ("Practitioner", "_has:Encounter:participant:patient", "{me}"), ("Practitioner", "_has:PractitionerRole:practitioner:active", "true"),
-    ("Medication", "_has:MedicationRequest:medication:patient", "{me}"), ("Organization", "_has:Patient:organization:_id", "{me}"),
-    ("Location", "_has:Encounter:location:status", "finished"), ("Patient", "_has:Observation:patient", "x"),
-    ("Observation", "_has:Observation:derived-from:code", "x"))
-_INCLUDES = {
-    "Observation": "Observation:subject Observation:patient Observation:encounter Observation:performer Observation:has-member "
-                   "Observation:performer:Practitioner Observation:performer:Patient Observation:subject:Patient Encounter:location "
-                   "Observation:subject:Group Encounter:participant Patient:general-practitioner Observation:device",
-    "Condition": "Condition:subject Condition:asserter Condition:encounter Condition:patient Encounter:participant Encounter:location",
-    "Encounter": "Encounter:subject Encounter:participant Encounter:location Encounter:service-provider Location:organization Location:partof",
-    "MedicationRequest": "MedicationRequest:medication MedicationRequest:requester MedicationRequest:subject MedicationRequest:encounter",
-    "DiagnosticReport": "DiagnosticReport:result DiagnosticReport:performer DiagnosticReport:subject Observation:performer Observation:encounter",
-    "Patient": "Patient:general-practitioner Patient:organization Patient:link Organization:partof",
-    "Provenance": "Provenance:target Provenance:agent Provenance:patient Provenance:target:Patient Observation:subject",
-    "Coverage": "Coverage:payor Coverage:beneficiary Coverage:subscriber Coverage:policy-holder Coverage:patient",
-    "Appointment": "Appointment:actor Appointment:patient Patient:general-practitioner",
-    "AllergyIntolerance": "AllergyIntolerance:recorder AllergyIntolerance:asserter AllergyIntolerance:patient",
-    "PractitionerRole": "PractitionerRole:practitioner PractitionerRole:organization PractitionerRole:location Location:partof",
-    "Task": "Task:focus Task:subject"}
-_REVINCLUDES = {
-    "Patient": "Observation:subject Observation:patient Observation:performer Condition:patient Group:member Provenance:target "
-               "Coverage:subscriber RelatedPerson:patient Patient:link Appointment:actor Task:subject Device:patient",
-    "Observation": "Provenance:target DiagnosticReport:result Observation:has-member",
-    "Encounter": "Observation:encounter Condition:encounter MedicationRequest:encounter Procedure:encounter Provenance:target",
-    "Practitioner": "Encounter:participant Observation:performer Patient:general-practitioner PractitionerRole:practitioner",
-    "Medication": "MedicationRequest:medication MedicationStatement:medication",
-    "Location": "Encounter:location PractitionerRole:location Location:partof",
-    "Organization": "Patient:organization Location:organization Coverage:payor Organization:partof",
-    "ServiceRequest": "Task:focus DiagnosticReport:based-on", "DiagnosticReport": "Provenance:target"}
-_REVINCLUDES |= {kind: "Provenance:target" for kind in _INCLUDES if kind not in _REVINCLUDES}
-_ANY_INCLUDES = " ".join(_INCLUDES.values()).split()
+    ("Practitioner", "_has:Encounter:participant:patient", "{me}"),
+    ("Practitioner", "_has:PractitionerRole:practitioner:active", "true"),
+    ("Medication", "_has:MedicationRequest:medication:patient", "{me}"),
+    ("Organization", "_has:Patient:organization:_id", "{me}"),
+    ("Location", "_has:Encounter:location:status", "finished"),
+    ("Patient", "_has:Observation:patient", "x"),
+    ("Observation", "_has:Observation:derived-from:code", "x"),
+)
+_INCLUDES = _words("""
+    Observation: Observation:subject Observation:patient Observation:encounter Observation:performer
+        Observation:has-member Observation:performer:Practitioner Observation:performer:Patient
+        Observation:subject:Patient Encounter:location Observation:subject:Group Encounter:participant
+        Patient:general-practitioner Observation:device
+    Condition: Condition:subject Condition:asserter Condition:encounter Condition:patient
+        Encounter:participant Encounter:location
+    Encounter: Encounter:subject Encounter:participant Encounter:location Encounter:service-provider
+        Location:organization Location:partof
+    MedicationRequest: MedicationRequest:medication MedicationRequest:requester
+        MedicationRequest:subject MedicationRequest:encounter
+    DiagnosticReport: DiagnosticReport:result DiagnosticReport:performer DiagnosticReport:subject
+        Observation:performer Observation:encounter
+    Patient: Patient:general-practitioner Patient:organization Patient:link Organization:partof
+    Provenance: Provenance:target Provenance:agent Provenance:patient Provenance:target:Patient
+        Observation:subject
+    Coverage: Coverage:payor Coverage:beneficiary Coverage:subscriber Coverage:policy-holder
+        Coverage:patient
+    Appointment: Appointment:actor Appointment:patient Patient:general-practitioner
+    AllergyIntolerance: AllergyIntolerance:recorder AllergyIntolerance:asserter
+        AllergyIntolerance:patient
+    PractitionerRole: PractitionerRole:practitioner PractitionerRole:organization
+        PractitionerRole:location Location:partof
+    Task: Task:focus Task:subject
+""")
+_REVINCLUDES = _words("""
+    Patient: Observation:subject Observation:patient Observation:performer Condition:patient
+        Group:member Provenance:target Coverage:subscriber RelatedPerson:patient Patient:link
+        Appointment:actor Task:subject Device:patient
+    Observation: Provenance:target DiagnosticReport:result Observation:has-member
+    Encounter: Observation:encounter Condition:encounter MedicationRequest:encounter Procedure:encounter
+        Provenance:target
+    Practitioner: Encounter:participant Observation:performer Patient:general-practitioner
+        PractitionerRole:practitioner
+    Medication: MedicationRequest:medication MedicationStatement:medication
+    Location: Encounter:location PractitionerRole:location Location:partof
+    Organization: Patient:organization Location:organization Coverage:payor Organization:partof
+    ServiceRequest: Task:focus DiagnosticReport:based-on
+""")
+_REVINCLUDES |= {kind: ["Provenance:target"] for kind in _INCLUDES if kind not in _REVINCLUDES}
+_ANY_INCLUDES = [value for values in _INCLUDES.values() for value in values]
