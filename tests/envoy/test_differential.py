@@ -156,7 +156,8 @@ class Run:
 
     def report(self, seconds):
         lines = [f"seed {SEED}: {self.requests} requests in {seconds:.0f} s, {self.seen} resources seen, "
-                 f"{self.complete} answers compared, {self.removed} resources removed"]
+                 f"{self.complete} searches compared, {self.removed} resources withheld from them",
+                 f"  {self.counted['allowed']} of {self.counted['sent']} allowed of what the filter decides"]
         for form in (*FORMS, *WRITES):
             reasons = ", ".join(f"{reason} {count}" for reason, count in self.reasons[form].most_common(6))
             lines.append(f"  {form:18} sent {self.sent[form]:4}  allowed {self.allowed[form]:4}  "
