@@ -174,7 +174,7 @@ impl Judge<'_, '_> {
             && matches!(parameter, "patient" | "subject")
     }
 
-    fn include(self, param: &Param, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
+    fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
         let needs: Vec<Need> = match &include.included {
             Included::All => vec![Need::on_all(&[Read])],
             Included::Types(types) => types.iter().map(|of| Need::on(*of, &[Read])).collect(),
