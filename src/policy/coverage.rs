@@ -127,7 +127,11 @@ impl Coverage {
         own.into_iter().chain([&self.every_type])
     }
 
-    fn plain(&self, resource: Option<ResourceType>, permission: Permission) -> Option<&Rc<str>> {
+    pub(super) fn plain(
+        &self,
+        resource: Option<ResourceType>,
+        permission: Permission,
+    ) -> Option<&Rc<str>> {
         self.rows(resource).find_map(|row| row.plain(permission))
     }
 

@@ -7,7 +7,9 @@
 
 mod case;
 mod coverage;
+mod exports;
 mod grants;
+mod operations;
 mod permission;
 mod permit;
 pub mod reasons;
@@ -20,7 +22,9 @@ mod user;
 #[cfg(test)]
 mod tests;
 
+pub use exports::{Exported, exported, may_export};
 pub use grants::Grants;
+pub use operations::{Listed, ListedLevel};
 pub use permit::{Expected, Form, Narrowing, Permit};
 pub use sight::{By, Sight};
 pub use smart::{ResponseCheck, SearchWithoutPatient, SharedType, Smart};
@@ -70,8 +74,13 @@ pub fn decide(
             }
         }
     }
-    Err(match denial {
-        Some(denial) => denial.refusal,
-        None => case::lacking(grants.likely_context(), &rules::needs::of(request, api.release)?),
+    Err(match (denial, &request.interaction) {
+        (Some(denial), _) => denial.refusal,
+        (None, Interaction::Operation(operation)) => {
+            rules::operation::lacking(operation, grants.likely_context(), smart)
+        }
+        (None, _) => {
+            case::lacking(grants.likely_context(), &rules::needs::of(request, api.release)?)
+        }
     })
 }

@@ -4,15 +4,24 @@
 
 mod confined;
 pub(super) mod needs;
+pub(super) mod operation;
 mod parameters;
 mod search;
 
 use super::case::{Case, Denial};
 use super::permit::Permit;
+use super::reasons::OPERATION_UNJUDGED;
 use crate::fhir::Interaction;
+use operation::Ruling;
 
 /// Judges a request under the scopes of one context.
 pub(super) fn judge(case: &Case<'_>) -> Result<Permit, Denial> {
+    if let Interaction::Operation(operation) = &case.request.interaction {
+        return match operation::judge(case, operation, None)? {
+            Ruling::Permit(permit) => Ok(permit),
+            Ruling::Body => Err((&OPERATION_UNJUDGED).into()),
+        };
+    }
     let covered = case.covered(&needs::of(case.request, case.api.release)?)?;
     let Some(patient) = covered.patient else {
         return unconfined(case, Permit::unconfined(covered.scopes));

@@ -13,14 +13,19 @@ use crate::request::query::{Param, Query};
 
 /// The first header or parameter that reaches further; `None` when there is none.
 pub(super) fn objection(case: &Case<'_>) -> Option<Refusal> {
-    if let Some(header) = REACHING_HEADERS.iter().find(|name| has(case, name)) {
-        return Some(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`")));
-    }
-    let interaction = &case.request.interaction;
-    let mut in_query = case.request.query.params().iter();
-    in_query
-        .find_map(|param| reaching(interaction, param).map(|reason| refusal(param, reason)))
-        .or_else(|| in_condition(case))
+    header_objection(case).or_else(|| {
+        let interaction = &case.request.interaction;
+        let mut in_query = case.request.query.params().iter();
+        in_query
+            .find_map(|param| reaching(interaction, param).map(|reason| refusal(param, reason)))
+            .or_else(|| in_condition(case))
+    })
+}
+
+/// The first header that reaches further.
+pub(super) fn header_objection(case: &Case<'_>) -> Option<Refusal> {
+    let header = REACHING_HEADERS.iter().find(|name| has(case, name))?;
+    Some(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`")))
 }
 
 /// The first criterion of `If-None-Exist` that reaches further, or why the header can't be read.
