@@ -1,15 +1,14 @@
 //! What a bulk export left behind, its status and its files: who may have which. That they are the
 //! caller's own export is proven elsewhere, by the link.
 
-use std::rc::Rc;
-
+use super::coverage::{Cover, Need};
 use super::grants::{Grant, Grants, Standing};
 use super::permission::Permission::{Read, Search};
 use super::permit::Permit;
 use super::reasons::{EXPORT_SYSTEM_ONLY, EXPORT_TYPE_UNCOVERED};
 use super::scope::Context;
 use crate::base::refusal::Refusal;
-use crate::fhir::ResourceType;
+use crate::fhir::{Release, ResourceType};
 use crate::revocation::LiveToken;
 
 /// What a link of a bulk export leads to.
@@ -32,18 +31,30 @@ pub enum Exported {
 ///
 /// [`EXPORT_SYSTEM_ONLY`], [`EXPORT_TYPE_UNCOVERED`], or why the token's `system/` scopes grant
 /// nothing.
-pub fn exported(_proof: &LiveToken, grants: &Grants, of: Exported) -> Result<Permit, Refusal> {
+pub fn exported(
+    _proof: &LiveToken,
+    grants: &Grants,
+    of: Exported,
+    release: Release,
+) -> Result<Permit, Refusal> {
     let grant = backend(grants)?;
-    match scopes(grant, of) {
-        Some(scopes) if scopes.is_empty() => Ok(Permit::open()),
-        Some(scopes) => Ok(Permit::unconfined(Rc::from(scopes))),
-        None => Err(Refusal::new(&EXPORT_TYPE_UNCOVERED).scope(would_do(of))),
+    let Some(need) = need(of) else { return Ok(Permit::open()) };
+    match grant.coverage.cover(&[need], release) {
+        Cover::Full(scopes) => Ok(Permit::by(scopes, None)),
+        Cover::Granular(_) | Cover::Lacking => {
+            Err(Refusal::new(&EXPORT_TYPE_UNCOVERED).scope(need.scope(Context::System)))
+        }
     }
 }
 
 /// Whether the token may have this file.
-pub fn may_export(grants: &Grants, of: Exported) -> bool {
-    backend(grants).is_ok_and(|grant| scopes(grant, of).is_some())
+pub fn may_export(grants: &Grants, of: Exported, release: Release) -> bool {
+    let covers = |need: Need| {
+        let grant = backend(grants).ok();
+        let cover = grant.map(|grant| grant.coverage.cover(&[need], release));
+        matches!(cover, Some(Cover::Full(_)))
+    };
+    need(of).is_none_or(covers)
 }
 
 /// The `system/` scopes, if they are worth something.
@@ -57,21 +68,11 @@ fn backend(grants: &Grants) -> Result<&Grant, Refusal> {
     }
 }
 
-/// The scopes that cover it: none are needed for what holds no resources. `None`: not covered.
-fn scopes(grant: &Grant, of: Exported) -> Option<String> {
-    let resource = match of {
-        Exported::Status | Exported::Outcomes => return Some(String::new()),
-        Exported::Type(resource) => Some(resource),
-        Exported::AllTypes => None,
-    };
-    let read = grant.coverage.plain(resource, Read)?;
-    let search = grant.coverage.plain(resource, Search)?;
-    Some(if read == search { read.to_string() } else { format!("{read} {search}") })
-}
-
-fn would_do(of: Exported) -> String {
+/// What a file needs; what holds no resources needs nothing.
+fn need(of: Exported) -> Option<Need> {
     match of {
-        Exported::Type(resource) => format!("system/{}.rs", resource.name()),
-        _ => "system/*.rs".to_owned(),
+        Exported::Status | Exported::Outcomes => None,
+        Exported::Type(resource) => Some(Need::on(resource, &[Read, Search])),
+        Exported::AllTypes => Some(Need::on_all(&[Read, Search])),
     }
 }

@@ -8,10 +8,6 @@ crate::reasons! {
     /// No scope of the token covers the interaction.
     SCOPE_INSUFFICIENT = scope("scope_insufficient",
         "the token's scopes don't cover this interaction: ask for the scope named here");
-    /// Only a granular scope (`?category=…`) covers it.
-    SCOPE_GRANULAR_UNJUDGED = scope("scope_granular_unjudged",
-        "only a scope with search parameters covers this interaction, and this version of the \
-         gateway doesn't judge those: ask for the scope without parameters");
     /// `patient/` without a patient in context.
     SCOPE_PATIENT_MISSING = scope("scope_patient_missing",
         "patient/ scopes grant nothing without a patient in the token's context");
@@ -73,25 +69,63 @@ crate::reasons! {
     /// Conditional create, update, patch, delete.
     CONDITIONAL_UNJUDGED = forbidden("conditional_unjudged",
         "this version of the gateway doesn't judge conditional writes under a patient scope");
-    /// `Binary`, whose owner only its `securityContext` tells.
-    BINARY_UNJUDGED = forbidden("binary_unjudged",
-        "this version of the gateway doesn't judge access to Binary under a patient scope");
 
     // Under every scope: what this version does not judge.
 
-    /// Batch and transaction.
-    BUNDLE_UNJUDGED = forbidden("bundle_unjudged",
-        "this version of the gateway doesn't judge batches and transactions: send the requests \
-         one by one");
-    /// An operation whose body decides.
-    OPERATION_UNJUDGED = forbidden("operation_unjudged",
-        "this version of the gateway doesn't judge the body of operations: use GET");
     /// A parameter that is no search criterion, on a request that is no search.
     PARAMETER_UNJUDGED = forbidden("parameter_unjudged",
         "this version of the gateway doesn't judge this parameter here: leave it out");
     /// A header that makes a request reach further than its target says.
     HEADER_UNJUDGED = forbidden("header_unjudged",
         "this version of the gateway doesn't judge what this header asks for: leave it out");
+
+    // Confined: writes.
+
+    /// The resource by this id is not proven to be the patient's, or there is none: which ids exist
+    /// is nobody's to learn.
+    COMPARTMENT_NOT_MEMBER = forbidden("compartment_not_member",
+        "the token is confined to one patient and no such resource of that patient can be shown");
+    /// What is written doesn't name the patient where its type says whom it is about.
+    WRITE_NOT_MEMBER = forbidden("write_not_member",
+        "under a patient scope what is written must name the patient in context where the type \
+         says whom it is about");
+    /// What is written refers to another patient, or to whoever a condition finds.
+    WRITE_OTHER_PATIENT = forbidden("write_other_patient",
+        "under a patient scope what is written may refer to no other patient and to nothing by \
+         search criteria");
+    /// What is written matches no granular scope.
+    WRITE_OUT_OF_SCOPE = scope("write_out_of_scope",
+        "what is written doesn't match the search parameters of the token's scopes");
+    /// A patch of an element that proves whose the resource is or what a granular scope matches.
+    PATCH_MEMBERSHIP = forbidden("patch_membership",
+        "a patch may not touch an element that decides who may see the resource: update it");
+    /// The stored resource is of another version than the client's `If-Match` says.
+    WRITE_VERSION_CONFLICT = Reason::new(412, "write_version_conflict", "conflict",
+        "the resource is of another version than this request asks for: read it again");
+    /// `fhir.cluster` is not set, so stored resources can't be looked up.
+    PROBE_UNCONFIGURED = forbidden("probe_unconfigured",
+        "this gateway can't look up what is stored, so it can't judge this write: its operator can \
+         set fhir.cluster");
+    /// The FHIR server did not answer the lookup, or with an error.
+    PROBE_FAILED = Reason::new(503, "probe_failed", "transient",
+        "the stored resource could not be looked up: try again");
+    /// The answer to the lookup is no such resource.
+    PROBE_UNREADABLE = Reason::new(502, "probe_unreadable", "exception",
+        "the FHIR server's answer to the lookup of the stored resource can't be judged");
+    /// The stored resource has no version, so a write can't be tied to what was judged.
+    PROBE_VERSION_MISSING = Reason::new(502, "probe_version_missing", "exception",
+        "the FHIR server tells no version of the stored resource, so this write can't be tied to \
+         what was judged");
+
+    // Batches.
+
+    /// An entry that is a batch itself, or needs what a batch can't give.
+    BUNDLE_ENTRY_UNJUDGED = forbidden("bundle_entry_unjudged",
+        "this can't be done inside a batch or transaction: send it by itself");
+    /// More stored resources would have to be looked up than one Bundle may.
+    BUNDLE_PROBES = forbidden("bundle_probes",
+        "the Bundle changes too many stored resources under a confined scope: send at most 50 \
+         at once");
 
     // Operations.
 
@@ -121,10 +155,6 @@ crate::reasons! {
     /// `_type` of `$everything` or `$export` holds something else than types of the release.
     OPERATION_TYPES = forbidden("operation_types",
         "_type of this operation takes types of this release, separated by commas");
-    /// An operation whose answer must be judged while `smart.response_check` is `off`.
-    OPERATION_ANSWER_UNJUDGED = forbidden("operation_answer_unjudged",
-        "this gateway doesn't look at answers, so that it can't judge what this operation gives: \
-         search instead");
     /// `$export` without `system/` scopes.
     EXPORT_SYSTEM_ONLY = scope("export_system_only",
         "bulk exports are for backend services: they need system/ scopes");
@@ -158,15 +188,27 @@ crate::reasons! {
     SEARCH_COMPARTMENT_UNJUDGED = forbidden("search_compartment_unjudged",
         "this version of the gateway doesn't judge this compartment search under a patient scope: \
          search Patient/id/Type or one type");
-    /// Chained criteria, and a chained `_sort`.
+    /// A chain from a shared type into the patient compartment.
+    SEARCH_CHAIN_OUTSIDE = forbidden("search_chain_outside",
+        "under a patient scope a chain from a shared type can't lead to resources about patients");
+    /// A chain into Patient along something else than whom the resource is about.
+    SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",
+        "under a patient scope a chain may lead to a patient only by patient or subject");
+    /// `_has` on a shared type.
+    SEARCH_HAS_OUTSIDE = forbidden("search_has_outside",
+        "under a patient scope _has can't ask what refers to a shared resource");
+    /// `_summary=count` where only the answer tells what a granular scope matches.
+    SEARCH_COUNT_UNJUDGED = forbidden("search_count_unjudged",
+        "the scopes can't be said in one search, so its result can't be counted: leave out _summary");
+    /// `_search` by POST before R5 under `smart.membership: definition`.
+    SEARCH_FORM_UNCONFINED = forbidden("search_form_unconfined",
+        "a search by POST can't be confined to a compartment before R5: use GET");
+    /// What must be judged on the answer while `smart.response_check` is `off`.
+    RESPONSE_UNCHECKED = forbidden("response_unchecked",
+        "this gateway doesn't look at answers, so that it can't judge this request");
+    /// A chained `_sort`.
     SEARCH_CHAIN_UNJUDGED = forbidden("search_chain_unjudged",
         "this version of the gateway doesn't judge chained parameters");
-    /// `_has`
-    SEARCH_HAS_UNJUDGED = forbidden("search_has_unjudged",
-        "this version of the gateway doesn't judge _has");
-    /// `_include`, `_revinclude`
-    SEARCH_INCLUDE_UNJUDGED = forbidden("search_include_unjudged",
-        "this version of the gateway doesn't judge _include and _revinclude");
     /// `_filter`
     SEARCH_FILTER_UNJUDGED = forbidden("search_filter_unjudged",
         "this version of the gateway doesn't judge _filter");

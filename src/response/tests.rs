@@ -1,8 +1,11 @@
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 
 use super::*;
-use crate::fhir::Release;
-use crate::fhir::{Id, ResourceType};
+use crate::fhir::{Release, ResourceType};
+use crate::policy::{Grants, Sight};
+use crate::token::Claims;
 
 mod answers;
 mod hostile;
@@ -19,10 +22,36 @@ fn api() -> Api {
     }
 }
 
-fn expected(form: Form) -> Expected {
-    let patient = Id::parse("P").unwrap();
-    let resource = ResourceType::parse(Release::R4, "Observation").unwrap();
-    Expected { patient, resource, form, proving: vec!["subject"] }
+fn sight(scope: &str) -> Sight {
+    let claims =
+        Claims { scope: scope.to_owned(), patient: Some("P".to_owned()), ..Claims::default() };
+    Sight::new(Rc::new(Grants::of(&claims, &api())))
+}
+
+fn expected(form: &Form) -> Expected {
+    let sight = sight("patient/Observation.rs");
+    Expected { form: form.clone(), sight, proving: vec!["subject"], counted: true }
+}
+
+fn named(name: &str) -> ResourceType {
+    ResourceType::parse(Release::R4, name).unwrap()
+}
+
+fn read() -> Form {
+    Form::Resource(named("Observation"))
+}
+
+fn history() -> Form {
+    Form::History(named("Observation"))
+}
+
+fn search() -> Form {
+    Form::Searchset(Some(named("Observation")))
+}
+
+/// What becomes of this body.
+fn answered(form: &Form, status: u16, text: &[u8]) -> Verdict {
+    body(&expected(form), status, text, &api(), &Smart::default())
 }
 
 fn observation(id: &str, subject: &str) -> Value {
@@ -72,8 +101,8 @@ fn bundle(kind: &str, entries: &[Value]) -> Value {
     })
 }
 
-fn judged(form: Form, value: &Value) -> Verdict {
-    body(&expected(form), 200, value.to_string().as_bytes(), &api())
+fn judged(form: &Form, value: &Value) -> Verdict {
+    answered(form, 200, value.to_string().as_bytes())
 }
 
 fn refused(reason: &'static Reason) -> Verdict {
@@ -84,5 +113,5 @@ fn refused(reason: &'static Reason) -> Verdict {
 #[track_caller]
 fn replaced(verdict: &Verdict) -> (Value, usize) {
     let Verdict::Replace { body, removed } = verdict else { panic!("not replaced: {verdict:?}") };
-    (json::parse(body).unwrap(), *removed)
+    (serde_json::from_slice(body).unwrap(), *removed)
 }

@@ -137,7 +137,7 @@ fn expecting(
 
 /// Whether the client takes the one format that can be judged. Asked before the request goes on: the
 /// status of an answer in another format would tell what exists.
-pub(super) fn takes_json(case: &Case<'_>) -> bool {
+fn takes_json(case: &Case<'_>) -> bool {
     let mut formats = case.request.query.values("_format");
     let accept = case.head.headers().all("accept").map(<[u8]>::to_ascii_lowercase);
     let mut accept = accept.peekable();

@@ -12,7 +12,7 @@ fn headers(fields: Fields<'_>) -> Headers {
     Headers::new(fields.iter().map(|(name, value)| (bytes(name), bytes(value))).collect())
 }
 
-fn course(form: Form, status: u16, fields: Fields<'_>, end: bool) -> Course {
+fn course(form: &Form, status: u16, fields: Fields<'_>, end: bool) -> Course {
     head(&expected(form), status, &headers(fields), end)
 }
 
@@ -53,7 +53,7 @@ fn only_plain_json_in_utf_8_is_held() {
         (&[JSON, ("content-encoding", "")], Some(&ANSWER_ENCODING)),
     ];
     for (fields, reason) in cases {
-        for form in [Form::Resource, Form::History, Form::Searchset] {
+        for form in &[read(), history(), search()] {
             match (course(form, 200, fields, false), reason) {
                 (Course::Hold, None) => {}
                 (Course::Refuse(refusal), Some(reason)) if refusal.reason == reason => {}
@@ -66,16 +66,15 @@ fn only_plain_json_in_utf_8_is_held() {
 #[test]
 fn only_200_and_errors_are_answers_to_such_a_request() {
     for status in [0, 100, 101, 199, 201, 202, 203, 204, 205, 206, 299, 300, 302, 304, 399, 600] {
-        let Course::Refuse(refusal) = course(Form::Searchset, status, &[JSON], false) else {
+        let Course::Refuse(refusal) = course(&search(), status, &[JSON], false) else {
             panic!("{status} is held");
         };
         assert_eq!(refusal.reason, &ANSWER_STATUS, "{status}");
-        let verdict =
-            body(&expected(Form::Resource), status, mine("1").to_string().as_bytes(), &api());
+        let verdict = answered(&read(), status, mine("1").to_string().as_bytes());
         assert_eq!(verdict, refused(&ANSWER_STATUS), "{status}");
     }
     assert_eq!(
-        course(Form::Searchset, 200, &[JSON], true),
+        course(&search(), 200, &[JSON], true),
         Course::Refuse(Refusal::new(&ANSWER_UNREADABLE)),
         "a success without a body"
     );
@@ -84,7 +83,7 @@ fn only_200_and_errors_are_answers_to_such_a_request() {
 #[test]
 fn a_missing_resource_reads_as_another_patients() {
     for status in [404, 410] {
-        for form in [Form::Resource, Form::History] {
+        for form in &[read(), history()] {
             for end in [true, false] {
                 for fields in [&[][..], &[JSON], &[("content-type", "text/html")]] {
                     let Course::Refuse(refusal) = course(form, status, fields, end) else {
@@ -95,12 +94,12 @@ fn a_missing_resource_reads_as_another_patients() {
                 }
             }
             let text = outcome_resource().to_string();
-            let verdict = body(&expected(form), status, text.as_bytes(), &api());
+            let verdict = answered(form, status, text.as_bytes());
             assert_eq!(verdict, refused(&ANSWER_NOT_FOUND));
         }
-        assert_eq!(course(Form::Searchset, status, &[JSON], false), Course::Hold);
+        assert_eq!(course(&search(), status, &[JSON], false), Course::Hold);
     }
-    let Verdict::Refuse(other) = judged(Form::Resource, &foreign("1")) else { panic!("passes") };
+    let Verdict::Refuse(other) = judged(&read(), &foreign("1")) else { panic!("passes") };
     assert!(other.hint.is_none() && other.scope.is_none());
     let (one, other) = (&ANSWER_NOT_FOUND, other.reason);
     assert_ne!(one.code, other.code, "the audit record tells them apart");
@@ -122,13 +121,13 @@ fn an_error_passes_without_a_body_or_with_an_outcome_alone() {
         (json!([outcome_resource()]), false),
     ];
     for status in [400, 401, 403, 422, 500, 503, 599] {
-        for form in [Form::Resource, Form::History, Form::Searchset] {
+        for form in &[read(), history(), search()] {
             for (value, passes) in &cases {
-                let verdict = body(&expected(form), status, value.to_string().as_bytes(), &api());
+                let verdict = answered(form, status, value.to_string().as_bytes());
                 let wanted = if *passes { Verdict::Whole } else { refused(&ANSWER_ERROR_BODY) };
                 assert_eq!(verdict, wanted, "{status} {value}");
             }
-            assert_eq!(body(&expected(form), status, b"", &api()), Verdict::Whole);
+            assert_eq!(answered(form, status, b""), Verdict::Whole);
             assert_eq!(course(form, status, &[], true), Course::Hold, "{status} without a body");
             assert_eq!(course(form, status, &[JSON], false), Course::Hold, "{status}");
             for fields in
@@ -167,7 +166,7 @@ fn a_resource_passes_when_it_is_of_the_type_and_about_the_patient() {
     ];
     for (resource, passes) in cases {
         let wanted = if passes { Verdict::Whole } else { refused(&COMPARTMENT_NOT_MEMBER) };
-        assert_eq!(judged(Form::Resource, &resource), wanted, "{resource}");
+        assert_eq!(judged(&read(), &resource), wanted, "{resource}");
     }
 }
 
@@ -217,8 +216,7 @@ fn of_a_search_only_members_and_outcomes_stay() {
     ];
     for (entry, stays) in cases {
         let beside = found(&mine("2"));
-        let verdict =
-            judged(Form::Searchset, &bundle("searchset", &[entry.clone(), beside.clone()]));
+        let verdict = judged(&search(), &bundle("searchset", &[entry.clone(), beside.clone()]));
         if stays {
             assert_eq!(verdict, Verdict::Whole, "{entry}");
             continue;
@@ -241,7 +239,7 @@ fn a_replaced_bundle_keeps_its_links_and_loses_what_no_longer_holds() {
     value["meta"] = json!({"lastUpdated": "2026-01-01T00:00:00Z"});
     value["contained"] = json!([foreign("3")]);
     value["identifier"] = json!({"assigner": foreign("4")});
-    let (bundle, removed) = replaced(&judged(Form::Searchset, &value));
+    let (bundle, removed) = replaced(&judged(&search(), &value));
     assert_eq!(removed, 3, "an entry, `contained` and `identifier`");
     let members: Vec<&String> = bundle.as_object().unwrap().keys().collect();
     assert_eq!(members, ["entry", "id", "link", "meta", "resourceType", "type"]);
@@ -257,9 +255,7 @@ fn what_stays_keeps_its_bytes() {
         r#"{{"resourceType":"Bundle","type":"searchset","total":2,"\u0065ntry":[ {} , {kept} ],"timestamp":"t"}}"#,
         found(&foreign("1")),
     );
-    let Verdict::Replace { body, removed: 1 } =
-        body(&expected(Form::Searchset), 200, text.as_bytes(), &api())
-    else {
+    let Verdict::Replace { body, removed: 1 } = answered(&search(), 200, text.as_bytes()) else {
         panic!("not replaced");
     };
     let body = String::from_utf8(body).unwrap();
@@ -270,14 +266,13 @@ fn what_stays_keeps_its_bytes() {
 #[test]
 fn a_search_that_found_nothing_passes() {
     let nothing = json!({"resourceType": "Bundle", "type": "searchset", "total": 0});
-    assert_eq!(judged(Form::Searchset, &nothing), Verdict::Whole);
-    assert_eq!(judged(Form::Searchset, &bundle("searchset", &[])), Verdict::Whole);
-    let (bundle, _) =
-        replaced(&judged(Form::Searchset, &bundle("searchset", &[found(&foreign("1"))])));
+    assert_eq!(judged(&search(), &nothing), Verdict::Whole);
+    assert_eq!(judged(&search(), &bundle("searchset", &[])), Verdict::Whole);
+    let (bundle, _) = replaced(&judged(&search(), &bundle("searchset", &[found(&foreign("1"))])));
     assert_eq!(bundle["entry"].as_array().unwrap().len(), 1, "the outcome alone");
     let mut odd = nothing;
     odd["extra"] = json!(1);
-    let (bundle, removed) = replaced(&judged(Form::Searchset, &odd));
+    let (bundle, removed) = replaced(&judged(&search(), &odd));
     assert_eq!((removed, &bundle["extra"]), (1, &Value::Null));
 }
 
@@ -289,7 +284,7 @@ fn of_a_history_versions_that_are_members_stay_and_their_deletions() {
         vec![deletion("Observation/1"), mine.clone()],
         vec![deletion("https://api.example/fhir/Observation/1/_history/3"), mine.clone()],
     ] {
-        assert_eq!(judged(Form::History, &bundle("history", &entries)), Verdict::Whole);
+        assert_eq!(judged(&history(), &bundle("history", &entries)), Verdict::Whole);
     }
     let mut no_id = version(&observation("1", "Patient/P"));
     no_id["resource"].as_object_mut().unwrap().remove("id");
@@ -310,12 +305,12 @@ fn of_a_history_versions_that_are_members_stay_and_their_deletions() {
         json!(7),
     ] {
         let (bundle, removed) =
-            replaced(&judged(Form::History, &bundle("history", &[odd.clone(), mine.clone()])));
+            replaced(&judged(&history(), &bundle("history", &[odd.clone(), mine.clone()])));
         assert_eq!((removed, &bundle["entry"]), (1, &json!([mine])), "{odd}");
         assert_eq!(bundle["total"], Value::Null);
     }
     for entries in [vec![], vec![foreign], vec![deletion("Observation/1")], vec![no_id]] {
-        let verdict = judged(Form::History, &bundle("history", &entries));
+        let verdict = judged(&history(), &bundle("history", &entries));
         assert_eq!(verdict, refused(&COMPARTMENT_NOT_MEMBER), "{entries:?}");
     }
 }
@@ -323,11 +318,11 @@ fn of_a_history_versions_that_are_members_stay_and_their_deletions() {
 #[test]
 fn a_bundle_of_another_kind_is_refused() {
     let entries = [found(&mine("1"))];
-    for (form, own) in [(Form::Searchset, "searchset"), (Form::History, "history")] {
+    for (form, own) in &[(search(), "searchset"), (history(), "history")] {
         for kind in
             ["searchset", "history", "collection", "batch-response", "document", "Searchset"]
         {
-            if kind != own {
+            if kind != *own {
                 let verdict = judged(form, &bundle(kind, &entries));
                 assert_eq!(verdict, refused(&ANSWER_NOT_BUNDLE), "{own}: {kind}");
             }
@@ -344,11 +339,12 @@ fn a_bundle_of_another_kind_is_refused() {
 
 #[test]
 fn a_searchset_of_patients_has_the_patient_alone() {
-    let patient = ResourceType::parse(Release::R4, "Patient").unwrap();
-    let expected = Expected { resource: patient, ..expected(Form::Searchset) };
+    let form = Form::Searchset(Some(named("Patient")));
+    let expected = Expected { sight: sight("patient/Patient.s"), ..expected(&form) };
     let person = |id: &str| json!({"resource": {"resourceType": "Patient", "id": id}});
     let text = bundle("searchset", &[person("P"), person("PP"), person("p")]).to_string();
-    let (bundle, removed) = replaced(&body(&expected, 200, text.as_bytes(), &api()));
+    let (bundle, removed) =
+        replaced(&body(&expected, 200, text.as_bytes(), &api(), &Smart::default()));
     assert_eq!((removed, &bundle["entry"][0]), (2, &person("P")));
 }
 
@@ -356,7 +352,10 @@ fn a_searchset_of_patients_has_the_patient_alone() {
 fn without_base_urls_every_full_url_may_be_ours() {
     let api = Api { base_urls: Vec::new(), ..api() };
     let text = bundle("searchset", &[found(&mine("1"))]).to_string();
-    assert_eq!(body(&expected(Form::Searchset), 200, text.as_bytes(), &api), Verdict::Whole);
+    assert_eq!(
+        body(&expected(&search()), 200, text.as_bytes(), &api, &Smart::default()),
+        Verdict::Whole
+    );
 }
 
 #[test]

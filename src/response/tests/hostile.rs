@@ -3,10 +3,10 @@
 use super::*;
 
 fn all_forms(text: &[u8], name: &str) {
-    for form in [Form::Resource, Form::History, Form::Searchset] {
-        let verdict = body(&expected(form), 200, text, &api());
+    for form in &[read(), history(), search()] {
+        let verdict = answered(form, 200, text);
         assert_eq!(verdict, refused(&ANSWER_UNREADABLE), "{form:?}: {name}");
-        let verdict = body(&expected(form), 500, text, &api());
+        let verdict = answered(form, 500, text);
         assert!(text.is_empty() || verdict == refused(&ANSWER_ERROR_BODY), "{form:?}: {name}");
     }
 }
@@ -62,14 +62,14 @@ fn a_member_that_comes_twice_is_refused_wherever_it_stands() {
         r#"{"resourceType":"Bundle","type":"searchset","link":[{"url":"a","url":"b"}]}"#.to_owned(),
     ];
     for text in bundles {
-        let verdict = body(&expected(Form::Searchset), 200, text.as_bytes(), &api());
+        let verdict = answered(&search(), 200, text.as_bytes());
         assert_eq!(verdict, refused(&ANSWER_UNREADABLE), "{text}");
         let text = text.replace("searchset", "history");
-        let verdict = body(&expected(Form::History), 200, text.as_bytes(), &api());
+        let verdict = answered(&history(), 200, text.as_bytes());
         assert_eq!(verdict, refused(&ANSWER_UNREADABLE), "{text}");
     }
     for text in [twice, r#"{"resourceType":"Patient","resourceType":"Observation"}"#] {
-        let verdict = body(&expected(Form::Resource), 200, text.as_bytes(), &api());
+        let verdict = answered(&read(), 200, text.as_bytes());
         assert_eq!(verdict, refused(&ANSWER_UNREADABLE), "{text}");
     }
 }
@@ -77,7 +77,7 @@ fn a_member_that_comes_twice_is_refused_wherever_it_stands() {
 #[test]
 fn entries_that_are_no_array_are_refused() {
     for entries in [json!({}), json!("x"), json!(null), json!(1), json!({"0": found(&mine("1"))})] {
-        for (form, kind) in [(Form::Searchset, "searchset"), (Form::History, "history")] {
+        for (form, kind) in &[(search(), "searchset"), (history(), "history")] {
             let mut value = bundle(kind, &[]);
             value["entry"] = entries.clone();
             assert_eq!(judged(form, &value), refused(&ANSWER_UNREADABLE), "{entries}");
@@ -89,7 +89,7 @@ fn entries_that_are_no_array_are_refused() {
 fn deep_nesting_is_refused_or_dropped_and_never_followed() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let deep = format!("{}1{}", open.repeat(200_000), close.repeat(200_000));
-        let verdict = body(&expected(Form::Resource), 200, deep.as_bytes(), &api());
+        let verdict = answered(&read(), 200, deep.as_bytes());
         assert_eq!(verdict, refused(&ANSWER_UNREADABLE));
         for place in ["\"link\":", "\"entry\":[{\"resource\":", "\"entry\":["] {
             let end = match place.matches(['[', '{']).count() {
@@ -99,11 +99,11 @@ fn deep_nesting_is_refused_or_dropped_and_never_followed() {
             };
             let text =
                 format!("{{\"resourceType\":\"Bundle\",\"type\":\"searchset\",{place}{deep}{end}");
-            let verdict = body(&expected(Form::Searchset), 200, text.as_bytes(), &api());
+            let verdict = answered(&search(), 200, text.as_bytes());
             assert_eq!(verdict, refused(&ANSWER_UNREADABLE), "{place}");
         }
         let text = format!("{{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\"x\":{deep}}}");
-        let verdict = body(&expected(Form::Searchset), 200, text.as_bytes(), &api());
+        let verdict = answered(&search(), 200, text.as_bytes());
         assert_eq!(replaced(&verdict).1, 1);
     }
 }
@@ -113,8 +113,8 @@ fn a_name_that_means_raw_text_to_the_parser_means_nothing_here() {
     let inner = found(&foreign("1")).to_string();
     let entry = json!({"$serde_json::private::RawValue": inner});
     let (bundle, removed) =
-        replaced(&judged(Form::Searchset, &bundle("searchset", &[entry.clone(), found(&entry)])));
+        replaced(&judged(&search(), &bundle("searchset", &[entry.clone(), found(&entry)])));
     assert_eq!(removed, 2);
     assert!(!bundle.to_string().contains("SECRET"));
-    assert_eq!(judged(Form::Resource, &entry), refused(&COMPARTMENT_NOT_MEMBER));
+    assert_eq!(judged(&read(), &entry), refused(&COMPARTMENT_NOT_MEMBER));
 }

@@ -70,11 +70,7 @@ fn entry() -> impl Strategy<Value = Value> {
 }
 
 fn form() -> impl Strategy<Value = Form> {
-    select(vec![Form::Resource, Form::History, Form::Searchset])
-}
-
-fn kind(form: Form) -> &'static str {
-    if form == Form::History { "history" } else { "searchset" }
+    select(vec![read(), history(), search()])
 }
 
 proptest! {
@@ -82,12 +78,12 @@ proptest! {
     fn nothing_makes_the_judge_panic(
         form in form(), status in 0u16..700, text in vec(any::<u8>(), 0..200), value in any_json(),
     ) {
-        let expected = expected(form);
+        let expected = expected(&form);
         let field = |name: &str| (name.as_bytes().to_vec(), text.clone());
         let headers = Headers::new(vec![field("content-type"), field("content-encoding")]);
         let _ = head(&expected, status, &headers, text.len() % 2 == 0);
-        let _ = body(&expected, status, &text, &api());
-        let _ = body(&expected, status, value.to_string().as_bytes(), &api());
+        let _ = body(&expected, status, &text, &api(), &Smart::default());
+        let _ = body(&expected, status, value.to_string().as_bytes(), &api(), &Smart::default());
     }
 
     #[test]
@@ -97,19 +93,23 @@ proptest! {
         let mut text = bundle("searchset", &entries).to_string().into_bytes();
         let at = at.index(text.len());
         if cut { text.truncate(at) } else { text[at] = byte }
-        if let Verdict::Replace { body: new, .. } = body(&expected(Form::Searchset), 200, &text, &api()) {
-            prop_assert_eq!(body(&expected(Form::Searchset), 200, &new, &api()), Verdict::Whole);
+        if let Verdict::Replace { body: new, .. } = answered(&search(), 200, &text) {
+            prop_assert_eq!(answered(&search(), 200, &new), Verdict::Whole);
         }
     }
 
     #[test]
     fn a_replaced_body_judged_again_is_whole(history: bool, entries in vec(entry(), 0..8)) {
-        let form = if history { Form::History } else { Form::Searchset };
-        if let Verdict::Replace { body: new, removed } = judged(form, &bundle(kind(form), &entries)) {
+        let (form, kind) = if history {
+            (super::history(), "history")
+        } else {
+            (search(), "searchset")
+        };
+        if let Verdict::Replace { body: new, removed } = judged(&form, &bundle(kind, &entries)) {
             prop_assert!((1..=entries.len()).contains(&removed));
-            prop_assert_eq!(body(&expected(form), 200, &new, &api()), Verdict::Whole);
+            prop_assert_eq!(answered(&form, 200, &new), Verdict::Whole);
             // Said without the judge: every resource in the new body, however it got there.
-            let new = json::parse(&new).unwrap();
+            let new = serde_json::from_slice::<Value>(&new).unwrap();
             for entry in new["entry"].as_array().unwrap() {
                 if let Some(resource) = entry.get("resource") {
                     let mine = resource["resourceType"] == "Observation"
@@ -125,10 +125,10 @@ proptest! {
         let members: Vec<&Value> = entries.iter().filter(|entry| {
             **entry == found(&entry["resource"]) && entry["resource"] == mine(entry["resource"]["id"].as_str().unwrap_or(""))
         }).collect();
-        match judged(Form::Searchset, &bundle("searchset", &entries)) {
+        match judged(&search(), &bundle("searchset", &entries)) {
             Verdict::Whole => {}
             Verdict::Replace { body, .. } => {
-                let new = json::parse(&body).unwrap();
+                let new = serde_json::from_slice::<Value>(&body).unwrap();
                 let kept: Vec<&Value> = new["entry"].as_array().unwrap().iter()
                     .filter(|entry| members.contains(entry)).collect();
                 prop_assert_eq!(kept, members);
@@ -140,17 +140,17 @@ proptest! {
     #[test]
     fn a_bundle_of_members_alone_is_whole(ids in vec("[a-z0-9]{1,8}", 1..8)) {
         let entries: Vec<Value> = ids.iter().map(|id| found(&mine(id))).collect();
-        prop_assert_eq!(judged(Form::Searchset, &bundle("searchset", &entries)), Verdict::Whole);
+        prop_assert_eq!(judged(&search(), &bundle("searchset", &entries)), Verdict::Whole);
         let versions: Vec<Value> = ids.iter().map(|id| version(&mine(id))).collect();
-        prop_assert_eq!(judged(Form::History, &bundle("history", &versions)), Verdict::Whole);
+        prop_assert_eq!(judged(&history(), &bundle("history", &versions)), Verdict::Whole);
     }
 
     #[test]
     fn a_resource_passes_alone_just_when_it_passes_in_a_search(value in any_json(), id in "[a-z]{1,3}") {
         for resource in [value, mine(&id), foreign(&id)] {
-            let alone = judged(Form::Resource, &resource) == Verdict::Whole;
+            let alone = judged(&read(), &resource) == Verdict::Whole;
             let outcome = resource.get("resourceType").is_some_and(|name| name == "OperationOutcome");
-            let among = judged(Form::Searchset, &bundle("searchset", &[found(&resource)]));
+            let among = judged(&search(), &bundle("searchset", &[found(&resource)]));
             prop_assert!(outcome || alone == (among == Verdict::Whole), "{}", resource);
         }
     }

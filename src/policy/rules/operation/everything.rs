@@ -1,46 +1,44 @@
 //! `$everything` (<http://hl7.org/fhir/R4/patient-operation-everything.html>): it gives resources of
-//! any type, so it needs `rs` on every type, or on those that `_type` names; a server may ignore
-//! `_type`, so that the answer is judged then.
+//! any type, so it needs `rs` on every type, or on those that `_type` names. A server may ignore
+//! `_type`: the answer is judged then.
 
-use super::{ALL_TYPES, Ruling, held, input, judged};
-use crate::fhir::Level;
-use crate::policy::case::{Case, Denial};
+use super::input::Inputs;
+use super::{ALL_TYPES, body};
+use crate::fhir::{Id, Level};
+use crate::policy::case::{Case, Stop};
 use crate::policy::permit::{Form, Permit};
 use crate::policy::reasons::{COMPARTMENT_OTHER_PATIENT, OPERATION_UNCONFINED};
-use crate::policy::rules::parameters;
+use crate::policy::rules::{parameters, place};
 
 /// Judges `$everything`.
-pub(super) fn judge(case: &Case<'_>, level: &Level, body: Option<&[u8]>) -> Result<Ruling, Denial> {
+pub(super) fn judge(case: &Case<'_>, level: &Level) -> Result<Permit, Stop> {
     if let Ok(covered) = case.covered(&[ALL_TYPES])
         && covered.patient.is_none()
     {
-        return Ok(Ruling::Permit(Permit::unconfined(covered.scopes)));
+        return Ok(Permit::by(covered.scopes, None));
     }
-    let Some(body) = judged(case, body) else { return Ok(Ruling::Body) };
-    let inputs = input::all(case, body)?;
-    let mut needs = input::types(&inputs, case.api.release)?;
-    if needs.is_empty() {
-        needs.push(ALL_TYPES);
+    let inputs = Inputs::read(case, body(case)?)?;
+    let covered = case.covered(&inputs.needs(case.api.release)?)?;
+    if let Some(patient) = covered.patient {
+        on_patient(level, patient)?;
     }
-    let covered = case.covered(&needs)?;
-    if let Some(refusal) =
-        parameters::header_objection(case).or_else(|| input::stray(&inputs, PARAMETERS))
-    {
+    if let Some(refusal) = parameters::header(case) {
         return Err(refusal.into());
     }
-    let permit = match covered.patient {
-        None => Permit::unconfined(covered.scopes),
-        Some(patient) => match level {
-            Level::Instance(of, id) if of.name() == "Patient" && id == patient => {
-                Permit::confined(covered.scopes, patient.clone())
-            }
-            Level::Instance(of, _) if of.name() == "Patient" => {
-                return Err((&COMPARTMENT_OTHER_PATIENT).into());
-            }
-            _ => return Err((&OPERATION_UNCONFINED).into()),
-        },
-    };
-    held(case, permit, Form::Collection)
+    inputs.keep_to(PARAMETERS)?;
+    let permit = Permit::by(covered.scopes, covered.patient.cloned());
+    place::held(case, permit, Form::Collection, &[], false)
+}
+
+/// Confined, only what stands around the patient itself.
+fn on_patient(level: &Level, patient: &Id) -> Result<(), Stop> {
+    match level {
+        Level::Instance(of, id) if of.name() == "Patient" && id == patient => Ok(()),
+        Level::Instance(of, _) if of.name() == "Patient" => {
+            Err((&COMPARTMENT_OTHER_PATIENT).into())
+        }
+        _ => Err((&OPERATION_UNCONFINED).into()),
+    }
 }
 
 /// What it takes, and a place in an answer of several pages: each page is judged.
@@ -59,6 +57,7 @@ const PARAMETERS: &[&str] = &[
     "_getpagesoffset",
     "_pageId",
     "_bundletype",
+    "_cursor",
     "_page_token",
     "ct",
 ];

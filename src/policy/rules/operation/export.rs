@@ -1,11 +1,12 @@
 //! The kick-off of a bulk export (<https://hl7.org/fhir/uv/bulkdata/export.html>): for backend
-//! services only, and only with scopes on every type that comes out of it. The files are bound to
-//! the client elsewhere, and their types are judged again there.
+//! services only, and only with scopes on every type that comes out of it. Status and files are bound
+//! to the client by `export`, where their types are judged again.
 
-use super::{ALL_TYPES, Ruling, input, is_plain, judged};
+use super::input::Inputs;
+use super::{ALL_TYPES, body};
 use crate::base::refusal::Refusal;
 use crate::fhir::Level;
-use crate::policy::case::{self, Case, Denial};
+use crate::policy::case::{Case, Stop};
 use crate::policy::permit::Permit;
 use crate::policy::reasons::{
     EXPORT_PREFER_MISSING, EXPORT_SYSTEM_ONLY, HEAD_UNJUDGED, OPERATION_LEVEL,
@@ -15,7 +16,7 @@ use crate::policy::scope::Context;
 use crate::request::Method;
 
 /// Judges `$export`, `Patient/$export` and `Group/id/$export`.
-pub(super) fn judge(case: &Case<'_>, level: &Level, body: Option<&[u8]>) -> Result<Ruling, Denial> {
+pub(super) fn judge(case: &Case<'_>, level: &Level) -> Result<Permit, Stop> {
     if !is_offered(level) {
         return Err((&OPERATION_LEVEL).into());
     }
@@ -29,29 +30,21 @@ pub(super) fn judge(case: &Case<'_>, level: &Level, body: Option<&[u8]>) -> Resu
         return Err((&EXPORT_PREFER_MISSING).into());
     }
     if let Ok(covered) = case.covered(&[ALL_TYPES]) {
-        return Ok(Ruling::Permit(Permit::unconfined(covered.scopes)));
+        return Ok(Permit::by(covered.scopes, None));
     }
-    let Some(body) = judged(case, body) else { return Ok(Ruling::Body) };
-    let inputs = input::all(case, body)?;
-    let mut needs = input::types(&inputs, case.api.release)?;
-    if needs.is_empty() {
-        needs.push(ALL_TYPES);
-    }
-    for need in input::filtered_types(&inputs, case.api.release)? {
-        if !needs.contains(&need) {
-            needs.push(need);
-        }
-    }
+    let inputs = Inputs::read(case, body(case)?)?;
+    let mut needs = inputs.needs(case.api.release)?;
+    needs.extend(inputs.filtered(case.api.release)?);
     let covered = case.covered(&needs)?;
-    if !is_plain(case, &needs) {
-        return Err(case::lacking(Context::System, &needs).into());
+    // What comes out can't be held to a scope's search parameters.
+    if covered.granular {
+        return Err(case.lacking(&needs).into());
     }
-    if let Some(refusal) =
-        parameters::header_objection(case).or_else(|| input::stray(&inputs, PARAMETERS))
-    {
+    if let Some(refusal) = parameters::header(case) {
         return Err(refusal.into());
     }
-    Ok(Ruling::Permit(Permit::unconfined(covered.scopes)))
+    inputs.keep_to(PARAMETERS)?;
+    Ok(Permit::by(covered.scopes, None))
 }
 
 fn is_offered(level: &Level) -> bool {
@@ -66,8 +59,8 @@ fn is_offered(level: &Level) -> bool {
 /// Whether the client asks to come back for the answer (`Prefer: respond-async`, RFC 7240 section
 /// 4.1): an answer at once would be nobody's to judge.
 fn asks_to_come_back(case: &Case<'_>) -> bool {
-    let mut preferences =
-        case.head.headers().all("prefer").flat_map(|field| field.split(|byte| *byte == b','));
+    let fields = case.head.headers().all("prefer");
+    let mut preferences = fields.flat_map(|field| field.split(|byte| matches!(byte, b',' | b';')));
     preferences.any(|one| one.trim_ascii().eq_ignore_ascii_case(b"respond-async"))
 }
 
