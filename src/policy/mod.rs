@@ -28,7 +28,7 @@ pub use evidence::{Evidence, Probe, Stored};
 pub use exports::{Exported, exported, may_export};
 pub use grants::Grants;
 pub use operations::{Listed, ListedLevel};
-pub use permit::{Expected, Form, Narrowing, Permit, Precondition};
+pub use permit::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
 pub use sight::{By, Sight};
 pub use smart::{ResponseCheck, SearchWithoutPatient, SharedType, Smart};
 
@@ -99,11 +99,19 @@ fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
     let (mut permit, mut missing, mut denial) = (None::<Permit>, None::<Decision>, None::<Denial>);
     for grant in asked.grants.contexts() {
         match rules::judge(&Case::new(asked, grant)) {
-            Ok(next) => permit = Some(permit.map_or(next.clone(), |permit| permit.or(next))),
+            Ok(next) => {
+                permit = Some(match permit {
+                    Some(permit) => permit.or(next),
+                    None => next,
+                });
+            }
             Err(Stop::Body) => missing = missing.or(Some(Decision::Body)),
             Err(Stop::Stored(probes)) => missing = missing.or(Some(Decision::Stored(probes))),
             Err(Stop::Denied(next)) => {
-                denial = Some(denial.map_or(next, |denial| denial.or(next)));
+                denial = Some(match denial {
+                    Some(denial) => denial.or(next),
+                    None => next,
+                });
             }
         }
     }

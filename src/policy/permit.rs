@@ -1,5 +1,6 @@
 //! Proof that a request was decided and allowed.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::sight::Sight;
@@ -17,7 +18,7 @@ pub struct Permit {
     strict: bool,
     precondition: Option<Precondition>,
     expected: Option<Expected>,
-    entries: Vec<Permit>,
+    entries: Vec<EntryPermit>,
 }
 
 /// What the answer must keep to: an obligation, judged by `response` while the answer is held.
@@ -60,6 +61,17 @@ pub struct Narrowing {
     pub name: String,
     /// Its value, not yet percent-encoded.
     pub value: String,
+}
+
+/// An entry of a batch or transaction that may go on.
+#[derive(Debug, Clone)]
+pub struct EntryPermit {
+    /// What it asks for, relative to the base.
+    pub url: String,
+    /// Its `ifNoneExist`.
+    pub if_none_exist: Option<String>,
+    /// What it is allowed by.
+    pub permit: Permit,
 }
 
 /// What must still hold when the server writes, so that what was judged is what is written.
@@ -115,14 +127,14 @@ impl Permit {
     }
 
     /// A Bundle whose entries are allowed, each by its own permit.
-    pub(in crate::policy) fn of_entries(entries: Vec<Permit>) -> Permit {
-        let mut scopes: Vec<&str> = entries.iter().filter_map(Permit::allowed_by).collect();
-        scopes.sort_unstable();
-        scopes.dedup();
-        let patient = entries.iter().find_map(|entry| entry.patient.clone());
-        let strict = entries.iter().any(|entry| entry.strict);
-        let allowed_by = Some(Rc::from(scopes.join(" ")));
-        Permit { allowed_by, patient, strict, entries, ..Permit::default() }
+    pub(in crate::policy) fn of_entries(entries: Vec<EntryPermit>) -> Permit {
+        let permits = || entries.iter().map(|entry| &entry.permit);
+        let scopes: BTreeSet<&str> =
+            permits().filter_map(Permit::allowed_by).flat_map(|scopes| scopes.split(' ')).collect();
+        let scopes = scopes.into_iter().collect::<Vec<_>>().join(" ");
+        let patient = permits().find_map(|permit| permit.patient.clone());
+        let strict = permits().any(|permit| permit.strict);
+        Permit { strict, entries, ..Permit::by(Rc::from(scopes), patient) }
     }
 
     /// What both allow together: only what both narrow stays narrowed, and the answer shows the rest.
@@ -198,7 +210,7 @@ impl Permit {
     }
 
     /// The permits of a batch's or transaction's entries, in their order; of anything else none.
-    pub fn entries(&self) -> &[Permit] {
+    pub fn entries(&self) -> &[EntryPermit] {
         &self.entries
     }
 }
