@@ -48,8 +48,7 @@ pub(super) fn is_page(case: &Case<'_>) -> bool {
 /// Judges headers and parameters.
 pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Reach, Stop> {
     let judge = Judge { case, covered };
-    if let Some(header) = REACHING_HEADERS.iter().find(|name| has(case, name)) {
-        let refusal = Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`"));
+    if let Some(refusal) = header(case) {
         judge.unless_sweeping(refusal)?;
     }
     let mut reach = Reach::default();
@@ -62,6 +61,12 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Reach, Sto
         }
     }
     Ok(reach)
+}
+
+/// The refusal of the first header that reaches further.
+pub(super) fn header(case: &Case<'_>) -> Option<Refusal> {
+    let header = REACHING_HEADERS.iter().find(|name| has(case, name))?;
+    Some(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`")))
 }
 
 /// The criteria of `If-None-Exist`.
