@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod effect;
 mod held_answer;
+mod probe;
 pub mod reasons;
 pub mod record;
 pub mod worker;
@@ -14,6 +15,7 @@ pub(crate) mod testing;
 mod tests;
 
 use core::mem;
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 pub use effect::{Effect, End, Event, Next, Reply, Step};
@@ -22,12 +24,13 @@ pub use worker::{Callout, Worker};
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
 use crate::binding;
-use crate::config::Mode;
+use crate::config::{Configuration, Mode};
 use crate::fhir::{self, Body, Routed};
 use crate::forward::{self, Edit};
-use crate::policy::{self, Expected, Grants, Permit};
+use crate::policy::{self, Decision, Evidence, Expected, Grants, Permit, Probe, Stored};
 use crate::request::{self, Head, Headers};
 use crate::revocation::{self, LiveToken};
+use crate::store::{CallFailed, HttpAnswer, HttpCall};
 use crate::token;
 use record::Record;
 use worker::Known;
@@ -54,8 +57,10 @@ enum Waits {
     /// For the request's header fields.
     #[default]
     Head,
-    /// For the form body of a search by an authenticated client.
-    Form(Box<Held>),
+    /// For the body of a request by an authenticated client.
+    Body(Box<Held>),
+    /// For a stored resource that was asked for.
+    Stored(Box<Held>),
     /// For the head of an answer that must be judged.
     Answer(Expected),
     /// For the body of that answer, which has this status.
@@ -64,11 +69,15 @@ enum Waits {
     End,
 }
 
-/// A request whose form body is still to come.
+/// A request that is not decided yet, and what came in for it so far.
 #[derive(Debug)]
 struct Held {
     head: Head,
     request: Rc<fhir::Request>,
+    body: Option<Vec<u8>>,
+    stored: Stored,
+    /// Stored resources still to be asked for; the call for the first is on its way.
+    probes: VecDeque<Probe>,
 }
 
 /// Who calls, and what their token grants.
@@ -80,17 +89,25 @@ struct Caller {
 
 /// A decision that came out well.
 enum Passed {
-    /// The request may go on, with this.
-    Permit(Box<(Head, Permit, Option<Vec<u8>>)>),
+    /// The request may go on, by this.
+    Permit(Box<Held>, Box<Permit>),
     /// A path outside the API that the configuration lets through.
     Untouched,
-    /// Not decided yet: the form body comes first.
-    Hold(Box<Held>),
+    /// Not decided yet: the body comes first.
+    Body(Box<Held>),
+    /// Not decided yet: a stored resource comes first, asked for by this call.
+    Stored(Box<Held>, HttpCall),
 }
 
-impl Passed {
-    fn permit(head: Head, permit: Permit, form: Option<Vec<u8>>) -> Passed {
-        Passed::Permit(Box::new((head, permit, form)))
+impl Held {
+    fn new(head: Head, request: Rc<fhir::Request>) -> Held {
+        let (body, stored, probes) = (None, Stored::default(), VecDeque::new());
+        Held { head, request, body, stored, probes }
+    }
+
+    /// Longest body that is held, in bytes: Envoy's own buffer bounds the others.
+    fn limit(&self) -> usize {
+        if self.request.body == Body::Form { MAX_FORM } else { usize::MAX }
     }
 }
 
@@ -105,18 +122,25 @@ impl Exchange {
                 let passed = self.request_head(headers, end_of_stream, worker, caps);
                 self.step(passed, sanitized, worker)
             }
-            (Waits::Form(held), Event::RequestBodyPart { held: bytes }) if bytes <= MAX_FORM => {
-                self.waits = Waits::Form(held);
+            (Waits::Body(held), Event::RequestBodyPart { held: bytes })
+                if bytes <= held.limit() =>
+            {
+                self.waits = Waits::Body(held);
                 Step::default()
             }
-            (Waits::Form(held), Event::RequestBody { body }) if body.len() <= MAX_FORM => {
+            (Waits::Body(held), Event::RequestBody { body }) if body.len() <= held.limit() => {
                 let sanitized = forward::sanitize(held.head.headers());
-                let passed = self.form(*held, body, worker, caps);
+                let passed = self.body(held, body, worker, caps);
                 self.step(passed, sanitized, worker)
             }
-            (Waits::Form(held), _) => {
+            (Waits::Body(held), _) => {
                 let sanitized = forward::sanitize(held.head.headers());
                 self.step(Err(Refusal::new(&reasons::FORM_TOO_LONG)), sanitized, worker)
+            }
+            (Waits::Stored(held), Event::CallAnswered { answer }) => {
+                let sanitized = forward::sanitize(held.head.headers());
+                let passed = self.stored(held, answer, worker, caps);
+                self.step(passed, sanitized, worker)
             }
             (Waits::Answer(expected), Event::ResponseHead { headers, end_of_stream }) => {
                 self.answer_head(expected, &headers, end_of_stream, worker)
@@ -128,9 +152,12 @@ impl Exchange {
         }
     }
 
-    /// Whether a request body must be held and handed over.
-    pub fn wants_body(&self) -> bool {
-        matches!(self.waits, Waits::Form(_))
+    /// Whether a request body must be held and handed over; of it at most so many bytes.
+    pub fn wants_body(&self) -> Option<usize> {
+        match &self.waits {
+            Waits::Body(held) => Some(held.limit()),
+            _ => None,
+        }
     }
 
     /// Whether the answer's head must be handed over.
@@ -173,14 +200,17 @@ impl Exchange {
         self.record.request(&request);
         if let Some(permit) = policy::public(&request.interaction) {
             self.record.permitted(Some(&permit));
-            return Ok(Passed::permit(head, permit, None));
+            let held = Held::new(head, request);
+            return Ok(Passed::Permit(Box::new(held), Box::new(permit)));
         }
-        let caller = self.authenticate(&head, worker, caps)?;
-        if matches!(request.body, Body::Form) && !end_of_stream {
-            return Ok(Passed::Hold(Box::new(Held { head, request })));
+        let mut held = Box::new(Held::new(head, request));
+        if end_of_stream {
+            held.body = Some(Vec::new());
+        } else if held.request.body == Body::Form {
+            self.authenticate(&held.head, worker, caps)?;
+            return Ok(Passed::Body(held));
         }
-        let permit = self.authorize(&head, &request, &caller, worker)?;
-        Ok(Passed::permit(head, permit, None))
+        self.decide(held, worker, caps)
     }
 
     fn authenticate(
@@ -210,77 +240,124 @@ impl Exchange {
         Ok(Caller { token, grants: Rc::clone(&known.grants) })
     }
 
-    /// Authenticates once more: while the form came in, the token may have expired or been revoked.
-    fn form(
+    /// The body is whole. The parameters of a form count together with those of the query.
+    fn body(
         &mut self,
-        held: Held,
+        mut held: Box<Held>,
         body: Vec<u8>,
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
-        let Held { head, request } = held;
-        let caller = self.authenticate(&head, worker, caps)?;
-        let request = Rc::new(Rc::unwrap_or_clone(request).with_form(&body)?);
-        self.record.request(&request);
-        let permit = self.authorize(&head, &request, &caller, worker)?;
-        Ok(Passed::permit(head, permit, Some(body)))
+        if held.request.body == Body::Form {
+            // Before anything else is read of it, as before the head.
+            self.authenticate(&held.head, worker, caps)?;
+            let request = Rc::unwrap_or_clone(held.request).with_form(&body)?;
+            held.request = Rc::new(request);
+            self.record.request(&held.request);
+        }
+        held.body = Some(body);
+        self.decide(held, worker, caps)
     }
 
-    fn authorize(
+    /// A stored resource came, or why it didn't.
+    fn stored(
         &mut self,
-        head: &Head,
-        request: &fhir::Request,
-        caller: &Caller,
-        worker: &Worker,
-    ) -> Result<Permit, Refusal> {
-        let Caller { token, grants } = caller;
-        let config = &worker.config;
-        let permit = policy::decide(token, grants, request, head, &config.fhir, &config.smart)?;
-        self.record.permitted(Some(&permit));
-        Ok(permit)
+        mut held: Box<Held>,
+        answer: Result<HttpAnswer, CallFailed>,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> Result<Passed, Refusal> {
+        let probe = held.probes.pop_front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+        held.stored.answered(probe, answer)?;
+        if let Some(next) = held.probes.front() {
+            let call = probe::call(next, &held.head, worker)?;
+            return Ok(Passed::Stored(held, call));
+        }
+        self.decide(held, worker, caps)
     }
 
-    /// What to do now that the request is decided.
+    /// Decides by what came in so far. Authenticates each time: while it came in, the token may have
+    /// expired or been revoked.
+    fn decide(
+        &mut self,
+        mut held: Box<Held>,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> Result<Passed, Refusal> {
+        let Caller { token, grants } = self.authenticate(&held.head, worker, caps)?;
+        let evidence = Evidence::new(held.body.as_deref(), &held.stored);
+        let Configuration { fhir, smart, .. } = &worker.config;
+        let decision =
+            policy::decide(&token, &grants, &held.request, &held.head, evidence, fhir, smart)?;
+        match decision {
+            Decision::Permit(permit) => {
+                self.record.permitted(Some(&permit));
+                Ok(Passed::Permit(held, permit))
+            }
+            Decision::Body => Ok(Passed::Body(held)),
+            Decision::Stored(probes) => {
+                held.probes = probes.into();
+                let first = held.probes.front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+                let call = probe::call(first, &held.head, worker)?;
+                Ok(Passed::Stored(held, call))
+            }
+        }
+    }
+
+    /// What to do now that the request is decided, or not yet.
     fn step(
         &mut self,
         passed: Result<Passed, Refusal>,
         sanitized: Vec<Edit>,
         worker: &Worker,
     ) -> Step {
-        // Nothing is decided, and nothing goes on, while a form is held: not in `observe` either.
-        let passed = match passed {
-            Ok(Passed::Hold(held)) => {
-                self.waits = Waits::Form(held);
-                return Step::default();
-            }
-            decided => decided,
-        };
-        let observe = worker.config.mode == Mode::Observe;
-        if observe {
-            self.record.only_observed();
-        }
+        // Nothing is decided, and nothing goes on, while a request is held: not in `observe` either.
         match passed {
-            Ok(Passed::Permit(passed)) if !observe => {
-                let (head, permit, form) = *passed;
-                if let Some(expected) = permit.expected() {
-                    self.waits = Waits::Answer(expected.clone());
-                }
-                let claims = self.record.claims();
-                let settings = &worker.config.forward;
-                let forward = forward::forward(&permit, &head, form.as_deref(), claims, settings);
-                go_on(self.record.code(), forward.edits, forward.body)
+            Ok(Passed::Body(held)) => {
+                self.waits = Waits::Body(held);
+                Step::default()
             }
-            Ok(_) => go_on(self.record.code(), sanitized, None),
-            Err(refusal) => {
-                self.record.refused(&refusal);
-                if observe {
-                    return go_on(self.record.code(), sanitized, None);
-                }
-                let reply = answer::refused(&refusal, self.record.request_id());
-                let decision = Effect::FilterState(DECISION_STATE, refusal.reason.code);
-                Step { effects: vec![decision, Effect::Reply(reply)], next: Next::Pause }
+            Ok(Passed::Stored(held, call)) => {
+                self.waits = Waits::Stored(held);
+                Step { effects: vec![Effect::Call(call)], next: Next::Pause }
             }
+            _ if worker.config.mode == Mode::Observe => {
+                self.record.only_observed();
+                if let Err(refusal) = passed {
+                    self.record.refused(&refusal);
+                }
+                go_on(self.record.code(), sanitized, None)
+            }
+            Ok(Passed::Permit(held, permit)) => match self.carry_out(&held, &permit, worker) {
+                Ok(step) => step,
+                Err(refusal) => self.refuse(&refusal),
+            },
+            Ok(Passed::Untouched) => go_on(self.record.code(), sanitized, None),
+            Err(refusal) => self.refuse(&refusal),
         }
+    }
+
+    fn carry_out(
+        &mut self,
+        held: &Held,
+        permit: &Permit,
+        worker: &Worker,
+    ) -> Result<Step, Refusal> {
+        let body = held.body.as_deref().filter(|body| !body.is_empty());
+        let body = body.map(|body| (held.request.body, body));
+        let (claims, settings) = (self.record.claims(), &worker.config.forward);
+        let forward = forward::forward(permit, &held.head, body, claims, settings)?;
+        if let Some(expected) = permit.expected() {
+            self.waits = Waits::Answer(expected.clone());
+        }
+        Ok(go_on(self.record.code(), forward.edits, forward.body))
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) -> Step {
+        self.record.refused(refusal);
+        let reply = answer::refused(refusal, self.record.request_id());
+        let decision = Effect::FilterState(DECISION_STATE, refusal.reason.code);
+        Step { effects: vec![decision, Effect::Reply(reply)], next: Next::Pause }
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Stored {
 
 /// A stored resource.
 #[derive(Debug)]
-pub struct Version {
+pub(in crate::policy) struct Version {
     body: Vec<u8>,
     id: String,
 }

@@ -24,7 +24,7 @@ mod tests;
 
 pub use evidence::{Evidence, Probe, Stored};
 pub use grants::Grants;
-pub use permit::{Expected, Form, Narrowing, Permit, Precondition};
+pub use permit::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
 pub use sight::{By, Sight};
 pub use smart::{ResponseCheck, SearchWithoutPatient, SharedType, Smart};
 
@@ -95,11 +95,19 @@ fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
     let (mut permit, mut missing, mut denial) = (None::<Permit>, None::<Decision>, None::<Denial>);
     for grant in asked.grants.contexts() {
         match rules::judge(&Case::new(asked, grant)) {
-            Ok(next) => permit = Some(permit.map_or(next.clone(), |permit| permit.or(next))),
+            Ok(next) => {
+                permit = Some(match permit {
+                    Some(permit) => permit.or(next),
+                    None => next,
+                });
+            }
             Err(Stop::Body) => missing = missing.or(Some(Decision::Body)),
             Err(Stop::Stored(probes)) => missing = missing.or(Some(Decision::Stored(probes))),
             Err(Stop::Denied(next)) => {
-                denial = Some(denial.map_or(next, |denial| denial.or(next)));
+                denial = Some(match denial {
+                    Some(denial) => denial.or(next),
+                    None => next,
+                });
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Proof that a request was decided and allowed.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::sight::Sight;
@@ -17,7 +18,7 @@ pub struct Permit {
     strict: bool,
     precondition: Option<Precondition>,
     expected: Option<Expected>,
-    entries: Vec<Permit>,
+    entries: Vec<EntryPermit>,
 }
 
 /// What the answer must keep to: an obligation, judged by `response` while the answer is held.
@@ -60,6 +61,17 @@ pub struct Narrowing {
     pub name: String,
     /// Its value, not yet percent-encoded.
     pub value: String,
+}
+
+/// An entry of a batch or transaction that may go on.
+#[derive(Debug, Clone)]
+pub struct EntryPermit {
+    /// What it asks for, relative to the base.
+    pub url: String,
+    /// Its `ifNoneExist`.
+    pub if_none_exist: Option<String>,
+    /// What it is allowed by.
+    pub permit: Permit,
 }
 
 /// What must still hold when the server writes, so that what was judged is what is written.
@@ -115,17 +127,18 @@ impl Permit {
     }
 
     /// A Bundle whose entries are allowed, each by its own permit.
-    pub(in crate::policy) fn of_entries(entries: Vec<Permit>) -> Permit {
-        let mut scopes: Vec<&str> = entries.iter().filter_map(Permit::allowed_by).collect();
-        scopes.sort_unstable();
-        scopes.dedup();
-        let patient = entries.iter().find_map(|entry| entry.patient.clone());
-        let strict = entries.iter().any(|entry| entry.strict);
-        let allowed_by = Some(Rc::from(scopes.join(" ")));
-        Permit { allowed_by, patient, strict, entries, ..Permit::default() }
+    pub(in crate::policy) fn of_entries(entries: Vec<EntryPermit>) -> Permit {
+        let permits = || entries.iter().map(|entry| &entry.permit);
+        let scopes: BTreeSet<&str> =
+            permits().filter_map(Permit::allowed_by).flat_map(|scopes| scopes.split(' ')).collect();
+        let scopes = scopes.into_iter().collect::<Vec<_>>().join(" ");
+        let patient = permits().find_map(|permit| permit.patient.clone());
+        let strict = permits().any(|permit| permit.strict);
+        Permit { strict, entries, ..Permit::by(Rc::from(scopes), patient) }
     }
 
-    /// What both allow together: only what both narrow stays narrowed, and the answer shows the rest.
+    /// What both allow together. The request is narrowed by no more than what holds for both, and the
+    /// answer judged by what the whole token may see.
     pub(in crate::policy) fn or(self, other: Permit) -> Permit {
         if self.is_whole() {
             return self;
@@ -133,17 +146,20 @@ impl Permit {
         if other.is_whole() {
             return other;
         }
-        let same = self.compartment == other.compartment && self.patient == other.patient;
-        let (narrowing, before) = (self.narrowing, other.narrowing.len());
-        let narrowing: Vec<Narrowing> =
-            narrowing.into_iter().filter(|one| other.narrowing.contains(one)).collect();
-        let as_narrow = same && narrowing.len() == before;
-        let counted =
-            |expected: Expected| Expected { counted: expected.counted && as_narrow, ..expected };
+        if self.compartment.is_some() && other.compartment.is_some() {
+            // No search is in two compartments: the first is that of the patient in context.
+            return self;
+        }
+        let narrowing = either(&self.narrowing, &other.narrowing);
+        let same = self.compartment == other.compartment;
+        let as_narrow = same && self.narrowing.len() == 1 && other.narrowing.len() == 1;
+        let counted = |expected: Expected| Expected {
+            counted: expected.counted && as_narrow && narrowing.len() == 1,
+            ..expected
+        };
         Permit {
             allowed_by: both(self.allowed_by, other.allowed_by),
-            patient: self.patient.filter(|_| same),
-            compartment: self.compartment.filter(|_| same),
+            patient: self.patient.filter(|patient| Some(patient) == other.patient.as_ref()),
             strict: self.strict || other.strict,
             expected: self.expected.map(counted),
             narrowing,
@@ -198,9 +214,24 @@ impl Permit {
     }
 
     /// The permits of a batch's or transaction's entries, in their order; of anything else none.
-    pub fn entries(&self) -> &[Permit] {
+    pub fn entries(&self) -> &[EntryPermit] {
         &self.entries
     }
+}
+
+/// Criteria that hold for what either list finds: those on the same parameter, their values as
+/// alternatives (<http://hl7.org/fhir/R4/search.html#combining>).
+fn either(one: &[Narrowing], other: &[Narrowing]) -> Vec<Narrowing> {
+    let joined = |one: &Narrowing| {
+        let mut same = other.iter().filter(|other| other.name == one.name);
+        let other = same.next().filter(|_| same.next().is_none())?;
+        let value = match one.value == other.value {
+            true => one.value.clone(),
+            false => format!("{},{}", one.value, other.value),
+        };
+        Some(Narrowing { name: one.name.clone(), value })
+    };
+    one.iter().filter_map(joined).collect()
 }
 
 fn both(one: Option<Rc<str>>, other: Option<Rc<str>>) -> Option<Rc<str>> {

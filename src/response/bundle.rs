@@ -12,10 +12,11 @@ use serde_json::value::RawValue;
 
 use super::Verdict;
 use super::judge::{Judge, holds_resource, is_outcome};
-use super::reasons::{ANSWER_NOT_BUNDLE, ANSWER_UNREADABLE, COMPARTMENT_NOT_MEMBER};
+use super::reasons::{ANSWER_NOT_BUNDLE, ANSWER_UNREADABLE};
 use crate::base::node::{self, Node};
 use crate::base::refusal::Reason;
 use crate::policy::Form;
+use crate::policy::reasons::COMPARTMENT_NOT_MEMBER;
 
 /// Judges the body of a search's or a history's answer.
 ///

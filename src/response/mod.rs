@@ -17,12 +17,11 @@ mod tests;
 use crate::base::node;
 use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::Api;
+use crate::policy::reasons::COMPARTMENT_NOT_MEMBER;
 use crate::policy::{Expected, Form, Smart};
 use crate::request::Headers;
 use judge::Judge;
-use reasons::{
-    ANSWER_ERROR_BODY, ANSWER_NOT_FOUND, ANSWER_STATUS, ANSWER_UNREADABLE, COMPARTMENT_NOT_MEMBER,
-};
+use reasons::{ANSWER_ERROR_BODY, ANSWER_NOT_FOUND, ANSWER_STATUS, ANSWER_UNREADABLE};
 
 /// What an answer's head says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,19 +5,24 @@ use crate::base::refusal::Refusal;
 use crate::fhir::bundle::{self, Entry, in_entry};
 use crate::fhir::{Id, Interaction};
 use crate::policy::evidence::{Evidence, Probe};
-use crate::policy::permit::{Expected, Form, Permit};
+use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
 use crate::policy::reasons::{
     BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, FORMAT_UNJUDGED, HEADER_UNJUDGED, PARAMETER_UNJUDGED,
 };
+use crate::policy::rules::needs;
 use crate::policy::rules::place::takes_json;
 use crate::policy::sight::Sight;
-use crate::policy::{self, Asked, Decision};
+use crate::policy::{self, Asked, Decision, case};
 
 /// Most stored resources that one Bundle may have looked up, one after the other.
 const MAX_PROBES: usize = 50;
 
 /// Judges a batch or transaction.
 pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
+    if asked.grants.contexts().next().is_none() {
+        let needs = needs::of(asked.request, asked.api.release)?;
+        return Err(case::lacking(asked.grants.likely_context(), &needs));
+    }
     around(asked)?;
     let Some(body) = asked.evidence.body else { return Ok(Decision::Body) };
     let batch = bundle::read(body, asked.head, asked.api)?;
@@ -27,7 +32,7 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
         let decision =
             entry_of(asked, entry, &aliases).map_err(|refusal| in_entry(index, refusal))?;
         match decision {
-            Decision::Permit(permit) => permits.push(*permit),
+            Decision::Permit(permit) => permits.push(permitted(asked, entry, *permit)),
             Decision::Stored(more) => probes.extend(more),
             Decision::Body => {
                 return Err(in_entry(index, Refusal::new(&BUNDLE_ENTRY_UNJUDGED)));
@@ -67,9 +72,21 @@ fn entry_of(
     policy::judge(Asked { request, head, evidence, ..asked })
 }
 
-fn permit(asked: Asked<'_>, permits: Vec<Permit>) -> Result<Decision, Refusal> {
+fn permitted(asked: Asked<'_>, entry: &Entry<'_>, permit: Permit) -> EntryPermit {
+    let target = entry.head.raw_target();
+    let below = target.strip_prefix(asked.api.base_path.as_str()).unwrap_or(target);
+    let condition = entry.head.headers().all("if-none-exist").next();
+    EntryPermit {
+        url: below.strip_prefix('/').unwrap_or(below).to_owned(),
+        if_none_exist: condition
+            .and_then(|text| core::str::from_utf8(text).ok().map(str::to_owned)),
+        permit,
+    }
+}
+
+fn permit(asked: Asked<'_>, permits: Vec<EntryPermit>) -> Result<Decision, Refusal> {
     let expected: Vec<Option<Expected>> =
-        permits.iter().map(|permit| permit.expected().cloned()).collect();
+        permits.iter().map(|entry| entry.permit.expected().cloned()).collect();
     let judged = expected.iter().any(Option::is_some);
     if judged && !takes_json(asked.head, &asked.request.query) {
         return Err(Refusal::new(&FORMAT_UNJUDGED));

@@ -4,7 +4,6 @@
 
 use super::parameters::Reach;
 use super::place::{self, Place};
-use crate::base::refusal::Refusal;
 use crate::fhir::compartment::{Form as Written, subject_parameter};
 use crate::fhir::membership::Membership;
 use crate::fhir::{Body, Id, Interaction as I, Release, ResourceType};
