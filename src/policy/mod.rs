@@ -8,8 +8,10 @@
 mod case;
 mod coverage;
 mod evidence;
+mod exports;
 mod granular;
 mod grants;
+mod operations;
 mod permission;
 mod permit;
 pub mod reasons;
@@ -23,7 +25,9 @@ mod user;
 mod tests;
 
 pub use evidence::{Evidence, Probe, Stored};
+pub use exports::{Exported, exported, may_export};
 pub use grants::Grants;
+pub use operations::{Listed, ListedLevel};
 pub use permit::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
 pub use sight::{By, Sight};
 pub use smart::{ResponseCheck, SearchWithoutPatient, SharedType, Smart};
@@ -116,6 +120,9 @@ fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
         (None, Some(missing), _) => Ok(missing),
         (None, None, Some(denial)) => Err(denial.refusal),
         (None, None, None) => {
+            if let Interaction::Operation(operation) = interaction {
+                return Err(rules::operation::lacking(operation, asked));
+            }
             let needs = rules::needs::of(asked.request, asked.api.release)?;
             Err(case::lacking(asked.grants.likely_context(), &needs))
         }

@@ -72,9 +72,6 @@ crate::reasons! {
 
     // Under every scope: what this version does not judge.
 
-    /// Operations.
-    OPERATION_UNJUDGED = forbidden("operation_unjudged",
-        "this version of the gateway doesn't judge operations");
     /// A parameter that is no search criterion, on a request that is no search.
     PARAMETER_UNJUDGED = forbidden("parameter_unjudged",
         "this version of the gateway doesn't judge this parameter here: leave it out");
@@ -128,6 +125,49 @@ crate::reasons! {
     BUNDLE_PROBES = forbidden("bundle_probes",
         "the Bundle changes too many stored resources under a confined scope: send at most 50 \
          at once");
+
+    // Operations.
+
+    /// Neither judged by the gateway itself nor in `smart.operations`.
+    OPERATION_NOT_LISTED = forbidden("operation_not_listed",
+        "this operation is not among those that the gateway lets through");
+    /// Listed, or judged by the gateway, for other levels or types.
+    OPERATION_LEVEL = forbidden("operation_level",
+        "this operation is not let through at this level: system, type or instance");
+    /// `$everything` of a type, of another resource than a Patient or of a version, confined to a patient.
+    OPERATION_UNCONFINED = forbidden("operation_unconfined",
+        "this operation can't be confined to a patient here: invoke it on the patient itself");
+    /// Listed, confined to a patient, on an instance that is not a Patient.
+    OPERATION_RESOURCE_UNJUDGED = forbidden("operation_resource_unjudged",
+        "under a patient scope an operation is let through on the patient itself, on a type or on \
+         the system, not on another resource");
+    /// `$graphql` and `$process-message`, confined to a patient.
+    OPERATION_OPAQUE = forbidden("operation_opaque",
+        "what this operation reads or changes can't be told, so that it can't be confined to a \
+         patient");
+    /// A parameter, or something in the body, names another patient or may do so.
+    OPERATION_OTHER_PATIENT = forbidden("operation_other_patient",
+        "whatever can name a patient in this operation's request must name the patient in context");
+    /// The body is not strict JSON, or not `Parameters` with one value each where that is needed.
+    OPERATION_BODY = forbidden("operation_body",
+        "the body of this operation can't be judged: send Parameters with plain values, in JSON");
+    /// `_type` of `$everything` or `$export` holds something else than types of the release.
+    OPERATION_TYPES = forbidden("operation_types",
+        "_type of this operation takes types of this release, separated by commas");
+    /// `$export` without `system/` scopes.
+    EXPORT_SYSTEM_ONLY = scope("export_system_only",
+        "bulk exports are for backend services: they need system/ scopes");
+    /// `$export` without `Prefer: respond-async`.
+    EXPORT_PREFER_MISSING = Reason::new(400, "export_prefer_missing", "invalid",
+        "a bulk export needs the header `Prefer: respond-async`");
+    /// `_typeFilter` with a chain, `_has` or anything else that looks beyond its type, without `rs` on
+    /// every type.
+    EXPORT_FILTER_UNJUDGED = forbidden("export_filter_unjudged",
+        "_typeFilter takes plain search parameters of the types in it: nothing that looks at other \
+         resources");
+    /// A file or status of an export, asked for without the scopes it needs.
+    EXPORT_TYPE_UNCOVERED = scope("export_type_uncovered",
+        "the token's scopes don't cover every type in this part of the export");
 
     // Searches.
 

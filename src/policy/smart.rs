@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::operations::Listed;
 use crate::config::section::{Section, excerpt};
 use crate::config::setting::Setting;
 use crate::fhir::membership::Membership;
@@ -37,6 +38,8 @@ pub struct Smart {
     pub membership: Membership,
     /// Types outside the patient compartment that a scope confined to a patient may read and search.
     pub shared_types: Vec<SharedType>,
+    /// Operations that are let through besides those this gateway judges by itself.
+    pub operations: Vec<Listed>,
     /// Whether answers to confined requests are judged.
     pub response_check: ResponseCheck,
 }
@@ -66,6 +69,7 @@ impl Smart {
                 SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
                 "types outside the patient compartment that patient scopes may read and search",
             ),
+            operations: Listed::read(section),
             response_check: section.default(
                 "response_check",
                 ResponseCheck::Enforce,
@@ -87,6 +91,7 @@ impl Default for Smart {
             search_without_patient: SearchWithoutPatient::Narrow,
             membership: Membership::Subject,
             shared_types: SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
+            operations: Vec::new(),
             response_check: ResponseCheck::Enforce,
         }
     }

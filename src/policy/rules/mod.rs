@@ -7,6 +7,7 @@ pub(super) mod batch;
 mod by_id;
 mod named;
 pub(super) mod needs;
+pub(super) mod operation;
 mod parameters;
 mod place;
 mod search;
@@ -14,7 +15,6 @@ mod write;
 
 use super::case::{Case, Stop};
 use super::permit::Permit;
-use super::reasons::OPERATION_UNJUDGED;
 use crate::fhir::Interaction as I;
 
 /// Judges a request under the scopes of one context.
@@ -22,8 +22,8 @@ pub(super) fn judge(case: &Case<'_>) -> Result<Permit, Stop> {
     if parameters::is_page(case) {
         return search::page(case);
     }
-    if let I::Operation(_) = &case.request.interaction {
-        return Err((&OPERATION_UNJUDGED).into());
+    if let I::Operation(operation) = &case.request.interaction {
+        return operation::judge(case, operation);
     }
     let covered = case.covered(&needs::of(case.request, case.api.release)?)?;
     let reach = parameters::judge(case, &covered)?;

@@ -48,8 +48,7 @@ pub(super) fn is_page(case: &Case<'_>) -> bool {
 /// Judges headers and parameters.
 pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Reach, Stop> {
     let judge = Judge { case, covered };
-    if let Some(header) = REACHING_HEADERS.iter().find(|name| has(case, name)) {
-        let refusal = Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`"));
+    if let Some(refusal) = header(case) {
         judge.unless_sweeping(refusal)?;
     }
     let mut reach = Reach::default();
@@ -62,6 +61,12 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Reach, Sto
         }
     }
     Ok(reach)
+}
+
+/// The refusal of the first header that reaches further.
+pub(super) fn header(case: &Case<'_>) -> Option<Refusal> {
+    let header = REACHING_HEADERS.iter().find(|name| has(case, name))?;
+    Some(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`")))
 }
 
 /// The criteria of `If-None-Exist`.
@@ -133,7 +138,9 @@ impl Judge<'_, '_> {
         }
         for resource in types {
             match place::of(self.case, self.covered, *resource) {
-                Ok(Place::Inside) if self.is_shared(of) => return Err((&SEARCH_CHAIN_OUTSIDE).into()),
+                Ok(Place::Inside) if self.is_shared(of) => {
+                    return Err((&SEARCH_CHAIN_OUTSIDE).into());
+                }
                 Ok(_) => {}
                 Err(_) => return Err((&SEARCH_CHAIN_OUTSIDE).into()),
             }
@@ -172,7 +179,7 @@ impl Judge<'_, '_> {
             && matches!(parameter, "patient" | "subject")
     }
 
-    fn include(self, param: &Param, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
+    fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
         let needs: Vec<Need> = match &include.included {
             Included::All => vec![Need::on_all(&[Read])],
             Included::Types(types) => types.iter().map(|of| Need::on(*of, &[Read])).collect(),
