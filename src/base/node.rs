@@ -133,8 +133,9 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
-/// A member's name, borrowed where it has no escapes.
-struct Name;
+/// Reads a member's name, borrowed where it has no escapes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;

@@ -9,6 +9,11 @@
 
 use core::time::Duration;
 
+use serde_json::{Value, json};
+
+/// `issue.details.coding.system` of every reason code.
+pub const REASON_SYSTEM: &str = "urn:phiward:reason";
+
 /// A stable reason for a refusal. Compared by [`Reason::code`].
 #[derive(Debug)]
 pub struct Reason {
@@ -61,6 +66,28 @@ impl Refusal {
     /// A refusal with nothing particular to say.
     pub const fn new(reason: &'static Reason) -> Refusal {
         Refusal { reason, hint: None, scope: None, retry_after: None, allow: None }
+    }
+
+    /// What the client reads of it: an `OperationOutcome`
+    /// (<http://hl7.org/fhir/R4/operationoutcome.html>).
+    pub fn outcome(&self, request_id: Option<&str>) -> Value {
+        let reason = self.reason;
+        let text = match &self.hint {
+            Some(hint) => format!("{}: {hint}", reason.text),
+            None => reason.text.to_owned(),
+        };
+        let mut issue = json!({
+            "severity": "error",
+            "code": reason.issue,
+            "details": {
+                "coding": [{"system": REASON_SYSTEM, "code": reason.public}],
+                "text": text,
+            },
+        });
+        if let (Some(id), Some(issue)) = (request_id, issue.as_object_mut()) {
+            issue.insert("diagnostics".to_owned(), json!(format!("request id: {id}")));
+        }
+        json!({"resourceType": "OperationOutcome", "issue": [issue]})
     }
 
     /// Adds the part of the request at fault.

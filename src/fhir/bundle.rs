@@ -10,6 +10,9 @@ mod full_url;
 mod members;
 mod rewrite;
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 
 pub use full_url::{Aliases, Named};
@@ -48,6 +51,23 @@ pub struct Entry<'b> {
     /// `urn:uuid:…`, `urn:oid:…`, or a URL that ends in the type and, if the request has one, the id
     /// of the request.
     pub full_url: Option<String>,
+    /// Whether the URL came absolute.
+    absolute: bool,
+}
+
+impl Entry<'_> {
+    /// The change that this entry needs in any case: an absolute URL goes on relative to the base, so
+    /// that a server which knows itself by another name does not look for it elsewhere.
+    pub fn change(&self, api: &Api) -> Change {
+        let target = self.head.raw_target();
+        let url = relative(target, api).filter(|url| self.absolute && !url.is_empty());
+        Change { url: url.map(str::to_owned), ..Change::default() }
+    }
+}
+
+/// A target below the base, as [`Change::url`] has it: `/fhir/Patient/1` is `Patient/1`.
+pub fn relative<'t>(target: &'t str, api: &Api) -> Option<&'t str> {
+    target.strip_prefix(api.base_path.as_str())?.strip_prefix('/')
 }
 
 /// Reads a batch or transaction that was sent to the base with the head `around`.

@@ -14,6 +14,9 @@ use crate::base::node::Node;
 use crate::base::refusal::Refusal;
 use crate::request::Headers;
 
+#[cfg(test)]
+mod tests;
+
 /// What a patch does to a resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch<'b> {

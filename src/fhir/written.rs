@@ -10,6 +10,9 @@ use crate::base::node::{self, Node};
 use crate::base::refusal::Refusal;
 use crate::request::Headers;
 
+#[cfg(test)]
+mod tests;
+
 /// That the headers declare a body which can be judged: FHIR's JSON of this release in UTF-8
 /// (`application/fhir+json` or `application/json`, <http://hl7.org/fhir/R4/http.html#mime-type>),
 /// once, whole and not compressed. A `fhirVersion` must be the release's

@@ -1,13 +1,8 @@
 //! The answer to a refused request: status, `WWW-Authenticate` (RFC 6750 section 3) and a FHIR
 //! `OperationOutcome` (<http://hl7.org/fhir/R4/operationoutcome.html>).
 
-use serde_json::json;
-
 use super::effect::Reply;
 use crate::base::refusal::{Challenge, Refusal};
-
-/// `issue.details.coding.system` of every reason code.
-pub const REASON_SYSTEM: &str = "urn:phiward:reason";
 
 /// What the client gets to see of a refusal.
 pub fn refused(refusal: &Refusal, request_id: Option<&str>) -> Reply {
@@ -25,7 +20,7 @@ pub fn refused(refusal: &Refusal, request_id: Option<&str>) -> Reply {
     if let Some(methods) = refusal.allow {
         headers.push(("allow", methods.to_owned()));
     }
-    Reply { status: reason.status, headers, body: outcome(refusal, request_id) }
+    Reply { status: reason.status, headers, body: refusal.outcome(request_id).to_string() }
 }
 
 /// The `WWW-Authenticate` field of a refusal that has one.
@@ -41,26 +36,6 @@ fn challenge(refusal: &Refusal) -> Option<String> {
     Some(format!("Bearer error=\"{error}\"{}", scope.unwrap_or_default()))
 }
 
-fn outcome(refusal: &Refusal, request_id: Option<&str>) -> String {
-    let reason = refusal.reason;
-    let text = match &refusal.hint {
-        Some(hint) => format!("{}: {hint}", reason.text),
-        None => reason.text.to_owned(),
-    };
-    let mut issue = json!({
-        "severity": "error",
-        "code": reason.issue,
-        "details": {
-            "coding": [{"system": REASON_SYSTEM, "code": reason.public}],
-            "text": text,
-        },
-    });
-    if let (Some(id), Some(issue)) = (request_id, issue.as_object_mut()) {
-        issue.insert("diagnostics".to_owned(), json!(format!("request id: {id}")));
-    }
-    json!({"resourceType": "OperationOutcome", "issue": [issue]}).to_string()
-}
-
 /// Keeps what may stand between quotes in a header field (RFC 6750 section 3).
 fn quotable(text: &str) -> String {
     text.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')).collect()
@@ -69,6 +44,8 @@ fn quotable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use core::time::Duration;
+
+    use serde_json::json;
 
     use super::*;
     use crate::base::refusal::Reason;

@@ -43,10 +43,17 @@ impl Exchange {
         worker: &Worker,
     ) -> Step {
         match response::body(expected, status, &body, &worker.config.fhir, &worker.config.smart) {
+            // A count says how much there is even where nothing was removed.
+            Verdict::Whole if !expected.counted && !only_reports(worker) => Step {
+                effects: vec![Effect::RemoveAnswerHeader(response::COUNT)],
+                next: Next::Continue,
+            },
             Verdict::Whole => pass(),
             Verdict::Refuse(refusal) => self.refuse_answer(&refusal, worker),
             Verdict::Replace { body, removed } => {
-                self.record.removed(removed);
+                if removed > 0 {
+                    self.record.removed(removed);
+                }
                 if only_reports(worker) {
                     self.record.only_observed();
                     return pass();

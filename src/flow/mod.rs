@@ -2,6 +2,7 @@
 //! obeys.
 
 pub mod answer;
+mod deciding;
 pub mod effect;
 mod held_answer;
 mod probe;
@@ -15,25 +16,17 @@ pub(crate) mod testing;
 mod tests;
 
 use core::mem;
-use std::collections::VecDeque;
-use std::rc::Rc;
 
 pub use effect::{Effect, End, Event, Next, Reply, Step};
 pub use worker::{Callout, Worker};
 
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
-use crate::binding;
-use crate::config::{Configuration, Mode};
-use crate::fhir::{self, Body, Routed};
+use crate::config::Mode;
 use crate::forward::{self, Edit};
-use crate::policy::{self, Decision, Evidence, Expected, Grants, Permit, Probe, Stored};
-use crate::request::{self, Head, Headers};
-use crate::revocation::{self, LiveToken};
-use crate::store::{CallFailed, HttpAnswer, HttpCall};
-use crate::token;
+use crate::policy::{Expected, Permit};
+use deciding::{Held, Passed};
 use record::Record;
-use worker::Known;
 
 /// Filter state that a filter behind us requires: nothing passes that we did not permit.
 pub const PERMIT_STATE: &str = "phiward.permit";
@@ -67,48 +60,6 @@ enum Waits {
     AnswerBody(Expected, u16),
     /// For its end: there is nothing left to decide.
     End,
-}
-
-/// A request that is not decided yet, and what came in for it so far.
-#[derive(Debug)]
-struct Held {
-    head: Head,
-    request: Rc<fhir::Request>,
-    body: Option<Vec<u8>>,
-    stored: Stored,
-    /// Stored resources still to be asked for; the call for the first is on its way.
-    probes: VecDeque<Probe>,
-}
-
-/// Who calls, and what their token grants.
-#[derive(Debug)]
-struct Caller {
-    token: LiveToken,
-    grants: Rc<Grants>,
-}
-
-/// A decision that came out well.
-enum Passed {
-    /// The request may go on, by this.
-    Permit(Box<Held>, Box<Permit>),
-    /// A path outside the API that the configuration lets through.
-    Untouched,
-    /// Not decided yet: the body comes first.
-    Body(Box<Held>),
-    /// Not decided yet: a stored resource comes first, asked for by this call.
-    Stored(Box<Held>, HttpCall),
-}
-
-impl Held {
-    fn new(head: Head, request: Rc<fhir::Request>) -> Held {
-        let (body, stored, probes) = (None, Stored::default(), VecDeque::new());
-        Held { head, request, body, stored, probes }
-    }
-
-    /// Longest body that is held, in bytes: Envoy's own buffer bounds the others.
-    fn limit(&self) -> usize {
-        if self.request.body == Body::Form { MAX_FORM } else { usize::MAX }
-    }
 }
 
 impl Exchange {
@@ -176,132 +127,6 @@ impl Exchange {
             self.record.refused(&Refusal::new(&reasons::ANSWER_UNFINISHED));
         }
         self.record.line(end, worker, caps.now())
-    }
-
-    // The way of one request.
-    fn request_head(
-        &mut self,
-        headers: Headers,
-        end_of_stream: bool,
-        worker: &mut Worker,
-        caps: &dyn Capabilities,
-    ) -> Result<Passed, Refusal> {
-        let head = request::read(headers)?;
-        if !end_of_stream && !head.method().takes_body() {
-            return Err(Refusal::new(&reasons::BODY_UNEXPECTED));
-        }
-        let request = match fhir::route(&head, &worker.config.fhir)? {
-            Routed::Passthrough => {
-                self.record.permitted(None);
-                return Ok(Passed::Untouched);
-            }
-            Routed::Fhir(request) => Rc::new(request),
-        };
-        self.record.request(&request);
-        if let Some(permit) = policy::public(&request.interaction) {
-            self.record.permitted(Some(&permit));
-            let held = Held::new(head, request);
-            return Ok(Passed::Permit(Box::new(held), Box::new(permit)));
-        }
-        let mut held = Box::new(Held::new(head, request));
-        if end_of_stream {
-            held.body = Some(Vec::new());
-        } else if held.request.body == Body::Form {
-            self.authenticate(&held.head, worker, caps)?;
-            return Ok(Passed::Body(held));
-        }
-        self.decide(held, worker, caps)
-    }
-
-    fn authenticate(
-        &mut self,
-        head: &Head,
-        worker: &mut Worker,
-        caps: &dyn Capabilities,
-    ) -> Result<Caller, Refusal> {
-        let raw = token::extract(head.headers().all("authorization"))?;
-        let Worker { config, keys, revocation, tokens, .. } = worker;
-        let now = caps.now();
-        if tokens.get(&raw, now).is_none() {
-            let verified =
-                token::verify(&raw, &config.issuers, keys, caps).map_err(|rejected| {
-                    self.record.holder(rejected.holder);
-                    rejected.refusal
-                })?;
-            let known = Known::of(&verified, config);
-            tokens.insert(&raw, verified, known);
-        }
-        let (verified, known) =
-            tokens.get(&raw, now).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
-        self.record.holder(Some(verified.shared_claims()));
-        let bound = binding::bind(verified)?;
-        let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
-        self.record.freshness(token.listed_as());
-        Ok(Caller { token, grants: Rc::clone(&known.grants) })
-    }
-
-    /// The body is whole. The parameters of a form count together with those of the query.
-    fn body(
-        &mut self,
-        mut held: Box<Held>,
-        body: Vec<u8>,
-        worker: &mut Worker,
-        caps: &dyn Capabilities,
-    ) -> Result<Passed, Refusal> {
-        if held.request.body == Body::Form {
-            // Before anything else is read of it, as before the head.
-            self.authenticate(&held.head, worker, caps)?;
-            let request = Rc::unwrap_or_clone(held.request).with_form(&body)?;
-            held.request = Rc::new(request);
-            self.record.request(&held.request);
-        }
-        held.body = Some(body);
-        self.decide(held, worker, caps)
-    }
-
-    /// A stored resource came, or why it didn't.
-    fn stored(
-        &mut self,
-        mut held: Box<Held>,
-        answer: Result<HttpAnswer, CallFailed>,
-        worker: &mut Worker,
-        caps: &dyn Capabilities,
-    ) -> Result<Passed, Refusal> {
-        let probe = held.probes.pop_front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
-        held.stored.answered(probe, answer)?;
-        if let Some(next) = held.probes.front() {
-            let call = probe::call(next, &held.head, worker)?;
-            return Ok(Passed::Stored(held, call));
-        }
-        self.decide(held, worker, caps)
-    }
-
-    /// Decides by what came in so far. Authenticates each time: while it came in, the token may have
-    /// expired or been revoked.
-    fn decide(
-        &mut self,
-        mut held: Box<Held>,
-        worker: &mut Worker,
-        caps: &dyn Capabilities,
-    ) -> Result<Passed, Refusal> {
-        let Caller { token, grants } = self.authenticate(&held.head, worker, caps)?;
-        let evidence = Evidence::new(held.body.as_deref(), &held.stored);
-        let Configuration { fhir, smart, .. } = &worker.config;
-        let decision =
-            policy::decide(&token, &grants, &held.request, &held.head, evidence, fhir, smart)?;
-        match decision {
-            Decision::Permit(permit) => {
-                self.record.permitted(Some(&permit));
-                Ok(Passed::Permit(held, permit))
-            }
-            Decision::Body => Ok(Passed::Body(held)),
-            Decision::Stored(probes) => {
-                held.probes = probes.into();
-                let first = held.probes.front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
-                let call = probe::call(first, &held.head, worker)?;
-                Ok(Passed::Stored(held, call))
-            }
-        }
     }
 
     /// What to do now that the request is decided, or not yet.

@@ -137,7 +137,8 @@ impl Permit {
         Permit { strict, entries, ..Permit::by(Rc::from(scopes), patient) }
     }
 
-    /// What both allow together: only what both narrow stays narrowed, and the answer shows the rest.
+    /// What both allow together. The request is narrowed by no more than what holds for both, and the
+    /// answer judged by what the whole token may see.
     pub(in crate::policy) fn or(self, other: Permit) -> Permit {
         if self.is_whole() {
             return self;
@@ -145,17 +146,20 @@ impl Permit {
         if other.is_whole() {
             return other;
         }
-        let same = self.compartment == other.compartment && self.patient == other.patient;
-        let (narrowing, before) = (self.narrowing, other.narrowing.len());
-        let narrowing: Vec<Narrowing> =
-            narrowing.into_iter().filter(|one| other.narrowing.contains(one)).collect();
-        let as_narrow = same && narrowing.len() == before;
-        let counted =
-            |expected: Expected| Expected { counted: expected.counted && as_narrow, ..expected };
+        if self.compartment.is_some() && other.compartment.is_some() {
+            // No search is in two compartments: the first is that of the patient in context.
+            return self;
+        }
+        let narrowing = either(&self.narrowing, &other.narrowing);
+        let same = self.compartment == other.compartment;
+        let as_narrow = same && self.narrowing.len() == 1 && other.narrowing.len() == 1;
+        let counted = |expected: Expected| Expected {
+            counted: expected.counted && as_narrow && narrowing.len() == 1,
+            ..expected
+        };
         Permit {
             allowed_by: both(self.allowed_by, other.allowed_by),
-            patient: self.patient.filter(|_| same),
-            compartment: self.compartment.filter(|_| same),
+            patient: self.patient.filter(|patient| Some(patient) == other.patient.as_ref()),
             strict: self.strict || other.strict,
             expected: self.expected.map(counted),
             narrowing,
@@ -213,6 +217,21 @@ impl Permit {
     pub fn entries(&self) -> &[EntryPermit] {
         &self.entries
     }
+}
+
+/// Criteria that hold for what either list finds: those on the same parameter, their values as
+/// alternatives (<http://hl7.org/fhir/R4/search.html#combining>).
+fn either(one: &[Narrowing], other: &[Narrowing]) -> Vec<Narrowing> {
+    let joined = |one: &Narrowing| {
+        let mut same = other.iter().filter(|other| other.name == one.name);
+        let other = same.next().filter(|_| same.next().is_none())?;
+        let value = match one.value == other.value {
+            true => one.value.clone(),
+            false => format!("{},{}", one.value, other.value),
+        };
+        Some(Narrowing { name: one.name.clone(), value })
+    };
+    one.iter().filter_map(joined).collect()
 }
 
 fn both(one: Option<Rc<str>>, other: Option<Rc<str>>) -> Option<Rc<str>> {

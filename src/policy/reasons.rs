@@ -83,8 +83,7 @@ crate::reasons! {
 
     /// The resource by this id is not proven to be the patient's, or there is none: which ids exist
     /// is nobody's to learn.
-    COMPARTMENT_NOT_MEMBER = forbidden("compartment_not_member",
-        "the token is confined to one patient and no such resource of that patient can be shown");
+    COMPARTMENT_NOT_MEMBER = not_member("compartment_not_member");
     /// What is written doesn't name the patient where its type says whom it is about.
     WRITE_NOT_MEMBER = forbidden("write_not_member",
         "under a patient scope what is written must name the patient in context where the type \
@@ -188,9 +187,10 @@ crate::reasons! {
     SEARCH_COMPARTMENT_UNJUDGED = forbidden("search_compartment_unjudged",
         "this version of the gateway doesn't judge this compartment search under a patient scope: \
          search Patient/id/Type or one type");
-    /// A chain from a shared type into the patient compartment.
+    /// A chain that may lead out of the patient compartment, or from a shared type into it.
     SEARCH_CHAIN_OUTSIDE = forbidden("search_chain_outside",
-        "under a patient scope a chain from a shared type can't lead to resources about patients");
+        "under a patient scope a chain can't leave the patient compartment, nor enter it from a \
+         shared type: name the type, as in subject:Patient.name");
     /// A chain into Patient along something else than whom the resource is about.
     SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",
         "under a patient scope a chain may lead to a patient only by patient or subject");
@@ -227,6 +227,11 @@ crate::reasons! {
     /// A name that begins with `_` and is not on the list, or holds unusual characters.
     SEARCH_PARAMETER_UNJUDGED = forbidden("search_parameter_unjudged",
         "this version of the gateway doesn't judge this parameter: leave it out");
+}
+
+/// One voice for a resource that is not the patient's and for one that does not exist.
+pub(crate) const fn not_member(code: &'static str) -> Reason {
+    forbidden(code, "there is no such resource in the patient's compartment")
 }
 
 const fn scope(code: &'static str, text: &'static str) -> Reason {

@@ -1,14 +1,16 @@
-//! Which resources, and which entries of a Bundle, are the patient's.
+//! Which resources, and which entries of a Bundle, the client may see.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use super::entry::Entry;
+use super::resource::Resource;
 use crate::base::node::Node;
-use crate::fhir::membership::type_of;
 use crate::fhir::{Api, ResourceType};
 use crate::policy::{By, Expected, Form, Smart};
 
 /// Judges resources by what an answer must keep to.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Judge<'a> {
     pub(super) expected: &'a Expected,
     pub(super) api: &'a Api,
@@ -16,75 +18,101 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Whether this is a resource of the type asked for and about the patient. What it `contains`
-    /// is part of it; a resource anywhere else in it is none that FHIR knows.
-    pub(super) fn is_member(&self, resource: &Node<'_>) -> bool {
-        let (asked, by) = self.asked();
-        let mut outer = resource.members().iter().filter(|(name, _)| name != "contained");
-        type_of(self.api.release, resource) == asked
-            && self.expected.sight.sees(resource, by, self.api, self.smart)
-            && !outer.any(|(_, value)| holds_resource(value))
+    /// Whether this is a resource of the type asked for, if one was, that the client may see. What it
+    /// `contains` is part of it; a resource anywhere else in it is none that FHIR knows.
+    pub(super) fn sees(&self, resource: &Resource<'_>, by: By) -> bool {
+        let node = &resource.node;
+        let asked = self.asked();
+        !resource.strays
+            && asked.is_none_or(|of| node.text_of("resourceType") == Some(of.name()))
+            && self.expected.sight.sees(node, by, self.api, self.smart)
     }
 
-    /// The type asked for and by which permission.
-    fn asked(&self) -> (Option<ResourceType>, By) {
+    /// Whether a resource of any type is one that the client may see.
+    fn shows(&self, resource: &Resource<'_>) -> bool {
+        !resource.strays && self.expected.sight.sees(&resource.node, By::Read, self.api, self.smart)
+    }
+
+    /// The elements at the top of a resource of the type with this name that must be kept for
+    /// [`Judge::sees`]. `None`: all of them.
+    pub(super) fn looked_at(&self, name: &Node<'_>) -> Option<Vec<&'static str>> {
+        let of = name.text().and_then(|name| ResourceType::parse(self.api.release, name));
+        of.map_or(Some(Vec::new()), |of| self.expected.sight.looks_at(of, self.api, self.smart))
+    }
+
+    fn asked(&self) -> Option<ResourceType> {
         match &self.expected.form {
-            Form::Resource(of) | Form::History(of) | Form::Written(of) => (Some(*of), By::Read),
-            Form::Searchset(of) => (*of, By::Search),
-            Form::Collection | Form::Result | Form::Batch(_) => (None, By::Read),
+            Form::Resource(of) | Form::History(of) | Form::Written(of) => Some(*of),
+            Form::Searchset(of) => *of,
+            Form::Collection | Form::Result | Form::Batch(_) => None,
         }
     }
 
-    /// Whether an entry of a searchset stays: a match that is a member, or an `OperationOutcome`.
-    /// That one is what the server says of this very search (which criterion it ignored): a client
-    /// that is not shown it reads the search's result wrongly.
-    pub(super) fn keeps_found(&self, entry: &Node<'_>) -> bool {
-        let Some(entry) = self.plain(entry) else { return false };
-        let Some(resource) = entry.get("resource") else { return false };
-        match mode(entry) {
-            Some("match") => self.is_member(resource) || is_outcome(resource),
-            Some("outcome") => is_outcome(resource),
-            _ => false,
-        }
+    /// Whether an entry of a searchset or collection stays: a match, something included, or an
+    /// `OperationOutcome`. That one is what the server says of this very search (which criterion it
+    /// ignored): a client that is not shown it reads the search's result wrongly.
+    pub(super) fn keeps_found(&self, entry: &Entry<'_, Resource<'_>>) -> bool {
+        let Some((_, resource)) = &entry.resource else { return false };
+        let searched = matches!(self.expected.form, Form::Searchset(_));
+        let by = if searched { By::Search } else { By::Read };
+        self.is_plain(&entry.fields)
+            && match mode(&entry.fields) {
+                Some("match") => is_bare_outcome(resource) || self.sees(resource, by),
+                Some("include") => self.shows(resource),
+                Some("outcome") => is_bare_outcome(resource),
+                _ => false,
+            }
     }
 
-    /// The id of the version in an entry of a history, when that is a member.
-    pub(super) fn version<'e>(&self, entry: &'e Node<'_>) -> Option<&'e str> {
-        let resource = self.plain(entry)?.get("resource")?;
-        resource.text_of("id").filter(|_| self.is_member(resource))
+    /// The id of the version in an entry of a history, when the client may see it.
+    pub(super) fn version<'e>(&self, entry: &'e Entry<'_, Resource<'_>>) -> Option<&'e str> {
+        let (_, resource) = entry.resource.as_ref()?;
+        let seen = self.is_plain(&entry.fields) && self.sees(resource, By::Read);
+        resource.node.text_of("id").filter(|_| seen)
     }
 
-    /// Whether an entry of a history stays: a version that is a member, or a deletion, which has no
-    /// resource, of an id that has such a version in the same Bundle. Any other deletion would tell
-    /// that somebody's resource existed.
-    pub(super) fn keeps_version(&self, entry: &Node<'_>, members: &BTreeSet<String>) -> bool {
+    /// Whether an entry of a history stays: a version that the client may see, or a deletion, which
+    /// has no resource, of an id that has such a version in the same Bundle. Any other deletion would
+    /// tell that somebody's resource existed.
+    pub(super) fn keeps_version(
+        &self,
+        entry: &Entry<'_, Resource<'_>>,
+        seen: &BTreeSet<String>,
+    ) -> bool {
         self.version(entry).is_some()
-            || self.deleted(entry).is_some_and(|deleted| members.contains(deleted))
+            || self.deleted(entry).is_some_and(|deleted| seen.contains(deleted))
     }
 
     /// The id that an entry without a resource says was deleted.
-    fn deleted<'e>(&self, entry: &'e Node<'_>) -> Option<&'e str> {
-        let entry = self.plain(entry).filter(|entry| entry.get("resource").is_none())?;
-        let request = entry.get("request")?;
+    fn deleted<'e>(&self, entry: &'e Entry<'_, Resource<'_>>) -> Option<&'e str> {
+        if entry.resource.is_some() || !self.is_plain(&entry.fields) {
+            return None;
+        }
+        let request = entry.fields.get("request")?;
         let url = request.text_of("url")?;
         let url = url.split_once("/_history/").map_or(url, |(url, _)| url);
         let (path, id) = url.rsplit_once('/')?;
         let resource = path.rsplit('/').next()?;
         let method = request.text_of("method")?;
-        let asked = self.asked().0.map(ResourceType::name);
+        let asked = self.asked().map(ResourceType::name);
         (method == "DELETE" && asked == Some(resource)).then_some(id)
     }
 
-    /// An entry that has only members FHIR knows, none but `resource` with a resource in it
-    /// (`response.outcome` could), and is of this server.
-    fn plain<'e, 'n>(&self, entry: &'e Node<'n>) -> Option<&'e Node<'n>> {
-        let is_plain = |(name, value): &(Cow<'_, str>, Node<'_>)| match name.as_ref() {
-            "resource" => true,
-            "fullUrl" => value.text().is_some_and(|url| self.is_ours(url)),
-            name => ENTRY.contains(&name) && !holds_resource(value),
+    /// Whether an entry is an object that has only members FHIR knows, none of them with a resource
+    /// in it (`response.outcome` could), and is of this server.
+    fn is_plain(&self, fields: &Node<'_>) -> bool {
+        let fits = |(name, value): &(Cow<'_, str>, Node<'_>)| {
+            self.is_known(name, value) && !holds_resource(value)
         };
-        let object = matches!(entry, Node::Object(_));
-        (object && entry.members().iter().all(is_plain)).then_some(entry)
+        matches!(fields, Node::Object(_)) && fields.members().iter().all(fits)
+    }
+
+    /// Whether an entry can have this member.
+    pub(super) fn is_known(&self, name: &str, value: &Node<'_>) -> bool {
+        match name {
+            "fullUrl" => value.text().is_some_and(|url| self.is_ours(url)),
+            name => ENTRY.contains(&name),
+        }
     }
 
     /// Whether a `fullUrl` can be of this API: `Patient/P` in a resource of another server is another
@@ -100,10 +128,14 @@ impl Judge<'_> {
 }
 
 /// Whether this is an `OperationOutcome` that carries no other resource.
-pub(super) fn is_outcome(resource: &Node<'_>) -> bool {
-    let members = resource.members();
-    resource.text_of("resourceType") == Some("OperationOutcome")
-        && !members.iter().any(|(_, value)| holds_resource(value))
+pub(super) fn is_bare_outcome(resource: &Resource<'_>) -> bool {
+    !resource.strays && is_outcome(&resource.node)
+}
+
+/// Whether this is an `OperationOutcome` that carries no other resource.
+pub(super) fn is_outcome(value: &Node<'_>) -> bool {
+    value.text_of("resourceType") == Some("OperationOutcome")
+        && !value.members().iter().any(|(_, value)| holds_resource(value))
 }
 
 /// Whether there is a resource in a value, at any depth: an object with the name of a type in
@@ -120,8 +152,8 @@ pub(super) fn holds_resource(value: &Node<'_>) -> bool {
 }
 
 /// How an entry says it came into a searchset; a match unless it says otherwise.
-fn mode<'e>(entry: &'e Node<'_>) -> Option<&'e str> {
-    let Some(search) = entry.get("search") else { return Some("match") };
+fn mode<'e>(fields: &'e Node<'_>) -> Option<&'e str> {
+    let Some(search) = fields.get("search") else { return Some("match") };
     let Node::Object(_) = search else { return None };
     search.get("mode").map_or(Some("match"), Node::text)
 }

@@ -1,28 +1,40 @@
-//! Stage 9: what of the FHIR server's answer reaches a client that is confined to a patient. The
-//! answer is held until it is judged, so a server that ignores a narrowed search, or that is asked
-//! for a resource by its id, still shows nothing foreign.
+//! Stage 9: what of the FHIR server's answer reaches a client whose scopes or patient confine what it
+//! may see. The answer is held until it is judged, so a server that ignores a narrowed search, or
+//! that is asked for a resource by its id, still shows nothing foreign.
 //!
-//! JSON only, read strictly. What can't be read, or is not what was asked for, is refused. The
-//! request must not ask for what is refused here: its conditional fields, `Range` and
-//! `Accept-Encoding` are dropped and its formats judged before it goes on.
+//! JSON only, read strictly and in one pass: what is judged of each resource is kept for as long as
+//! that resource is judged, the rest is only checked. What can't be read, or is not what was asked
+//! for, is refused. The request must not ask for what is refused here: its conditional fields,
+//! `Range` and `Accept-Encoding` are dropped and its formats judged before it goes on.
 
+mod answer;
+mod batch;
 mod bundle;
-mod content;
+mod edits;
+mod entry;
+mod found;
+mod headers;
 mod judge;
 pub mod reasons;
+mod resource;
+mod result;
+mod status;
+mod strict;
+mod walk;
 
 #[cfg(test)]
 mod tests;
 
-use crate::base::node;
-use crate::base::refusal::{Reason, Refusal};
+use crate::base::refusal::Refusal;
 use crate::fhir::Api;
-use crate::policy::{Expected, Form, Smart};
+use crate::policy::{Expected, Smart};
 use crate::request::Headers;
+use edits::Edits;
 use judge::Judge;
-use reasons::{
-    ANSWER_ERROR_BODY, ANSWER_NOT_FOUND, ANSWER_STATUS, ANSWER_UNREADABLE, COMPARTMENT_NOT_MEMBER,
-};
+use reasons::ANSWER_UNREADABLE;
+use resource::AsResource;
+use status::{Outcome, error_body, outcome};
+use walk::{Fault, Walk};
 
 /// What an answer's head says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +56,8 @@ pub enum Verdict {
     Replace {
         /// The body to send instead: JSON in UTF-8.
         body: Vec<u8>,
-        /// How many entries of the Bundle, and members of the Bundle that FHIR does not have, were
-        /// removed. Never 0.
+        /// How many resources, entries of a Bundle, and members of a Bundle that FHIR does not have,
+        /// were removed. 0: only what counts more than the client may see.
         removed: usize,
     },
     /// It must not pass.
@@ -66,23 +78,26 @@ pub const STALE: &[&str] = &[
     "repr-digest",
     "signature",
     "signature-input",
-    "x-total-count",
+    COUNT,
 ];
+
+/// The header field, lower case, in which servers say how much a search found.
+pub const COUNT: &str = "x-total-count";
 
 /// Judges an answer by its status and header fields, before its body came. `end_of_stream`: there
 /// is no body. Of a held answer without one, [`body`] judges the empty body.
 pub fn head(expected: &Expected, status: u16, headers: &Headers, end_of_stream: bool) -> Course {
-    let refusal = match outcome(expected, status) {
+    let may_be_empty = answer::may_be_empty(&expected.form);
+    let refusal = match outcome(&expected.form, status) {
         Err(refusal) => refusal,
+        Ok(Outcome::Error) if end_of_stream => return Course::Hold,
+        Ok(Outcome::Success) if end_of_stream && may_be_empty => return Course::Hold,
         Ok(Outcome::Success) if end_of_stream => Refusal::new(&ANSWER_UNREADABLE),
-        Ok(Outcome::Success) => match content::is_json(headers) {
-            Ok(()) => return Course::Hold,
-            Err(reason) => Refusal::new(reason),
+        Ok(outcome) => match (headers::is_json(headers), outcome) {
+            (Ok(()), _) => return Course::Hold,
+            (Err(_), Outcome::Error) => error_body(status),
+            (Err(reason), Outcome::Success) => Refusal::new(reason),
         },
-        Ok(Outcome::Error) if end_of_stream || content::is_json(headers).is_ok() => {
-            return Course::Hold;
-        }
-        Ok(Outcome::Error) => error_body(status),
     };
     Course::Refuse(refusal)
 }
@@ -90,43 +105,33 @@ pub fn head(expected: &Expected, status: u16, headers: &Headers, end_of_stream: 
 /// Judges an answer that [`head`] held, by its whole body.
 pub fn body(expected: &Expected, status: u16, body: &[u8], api: &Api, smart: &Smart) -> Verdict {
     let judge = Judge { expected, api, smart };
-    let verdict = match (outcome(expected, status), &expected.form) {
-        (Err(refusal), _) => Err(refusal),
-        (Ok(Outcome::Error), _) => error(status, body),
-        (Ok(Outcome::Success), Form::Resource(_)) => resource(&judge, body).map_err(Refusal::new),
-        (Ok(Outcome::Success), _) => bundle::judge(&judge, body).map_err(Refusal::new),
-    };
-    verdict.unwrap_or_else(Verdict::Refuse)
-}
-
-/// What a status says that this request can have.
-enum Outcome {
-    Success,
-    Error,
-}
-
-fn outcome(expected: &Expected, status: u16) -> Result<Outcome, Refusal> {
-    match status {
-        200 => Ok(Outcome::Success),
-        404 | 410 if !matches!(expected.form, Form::Searchset(_)) => {
-            Err(Refusal::new(&ANSWER_NOT_FOUND))
-        }
-        400..=599 => Ok(Outcome::Error),
-        _ => Err(Refusal::new(&ANSWER_STATUS).hint(format!("status {status}"))),
+    let edits = outcome(&expected.form, status).and_then(|outcome| match outcome {
+        Outcome::Error if is_error(&judge, body) => Ok(Edits::default()),
+        Outcome::Error => Err(error_body(status)),
+        Outcome::Success => success(&judge, body).map_err(Refusal::new),
+    });
+    match edits {
+        Ok(edits) => edits.verdict(body),
+        Err(refusal) => Verdict::Refuse(refusal),
     }
 }
 
-fn resource(judge: &Judge<'_>, body: &[u8]) -> Result<Verdict, &'static Reason> {
-    let resource = node::read(body).map_err(|_| &ANSWER_UNREADABLE)?;
-    if judge.is_member(&resource) { Ok(Verdict::Whole) } else { Err(&COMPARTMENT_NOT_MEMBER) }
+fn success(judge: &Judge<'_>, body: &[u8]) -> Result<Edits, Fault> {
+    let mut edits = Edits::default();
+    if body.is_empty() && answer::may_be_empty(&judge.expected.form) {
+        return Ok(edits);
+    }
+    let mut walk = Walk::new(body)?;
+    // What could be read is read to its end, whatever it turns out to be.
+    let judged = answer::judge(judge, &mut walk, &mut edits);
+    if walk.is_at_end() { judged.map(|()| edits) } else { Err(&ANSWER_UNREADABLE) }
 }
 
 /// The body of an error can hold a resource as well as any other: only an `OperationOutcome` passes.
-fn error(status: u16, body: &[u8]) -> Result<Verdict, Refusal> {
-    let passes = body.is_empty() || node::read(body).is_ok_and(|value| judge::is_outcome(&value));
-    if passes { Ok(Verdict::Whole) } else { Err(error_body(status)) }
-}
-
-fn error_body(status: u16) -> Refusal {
-    Refusal::new(&ANSWER_ERROR_BODY).hint(format!("status {status}"))
+fn is_error(judge: &Judge<'_>, body: &[u8]) -> bool {
+    let outcome = |mut walk: Walk<'_>| {
+        let read = walk.value(AsResource(judge));
+        read.is_ok_and(|(_, resource)| judge::is_bare_outcome(&resource)) && walk.is_at_end()
+    };
+    body.is_empty() || Walk::new(body).is_ok_and(outcome)
 }

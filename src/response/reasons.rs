@@ -1,10 +1,9 @@
 //! Why an answer of the FHIR server does not reach the client.
 
 use crate::base::refusal::Reason;
+use crate::policy::reasons::not_member;
 
 crate::reasons! {
-    /// A resource that is not about the patient in context, or is of another type than asked for.
-    COMPARTMENT_NOT_MEMBER = not_member("compartment_not_member");
     /// The server has no such resource (404, 410). The client reads what it reads for another
     /// patient's resource: which ids exist is nobody's to learn.
     ANSWER_NOT_FOUND = not_member("answer_not_found").shown_as("compartment_not_member");
@@ -20,17 +19,19 @@ crate::reasons! {
     /// The body is not one strict JSON object in UTF-8: duplicate members, too deep, cut off.
     ANSWER_UNREADABLE = failed("answer_unreadable",
         "the FHIR server sent an answer that can't be read");
-    /// A search or a history was answered with something else than such a Bundle.
+    /// A search, a history or a batch was answered with something else than such a Bundle.
     ANSWER_NOT_BUNDLE = failed("answer_not_bundle",
         "the FHIR server sent something else than the Bundle asked for");
+    /// The answer to a batch or transaction has not one entry for each of the request's.
+    ANSWER_BATCH_ENTRIES = failed("answer_batch_entries",
+        "the FHIR server sent more or fewer answers than the batch has requests");
+    /// An entry of the answer to a batch or transaction has no status, no resource although one was
+    /// asked for, or something that FHIR does not have there.
+    ANSWER_BATCH_ENTRY = failed("answer_batch_entry",
+        "the FHIR server sent something else than the answer to this entry");
     /// The body of an error is neither empty nor an `OperationOutcome` in JSON.
     ANSWER_ERROR_BODY = failed("answer_error_body",
         "the FHIR server failed and sent an answer that can't be checked");
-}
-
-/// One voice for a resource that is not the patient's and for one that does not exist.
-const fn not_member(code: &'static str) -> Reason {
-    Reason::new(403, code, "forbidden", "there is no such resource in the patient's compartment")
 }
 
 const fn failed(code: &'static str, text: &'static str) -> Reason {

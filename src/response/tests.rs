@@ -2,9 +2,12 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
+use super::reasons::*;
 use super::*;
+use crate::base::refusal::Reason;
 use crate::fhir::{Release, ResourceType};
-use crate::policy::{Grants, Sight};
+use crate::policy::reasons::COMPARTMENT_NOT_MEMBER;
+use crate::policy::{Form, Grants, Sight};
 use crate::token::Claims;
 
 mod answers;

@@ -39,7 +39,8 @@ pub(super) fn read<'b>(
     };
     let full_url = entry.get("fullUrl");
     let full_url = full_url.map(|url| full_url::read(url, &request.interaction)).transpose()?;
-    Ok(Entry { head, request, body: body.map(|body| body.bytes), full_url })
+    let absolute = full_url::below_base(&asked.url, &api.base_urls).is_some();
+    Ok(Entry { head, request, body: body.map(|body| body.bytes), full_url, absolute })
 }
 
 /// What `request` says.
@@ -113,8 +114,8 @@ fn target(url: &str, api: &Api) -> Result<String, Refusal> {
     let below = full_url::below_base(url, &api.base_urls);
     let relative = below.map_or(url, |below| below.strip_prefix('/').unwrap_or(below));
     let first = relative.split(['/', '?']).next().unwrap_or_default();
-    if below.is_none() && first.contains(':') {
-        // RFC 3986 section 4.2: what has a colon there has a scheme.
+    if first.contains(':') {
+        // RFC 3986 section 4.2: what has a colon there has a scheme. So would what is made relative.
         return Err(Refusal::new(&BUNDLE_URL_ELSEWHERE));
     }
     Ok(format!("{}/{relative}", api.base_path))

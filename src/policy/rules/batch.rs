@@ -9,15 +9,20 @@ use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
 use crate::policy::reasons::{
     BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, FORMAT_UNJUDGED, HEADER_UNJUDGED, PARAMETER_UNJUDGED,
 };
+use crate::policy::rules::needs;
 use crate::policy::rules::place::takes_json;
 use crate::policy::sight::Sight;
-use crate::policy::{self, Asked, Decision};
+use crate::policy::{self, Asked, Decision, case};
 
 /// Most stored resources that one Bundle may have looked up, one after the other.
 const MAX_PROBES: usize = 50;
 
 /// Judges a batch or transaction.
 pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
+    if asked.grants.contexts().next().is_none() {
+        let needs = needs::of(asked.request, asked.api.release)?;
+        return Err(case::lacking(asked.grants.likely_context(), &needs));
+    }
     around(asked)?;
     let Some(body) = asked.evidence.body else { return Ok(Decision::Body) };
     let batch = bundle::read(body, asked.head, asked.api)?;

@@ -115,7 +115,7 @@ impl Judge<'_, '_> {
                 }
                 self.chain(param, &types, &way)
             }
-            Ok(Asked::Include(include)) if searches => self.include(param, include, reach),
+            Ok(Asked::Include(include)) if searches => self.include(include, reach),
             Ok(Asked::Control(_)) => Ok(()),
             Ok(Asked::Types(_)) if *interaction == I::SearchSystem => Ok(()),
             Ok(Asked::Types(_)) => self.refuse(param, &SEARCH_TYPES_UNJUDGED),
@@ -137,9 +137,12 @@ impl Judge<'_, '_> {
             return Err(self.case.lacking(&needs).into());
         }
         for resource in types {
-            let place = place::of(self.case, self.covered, *resource)?;
-            if place == Place::Inside && self.is_shared(of) {
-                return Err((&SEARCH_CHAIN_OUTSIDE).into());
+            match place::of(self.case, self.covered, *resource) {
+                Ok(Place::Inside) if self.is_shared(of) => {
+                    return Err((&SEARCH_CHAIN_OUTSIDE).into());
+                }
+                Ok(_) => {}
+                Err(_) => return Err((&SEARCH_CHAIN_OUTSIDE).into()),
             }
         }
         Ok(())
@@ -176,12 +179,11 @@ impl Judge<'_, '_> {
             && matches!(parameter, "patient" | "subject")
     }
 
-    fn include(self, param: &Param, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
+    fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
         let needs: Vec<Need> = match &include.included {
             Included::All => vec![Need::on_all(&[Read])],
             Included::Types(types) => types.iter().map(|of| Need::on(*of, &[Read])).collect(),
         };
-        let _ = param;
         let granular = self.case.covered(&needs)?.granular;
         reach.held |= granular || self.covered.patient.is_some();
         if let Included::Types(types) = include.included {
