@@ -54,8 +54,11 @@ fn typed(name: &str) -> Exported {
 
 /// The target of a signed URL.
 fn target(url: &str) -> &str {
-    let at = url.find("://").map_or(0, |at| at + 3);
-    &url[at + url[at..].find('/').unwrap()..]
+    if url.starts_with('/') {
+        return url;
+    }
+    let (_, rest) = url.split_once("://").unwrap();
+    &rest[rest.find('/').unwrap()..]
 }
 
 fn follow(links: &Links, method: &str, target: &str) -> Result<Bound, &'static str> {
