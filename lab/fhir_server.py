@@ -7,10 +7,12 @@ from lab.processes import BIN, LabError, Process, answers, free_port
 
 
 class FhirServer:
-    """`base_url` is how clients name the API: paging links come back with it."""
+    """`base_url` is how clients name the API: paging links come back with it. `resources`: what is put
+    in, or taken out again where it is a type and an id; the clinic's people unless given."""
 
-    def __init__(self, folder, base_url, port=None):
+    def __init__(self, folder, base_url, port=None, resources=None):
         self.port = port or free_port()
+        self._resources = clinic() if resources is None else resources
         settings = f"{folder}/fhir.json"  # JSON is YAML
         with open(settings, "w") as file:
             json.dump({
@@ -23,12 +25,15 @@ class FhirServer:
             f"{folder}/fhir.log")
 
     def wait(self):
-        """Waits until it answers, then puts the people in."""
+        """Waits until it answers, then puts the resources in."""
         self._process.wait_until(lambda: answers(f"http://127.0.0.1:{self.port}/fhir/metadata"))
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            for resource in clinic():
-                self._put(connection, resource)
+            for resource in self._resources:
+                if isinstance(resource, dict):
+                    self._put(connection, resource)
+                else:
+                    self._send(connection, "DELETE", "/fhir/{}/{}".format(*resource))
         finally:
             connection.close()
 
@@ -37,8 +42,10 @@ class FhirServer:
 
     def _put(self, connection, resource):
         target = f"/fhir/{resource['resourceType']}/{resource['id']}"
-        connection.request("PUT", target, json.dumps(resource),
-                           {"content-type": "application/fhir+json"})
+        self._send(connection, "PUT", target, json.dumps(resource))
+
+    def _send(self, connection, method, target, body=None):
+        connection.request(method, target, body, {"content-type": "application/fhir+json"})
         response = connection.getresponse()
         answer = response.read()
         if response.status not in (200, 201):

@@ -39,6 +39,8 @@ pub mod policy;
 pub mod forward;
 // 9 What of the server's answer a client confined to a patient gets to see.
 pub mod response;
+// After a bulk export has begun: its status and files, bound to the client that started it.
+pub mod export;
 // Every path ends here: one audit event per exchange.
 pub mod audit;
 

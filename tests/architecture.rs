@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `src/` in the order of the flow: a folder imports only those before it.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "base",
     "config::section",
     "config::setting",
@@ -19,6 +19,7 @@ const ORDER: [&str; 15] = [
     "policy",
     "forward",
     "response",
+    "export",
     "audit",
     "config",
     "flow",

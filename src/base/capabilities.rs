@@ -15,6 +15,11 @@ pub trait Capabilities {
     /// Random bytes, unpredictable to clients.
     fn random(&self) -> [u8; 16];
 
+    /// An environment variable. `None`: not set, not UTF-8, or there is no environment.
+    fn environment(&self, _name: &str) -> Option<String> {
+        None
+    }
+
     /// Reads a shared value and its compare-and-swap stamp. `Ok(None)`: never set, or set to nothing.
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed>;
 

@@ -2,34 +2,49 @@
 //!
 //! Everything is written to the two writers that are handed in, so tests call [`run`] as `main` does.
 
+mod arguments;
+mod cases;
 mod check;
+mod document;
+mod explain;
+mod gateway;
+mod meanings;
 mod places;
+mod request;
+mod signer;
+mod time;
 mod yaml;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::PathBuf;
 
-use lexopt::{Arg, Parser, ValueExt};
+use crate::base::time::Instant;
+use arguments::{Command, command};
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked for is done, and nothing is wrong.
+    /// What was asked for is done, and nothing is wrong: the request is allowed, every case is as
+    /// expected.
     Ok = 0,
+    /// A case is not as expected.
+    Differs = 1,
+    /// The request, or its answer, is refused.
+    Denied = 2,
     /// What was given can't be used: the arguments, the file or what stands in it.
     Unusable = 3,
 }
 
-/// Runs the program with its arguments, its own name left out. Results go to `out`, what is wrong to
-/// `err`.
+/// Runs the program with its arguments, its own name left out. `now` is the time where the arguments
+/// name none. Results go to `out`, what is wrong to `err`.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
+    now: Instant,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Exit {
     let done = match command(arguments) {
-        Ok(command) => execute(&command, out, err),
+        Ok(command) => execute(&command, now, out, err),
         Err(error) => {
             writeln!(err, "phiward: {error}: see `phiward --help`").map(|()| Exit::Unusable)
         }
@@ -38,45 +53,19 @@ pub fn run(
     done.unwrap_or(Exit::Unusable)
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Command {
-    Help,
-    Version,
-    Schema,
-    Check(PathBuf),
-}
-
-fn command(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, lexopt::Error> {
-    let mut parser = Parser::from_args(arguments);
-    let command = match parser.next()? {
-        None | Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Command::Help),
-        Some(Arg::Short('V') | Arg::Long("version")) => return Ok(Command::Version),
-        Some(Arg::Value(name)) if name == "help" => return Ok(Command::Help),
-        Some(Arg::Value(name)) if name == "schema" => Command::Schema,
-        Some(Arg::Value(name)) if name == "check" => match parser.next()? {
-            Some(Arg::Value(file)) => Command::Check(file.into()),
-            Some(Arg::Short('h') | Arg::Long("help")) => return Ok(Command::Help),
-            Some(other) => return Err(other.unexpected()),
-            None => return Err("`check` needs a file".into()),
-        },
-        Some(Arg::Value(name)) => {
-            return Err(format!("unknown command `{}`", name.string()?).into());
-        }
-        Some(other) => return Err(other.unexpected()),
-    };
-    match parser.next()? {
-        None => Ok(command),
-        Some(Arg::Short('h') | Arg::Long("help")) => Ok(Command::Help),
-        Some(other) => Err(other.unexpected()),
-    }
-}
-
-fn execute(command: &Command, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<Exit> {
+fn execute(
+    command: &Command,
+    now: Instant,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Exit> {
     match command {
         Command::Help => out.write_all(HELP.as_bytes())?,
         Command::Version => writeln!(out, "phiward {}", env!("CARGO_PKG_VERSION"))?,
         Command::Schema => writeln!(out, "{:#}", crate::config::schema())?,
         Command::Check(file) => return check::check(file, out, err),
+        Command::Explain(arguments) => return explain::explain(arguments, now, out, err),
+        Command::Test(files) => return cases::test(files, out, err),
     }
     Ok(Exit::Ok)
 }
@@ -85,17 +74,30 @@ const HELP: &str = "\
 phiward guards FHIR APIs inside Envoy and Istio.
 
 usage:
-  phiward check FILE    every error of a configuration (YAML or JSON) with its place
-  phiward schema        the JSON Schema of the configuration
-  phiward --help        this page
-  phiward --version     the version
+  phiward check FILE       every error of a configuration (YAML or JSON) with its place
+  phiward explain OPTIONS  one request through the same core: each stage and its verdict
+  phiward test FILE...     runs files of cases: requests and the decisions that must follow
+  phiward schema           the JSON Schema of the configuration
+  phiward --help           this page
+  phiward --version        the version
+
+options of explain:
+  --config FILE       the configuration
+  --request REQ       `METHOD TARGET`, or `@FILE`: request line, header lines, empty line, body
+  --token T           a JWT, its claims as JSON, or `@FILE` with either
+  --at TIME           when it takes place: RFC 3339 or seconds since 1970; otherwise now
+  --keys FILE         the issuer's keys (JWKS), where the configuration fetches them
+  --revocations FILE  the revocation list
+  --answer FILE       the FHIR server's answer in JSON, to be judged
+  --status N          its status, otherwise 200
+  --json              the same as JSON
 
 exit status:
-  0  nothing is wrong
+  0  nothing is wrong; allowed; every case is as expected
+  1  a case differs
+  2  denied
   3  the arguments, the file or what stands in it can't be used
 ";
 
-#[cfg(test)]
-mod examples;
 #[cfg(test)]
 mod tests;

@@ -17,17 +17,18 @@ issuers:
 ";
 
 /// Exit, standard output, standard error.
-fn called(arguments: &[&str]) -> (Exit, String, String) {
+pub(super) fn called(arguments: &[&str]) -> (Exit, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let exit = run(arguments.iter().map(OsString::from), &mut out, &mut err);
+    let now = super::time::instant("1790000000").unwrap();
+    let exit = run(arguments.iter().map(OsString::from), now, &mut out, &mut err);
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
 /// A file in a folder of its own that goes when the test ends.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn new(name: &str, content: &[u8]) -> Scratch {
+    pub(super) fn new(name: &str, content: &[u8]) -> Scratch {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder =
@@ -119,7 +120,7 @@ fn what_the_filter_would_refuse_to_parse_is_refused() {
         ("c.yaml", b"fhir: [", "c.yaml:2:1: this is not YAML"),
         ("c.yaml", b"", "c.yaml:1:1: the configuration is empty: expected"),
         ("c.yaml", b"\xff\xfe", "c.yaml: is not UTF-8 text"),
-        ("c.yaml", &[b'#'; 1 << 20], "c.yaml: is too long for a configuration"),
+        ("c.yaml", &[b'#'; 1 << 20], "c.yaml: is too long: at most 1 MiB"),
     ];
     for (name, content, expected) in rows {
         let shown = String::from_utf8_lossy(&content[..content.len().min(40)]);
@@ -189,7 +190,7 @@ fn what_could_not_be_written_does_not_count_as_fine() {
             Ok(())
         }
     }
-    let exit = run(["schema".into()], &mut Closed, &mut Closed);
+    let exit = run(["schema".into()], Instant::default(), &mut Closed, &mut Closed);
     assert_eq!(exit, Exit::Unusable);
 }
 

@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
                 Event::DocumentStart(_) => documents = documents.saturating_add(1),
                 Event::StreamStart | Event::DocumentEnd | Event::Nothing => {}
                 _ if documents > 1 => {
-                    let message = "a second document: give `check` one document a file".to_owned();
+                    let message = "a second document: give one document a file".to_owned();
                     self.wrong(span.start, message);
                     break;
                 }

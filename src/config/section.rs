@@ -165,22 +165,48 @@ impl<'a> Section<'a> {
         &mut self,
         name: &'static str,
         doc: &str,
-        mut read: impl FnMut(&mut Section<'_>) -> Option<R>,
+        read: impl FnMut(&mut Section<'_>) -> Option<R>,
     ) -> Vec<R> {
         self.required.push(name);
+        if !self.has(name) {
+            self.missing(name, SOME_OBJECTS);
+        }
+        self.list(name, doc, false, read)
+    }
+
+    /// A list of objects that may be left out or empty. Members that are wrong are recorded and left
+    /// out.
+    pub fn optional_sections<R>(
+        &mut self,
+        name: &'static str,
+        doc: &str,
+        read: impl FnMut(&mut Section<'_>) -> Option<R>,
+    ) -> Vec<R> {
+        self.list(name, doc, true, read)
+    }
+
+    fn list<R>(
+        &mut self,
+        name: &'static str,
+        doc: &str,
+        may_be_empty: bool,
+        mut read: impl FnMut(&mut Section<'_>) -> Option<R>,
+    ) -> Vec<R> {
         let items = Section::blank(&mut read);
-        let schema = json!({"type": "array", "minItems": 1, "items": items.schema});
-        self.describe_key(name, schema, OBJECTS.to_owned(), doc, None);
+        let (expected, schema, default) = if may_be_empty {
+            (OBJECTS, json!({"type": "array", "items": items.schema}), Some(json!([])))
+        } else {
+            let schema = json!({"type": "array", "minItems": 1, "items": items.schema});
+            (SOME_OBJECTS, schema, None)
+        };
+        self.describe_key(name, schema, expected.to_owned(), doc, default);
         self.keys.extend(items.keys.into_iter().map(|key| key.below(&format!("{name}[]"))));
         let list = match self.value.and_then(|object| object.get(name)) {
-            None => {
-                self.missing(name, OBJECTS);
-                return Vec::new();
-            }
-            Some(Value::Array(list)) if !list.is_empty() => list,
+            None => return Vec::new(),
+            Some(Value::Array(list)) if may_be_empty || !list.is_empty() => list,
             Some(other) => {
                 let problem = format!("`{}` is not such a list", excerpt(other));
-                self.problem(name, problem, OBJECTS, None);
+                self.problem(name, problem, expected, None);
                 return Vec::new();
             }
         };
@@ -327,7 +353,8 @@ impl Key {
 }
 
 const OBJECT: &str = "an object";
-const OBJECTS: &str = "a list of at least one object";
+const OBJECTS: &str = "a list of objects";
+const SOME_OBJECTS: &str = "a list of at least one object";
 
 #[cfg(test)]
 mod tests;

@@ -48,8 +48,8 @@ fn the_reference_page_has_every_key() {
 type Folder = (&'static str, &'static [&'static Reason], &'static [&'static str]);
 
 /// Every folder that refuses, in the order of the flow.
-fn folders() -> [Folder; 8] {
-    use crate::{binding, fhir, flow, policy, request, response, revocation, token};
+fn folders() -> [Folder; 9] {
+    use crate::{binding, export, fhir, flow, policy, request, response, revocation, token};
     [
         ("request", request::reasons::ALL, request::reasons::MEANINGS),
         ("fhir", fhir::reasons::ALL, fhir::reasons::MEANINGS),
@@ -58,6 +58,7 @@ fn folders() -> [Folder; 8] {
         ("revocation", revocation::reasons::ALL, revocation::reasons::MEANINGS),
         ("policy", policy::reasons::ALL, policy::reasons::MEANINGS),
         ("response", response::reasons::ALL, response::reasons::MEANINGS),
+        ("export", export::reasons::ALL, export::reasons::MEANINGS),
         ("flow", flow::reasons::ALL, flow::reasons::MEANINGS),
     ]
 }

@@ -1,6 +1,7 @@
 //! Who a resource is about, and which parameters can say so
 //! (<http://hl7.org/fhir/R4/compartmentdefinition-patient.html> and the release's search parameters).
 
+use super::membership::Membership;
 use super::{Release, ResourceType, tables};
 
 /// The parameter that narrows a search of a type to one patient.
@@ -47,6 +48,16 @@ pub fn subject_parameter(release: Release, resource: ResourceType) -> Option<Sub
     }
     let subject = tables::find(tables::of(release).subjects, resource.name())?;
     Some(SubjectParameter { name: subject.parameter, form: Form::Reference })
+}
+
+/// Whether resources of this type can say whose they are: Binary by its `securityContext`; otherwise
+/// by the subject parameter, or by any of the compartment's.
+pub fn is_decidable(release: Release, membership: Membership, resource: ResourceType) -> bool {
+    match membership {
+        _ if resource.name() == "Binary" => true,
+        Membership::Subject => subject_parameter(release, resource).is_some(),
+        Membership::Definition => is_in_patient_compartment(release, resource),
+    }
 }
 
 /// The elements that the subject parameter looks at, as ways from the resource to references. Empty

@@ -3,7 +3,7 @@
 use super::Interaction;
 use super::reasons::{FHIR_CONTENT_DUPLICATE, FHIR_FORM_ENCODING, FHIR_MEDIA_TYPE};
 use super::route::Body;
-use crate::base::refusal::Refusal;
+use crate::base::refusal::{Reason, Refusal};
 use crate::request::{Headers, Method};
 
 /// Whether a body is declared to be a form.
@@ -46,30 +46,61 @@ pub(super) fn body(
         Declared::Other | Declared::Nothing => Body::Resource,
     };
     if body == Body::Form {
-        uncompressed(headers)?;
+        uncompressed(headers, &FHIR_FORM_ENCODING)?;
     }
     Ok((body, declared))
 }
 
-fn declared(headers: &Headers) -> Result<Declared, Refusal> {
-    let value = headers
-        .single("content-type")
-        .map_err(|_| Refusal::new(&FHIR_CONTENT_DUPLICATE).hint("content-type"))?;
-    let Some(value) = value else { return Ok(Declared::Nothing) };
+/// A `Content-Type`. Split at every `;`, quoted or not: that finds each parameter a reader could find,
+/// and may only refuse too much.
+pub(super) struct MediaType<'h> {
+    pub(super) name: &'h [u8],
+    /// None of them empty.
+    pub(super) parameters: Vec<&'h [u8]>,
+}
+
+/// The media type of the body.
+///
+/// # Errors
+///
+/// `Content-Type` twice, or two of them joined into one.
+pub(super) fn media_type(headers: &Headers) -> Result<Option<MediaType<'_>>, Refusal> {
+    let Some(value) = single(headers, "content-type")? else { return Ok(None) };
     let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    let media_type = parts.next().unwrap_or_default();
-    if media_type.contains(&b',') {
+    let name = parts.next().unwrap_or_default();
+    if name.contains(&b',') {
         // How proxies join two fields.
         return Err(Refusal::new(&FHIR_CONTENT_DUPLICATE).hint("content-type"));
     }
-    if !media_type.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
+    Ok(Some(MediaType { name, parameters: parts.filter(|part| !part.is_empty()).collect() }))
+}
+
+/// That the body is not compressed; `otherwise` says why it is refused.
+pub(super) fn uncompressed(headers: &Headers, otherwise: &'static Reason) -> Result<(), Refusal> {
+    match single(headers, "content-encoding")? {
+        Some(coding) if !coding.trim_ascii().eq_ignore_ascii_case(b"identity") => {
+            Err(Refusal::new(otherwise).hint("content-encoding"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn declared(headers: &Headers) -> Result<Declared, Refusal> {
+    let Some(MediaType { name, parameters }) = media_type(headers)? else {
+        return Ok(Declared::Nothing);
+    };
+    if !name.eq_ignore_ascii_case(b"application/x-www-form-urlencoded") {
         return Ok(Declared::Other);
     }
-    if parts.all(is_utf8_or_harmless) {
+    if parameters.into_iter().all(is_utf8_or_harmless) {
         Ok(Declared::Form)
     } else {
         Err(Refusal::new(&FHIR_FORM_ENCODING).hint("charset"))
     }
+}
+
+fn single<'h>(headers: &'h Headers, name: &str) -> Result<Option<&'h [u8]>, Refusal> {
+    headers.single(name).map_err(|_| Refusal::new(&FHIR_CONTENT_DUPLICATE).hint(name))
 }
 
 /// A parameter of the media type that does not ask for another character set.
@@ -77,16 +108,4 @@ fn is_utf8_or_harmless(parameter: &[u8]) -> bool {
     let parameter = parameter.to_ascii_lowercase();
     let Some(charset) = parameter.strip_prefix(b"charset") else { return true };
     matches!(charset, b"=utf-8" | b"=\"utf-8\"")
-}
-
-fn uncompressed(headers: &Headers) -> Result<(), Refusal> {
-    let coding = headers
-        .single("content-encoding")
-        .map_err(|_| Refusal::new(&FHIR_CONTENT_DUPLICATE).hint("content-encoding"))?;
-    match coding {
-        Some(coding) if !coding.eq_ignore_ascii_case(b"identity") => {
-            Err(Refusal::new(&FHIR_FORM_ENCODING).hint("content-encoding"))
-        }
-        _ => Ok(()),
-    }
 }

@@ -36,6 +36,30 @@ pub fn is_about(release: Release, resource: &Node<'_>, naming: &Naming<'_>) -> b
     paths.any(|path| reaches(resource, path, &names))
 }
 
+crate::words! {
+    /// What makes a resource a patient's (`smart.membership`).
+    pub enum Membership {
+        /// It is about the patient.
+        Subject = "subject",
+        /// The official CompartmentDefinition has it in the patient's compartment: performers,
+        /// authors and recipients count too.
+        Definition = "definition",
+    }
+}
+
+/// Whether a resource is the patient's. Total; `false` when it can't be told.
+pub fn is_member(
+    release: Release,
+    membership: Membership,
+    resource: &Node<'_>,
+    naming: &Naming<'_>,
+) -> bool {
+    match membership {
+        Membership::Subject => is_about(release, resource, naming),
+        Membership::Definition => is_about(release, resource, naming),
+    }
+}
+
 /// How a patient is named in references.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming<'a> {
@@ -67,7 +91,11 @@ impl Naming<'_> {
 
 /// The elements of the type, by their names at its top, without which [`is_about`] can't tell: a
 /// client that selects elements (`_elements`) must get these as well.
-pub fn proving_elements(release: Release, resource: ResourceType) -> Vec<&'static str> {
+pub fn proving_elements(
+    release: Release,
+    _membership: Membership,
+    resource: ResourceType,
+) -> Vec<&'static str> {
     let tops = compartment::subject_paths(release, resource).iter().filter_map(|path| path.first());
     let mut names: Vec<&'static str> = tops
         .map(|step| match step {

@@ -3,14 +3,21 @@
 //!
 //! Source: <http://hl7.org/fhir/R4/http.html>; for R5 <http://hl7.org/fhir/R5/http.html>.
 
+pub mod bundle;
 pub mod compartment;
 pub mod config;
 mod content;
+pub mod criteria;
+mod element;
 mod grammar;
 pub mod membership;
+pub mod patch;
 pub mod reasons;
+pub mod references;
 mod route;
+pub mod search;
 mod tables;
+pub mod written;
 
 #[cfg(test)]
 mod tests;
@@ -56,7 +63,7 @@ impl ResourceType {
 }
 
 /// A logical id or version id: `[A-Za-z0-9\-\.]{1,64}` (<http://hl7.org/fhir/R4/datatypes.html#id>).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub(in crate::fhir) String);
 
 impl Id {

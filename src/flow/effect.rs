@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use crate::forward::Edit;
 use crate::request::Headers;
+use crate::store::{CallFailed, HttpAnswer, HttpCall};
 
 /// Something that happened, in the order in which Envoy tells it.
 #[derive(Debug)]
@@ -24,6 +25,11 @@ pub enum Event {
     RequestBody {
         /// The whole body.
         body: Vec<u8>,
+    },
+    /// The call that [`Effect::Call`] asked for was answered, or failed.
+    CallAnswered {
+        /// What came back.
+        answer: Result<HttpAnswer, CallFailed>,
     },
     /// The header fields of an answer that must be judged arrived.
     ResponseHead {
@@ -87,6 +93,8 @@ pub enum Effect {
     ReplaceAnswer(Vec<u8>),
     /// Set a key of the filter state, where the filters behind us and the access log read it.
     FilterState(&'static str, &'static str),
+    /// Send this call; the exchange waits for its answer.
+    Call(HttpCall),
     /// Answer the client ourselves.
     Reply(Reply),
 }

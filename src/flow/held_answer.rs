@@ -4,7 +4,7 @@
 mod tests;
 
 use super::effect::{Effect, Next, Step};
-use super::{DECISION_STATE, Exchange, Waits, Worker, answer, reasons};
+use super::{Exchange, Waits, Worker, reasons};
 use crate::base::refusal::Refusal;
 use crate::policy::{Expected, ResponseCheck};
 use crate::request::Headers;
@@ -66,14 +66,12 @@ impl Exchange {
     }
 
     fn refuse_answer(&mut self, refusal: &Refusal, worker: &Worker) -> Step {
-        self.record.refused(refusal);
         if only_reports(worker) {
+            self.record.refused(refusal);
             self.record.only_observed();
             return pass();
         }
-        let reply = answer::refused(refusal, self.record.request_id());
-        let decision = Effect::FilterState(DECISION_STATE, refusal.reason.code);
-        Step { effects: vec![decision, Effect::Reply(reply)], next: Next::Pause }
+        self.refuse(refusal)
     }
 }
 

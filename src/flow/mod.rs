@@ -2,8 +2,10 @@
 //! obeys.
 
 pub mod answer;
+mod deciding;
 pub mod effect;
 mod held_answer;
+mod probe;
 pub mod reasons;
 pub mod record;
 pub mod worker;
@@ -14,23 +16,17 @@ pub(crate) mod testing;
 mod tests;
 
 use core::mem;
-use std::rc::Rc;
 
 pub use effect::{Effect, End, Event, Next, Reply, Step};
 pub use worker::{Callout, Worker};
 
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
-use crate::binding;
 use crate::config::Mode;
-use crate::fhir::{self, Body, Routed};
 use crate::forward::{self, Edit};
-use crate::policy::{self, Expected, Grants, Permit};
-use crate::request::{self, Head, Headers};
-use crate::revocation::{self, LiveToken};
-use crate::token;
+use crate::policy::{Expected, Permit};
+use deciding::{Held, Passed};
 use record::Record;
-use worker::Known;
 
 /// Filter state that a filter behind us requires: nothing passes that we did not permit.
 pub const PERMIT_STATE: &str = "phiward.permit";
@@ -54,44 +50,16 @@ enum Waits {
     /// For the request's header fields.
     #[default]
     Head,
-    /// For the form body of a search by an authenticated client.
-    Form(Box<Held>),
+    /// For the body of a request by an authenticated client.
+    Body(Box<Held>),
+    /// For a stored resource that was asked for.
+    Stored(Box<Held>),
     /// For the head of an answer that must be judged.
     Answer(Expected),
     /// For the body of that answer, which has this status.
     AnswerBody(Expected, u16),
     /// For its end: there is nothing left to decide.
     End,
-}
-
-/// A request whose form body is still to come.
-#[derive(Debug)]
-struct Held {
-    head: Head,
-    request: Rc<fhir::Request>,
-}
-
-/// Who calls, and what their token grants.
-#[derive(Debug)]
-struct Caller {
-    token: LiveToken,
-    grants: Rc<Grants>,
-}
-
-/// A decision that came out well.
-enum Passed {
-    /// The request may go on, with this.
-    Permit(Box<(Head, Permit, Option<Vec<u8>>)>),
-    /// A path outside the API that the configuration lets through.
-    Untouched,
-    /// Not decided yet: the form body comes first.
-    Hold(Box<Held>),
-}
-
-impl Passed {
-    fn permit(head: Head, permit: Permit, form: Option<Vec<u8>>) -> Passed {
-        Passed::Permit(Box::new((head, permit, form)))
-    }
 }
 
 impl Exchange {
@@ -105,18 +73,25 @@ impl Exchange {
                 let passed = self.request_head(headers, end_of_stream, worker, caps);
                 self.step(passed, sanitized, worker)
             }
-            (Waits::Form(held), Event::RequestBodyPart { held: bytes }) if bytes <= MAX_FORM => {
-                self.waits = Waits::Form(held);
+            (Waits::Body(held), Event::RequestBodyPart { held: bytes })
+                if bytes <= held.limit() =>
+            {
+                self.waits = Waits::Body(held);
                 Step::default()
             }
-            (Waits::Form(held), Event::RequestBody { body }) if body.len() <= MAX_FORM => {
+            (Waits::Body(held), Event::RequestBody { body }) if body.len() <= held.limit() => {
                 let sanitized = forward::sanitize(held.head.headers());
-                let passed = self.form(*held, body, worker, caps);
+                let passed = self.body(held, body, worker, caps);
                 self.step(passed, sanitized, worker)
             }
-            (Waits::Form(held), _) => {
+            (Waits::Body(held), _) => {
                 let sanitized = forward::sanitize(held.head.headers());
                 self.step(Err(Refusal::new(&reasons::FORM_TOO_LONG)), sanitized, worker)
+            }
+            (Waits::Stored(held), Event::CallAnswered { answer }) => {
+                let sanitized = forward::sanitize(held.head.headers());
+                let passed = self.stored(held, answer, worker, caps);
+                self.step(passed, sanitized, worker)
             }
             (Waits::Answer(expected), Event::ResponseHead { headers, end_of_stream }) => {
                 self.answer_head(expected, &headers, end_of_stream, worker)
@@ -128,9 +103,12 @@ impl Exchange {
         }
     }
 
-    /// Whether a request body must be held and handed over.
-    pub fn wants_body(&self) -> bool {
-        matches!(self.waits, Waits::Form(_))
+    /// Whether a request body must be held and handed over; of it at most so many bytes.
+    pub fn wants_body(&self) -> Option<usize> {
+        match &self.waits {
+            Waits::Body(held) => Some(held.limit()),
+            _ => None,
+        }
     }
 
     /// Whether the answer's head must be handed over.
@@ -151,136 +129,60 @@ impl Exchange {
         self.record.line(end, worker, caps.now())
     }
 
-    // The way of one request.
-    fn request_head(
-        &mut self,
-        headers: Headers,
-        end_of_stream: bool,
-        worker: &mut Worker,
-        caps: &dyn Capabilities,
-    ) -> Result<Passed, Refusal> {
-        let head = request::read(headers)?;
-        if !end_of_stream && !head.method().takes_body() {
-            return Err(Refusal::new(&reasons::BODY_UNEXPECTED));
-        }
-        let request = match fhir::route(&head, &worker.config.fhir)? {
-            Routed::Passthrough => {
-                self.record.permitted(None);
-                return Ok(Passed::Untouched);
-            }
-            Routed::Fhir(request) => Rc::new(request),
-        };
-        self.record.request(&request);
-        if let Some(permit) = policy::public(&request.interaction) {
-            self.record.permitted(Some(&permit));
-            return Ok(Passed::permit(head, permit, None));
-        }
-        let caller = self.authenticate(&head, worker, caps)?;
-        if matches!(request.body, Body::Form) && !end_of_stream {
-            return Ok(Passed::Hold(Box::new(Held { head, request })));
-        }
-        let permit = self.authorize(&head, &request, &caller, worker)?;
-        Ok(Passed::permit(head, permit, None))
-    }
-
-    fn authenticate(
-        &mut self,
-        head: &Head,
-        worker: &mut Worker,
-        caps: &dyn Capabilities,
-    ) -> Result<Caller, Refusal> {
-        let raw = token::extract(head.headers().all("authorization"))?;
-        let Worker { config, keys, revocation, tokens, .. } = worker;
-        let now = caps.now();
-        if tokens.get(&raw, now).is_none() {
-            let verified =
-                token::verify(&raw, &config.issuers, keys, caps).map_err(|rejected| {
-                    self.record.holder(rejected.holder);
-                    rejected.refusal
-                })?;
-            let known = Known::of(&verified, config);
-            tokens.insert(&raw, verified, known);
-        }
-        let (verified, known) =
-            tokens.get(&raw, now).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
-        self.record.holder(Some(verified.shared_claims()));
-        let bound = binding::bind(verified)?;
-        let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
-        self.record.freshness(token.listed_as());
-        Ok(Caller { token, grants: Rc::clone(&known.grants) })
-    }
-
-    /// Authenticates once more: while the form came in, the token may have expired or been revoked.
-    fn form(
-        &mut self,
-        held: Held,
-        body: Vec<u8>,
-        worker: &mut Worker,
-        caps: &dyn Capabilities,
-    ) -> Result<Passed, Refusal> {
-        let Held { head, request } = held;
-        let caller = self.authenticate(&head, worker, caps)?;
-        let request = Rc::new(Rc::unwrap_or_clone(request).with_form(&body)?);
-        self.record.request(&request);
-        let permit = self.authorize(&head, &request, &caller, worker)?;
-        Ok(Passed::permit(head, permit, Some(body)))
-    }
-
-    fn authorize(
-        &mut self,
-        head: &Head,
-        request: &fhir::Request,
-        caller: &Caller,
-        worker: &Worker,
-    ) -> Result<Permit, Refusal> {
-        let Caller { token, grants } = caller;
-        let config = &worker.config;
-        let permit = policy::decide(token, grants, request, head, &config.fhir, &config.smart)?;
-        self.record.permitted(Some(&permit));
-        Ok(permit)
-    }
-
-    /// What to do now that the request is decided.
+    /// What to do now that the request is decided, or not yet.
     fn step(
         &mut self,
         passed: Result<Passed, Refusal>,
         sanitized: Vec<Edit>,
         worker: &Worker,
     ) -> Step {
-        // Nothing is decided, and nothing goes on, while a form is held: not in `observe` either.
-        let passed = match passed {
-            Ok(Passed::Hold(held)) => {
-                self.waits = Waits::Form(held);
-                return Step::default();
-            }
-            decided => decided,
-        };
-        let observe = worker.config.mode == Mode::Observe;
-        if observe {
-            self.record.only_observed();
-        }
+        // Nothing is decided, and nothing goes on, while a request is held: not in `observe` either.
         match passed {
-            Ok(Passed::Permit(passed)) if !observe => {
-                let (head, permit, form) = *passed;
-                if let Some(expected) = permit.expected() {
-                    self.waits = Waits::Answer(expected.clone());
-                }
-                let claims = self.record.claims();
-                let settings = &worker.config.forward;
-                let forward = forward::forward(&permit, &head, form.as_deref(), claims, settings);
-                go_on(self.record.code(), forward.edits, forward.body)
+            Ok(Passed::Body(held)) => {
+                self.waits = Waits::Body(held);
+                Step::default()
             }
-            Ok(_) => go_on(self.record.code(), sanitized, None),
-            Err(refusal) => {
-                self.record.refused(&refusal);
-                if observe {
-                    return go_on(self.record.code(), sanitized, None);
-                }
-                let reply = answer::refused(&refusal, self.record.request_id());
-                let decision = Effect::FilterState(DECISION_STATE, refusal.reason.code);
-                Step { effects: vec![decision, Effect::Reply(reply)], next: Next::Pause }
+            Ok(Passed::Stored(held, call)) => {
+                self.waits = Waits::Stored(held);
+                Step { effects: vec![Effect::Call(call)], next: Next::Pause }
             }
+            _ if worker.config.mode == Mode::Observe => {
+                self.record.only_observed();
+                if let Err(refusal) = passed {
+                    self.record.refused(&refusal);
+                }
+                go_on(self.record.code(), sanitized, None)
+            }
+            Ok(Passed::Permit(held, permit)) => match self.carry_out(&held, &permit, worker) {
+                Ok(step) => step,
+                Err(refusal) => self.refuse(&refusal),
+            },
+            Ok(Passed::Untouched) => go_on(self.record.code(), sanitized, None),
+            Err(refusal) => self.refuse(&refusal),
         }
+    }
+
+    fn carry_out(
+        &mut self,
+        held: &Held,
+        permit: &Permit,
+        worker: &Worker,
+    ) -> Result<Step, Refusal> {
+        let body = held.body.as_deref().filter(|body| !body.is_empty());
+        let body = body.map(|body| (held.request.body, body));
+        let (claims, settings) = (self.record.claims(), &worker.config.forward);
+        let forward = forward::forward(permit, &held.head, body, claims, settings)?;
+        if let Some(expected) = permit.expected() {
+            self.waits = Waits::Answer(expected.clone());
+        }
+        Ok(go_on(self.record.code(), forward.edits, forward.body))
+    }
+
+    fn refuse(&mut self, refusal: &Refusal) -> Step {
+        self.record.refused(refusal);
+        let reply = answer::refused(refusal, self.record.request_id());
+        let decision = Effect::FilterState(DECISION_STATE, refusal.reason.code);
+        Step { effects: vec![decision, Effect::Reply(reply)], next: Next::Pause }
     }
 }
 

@@ -26,7 +26,7 @@ pub(in crate::flow) struct Record {
     holder: Option<Rc<Claims>>,
     freshness: Option<Freshness>,
     scopes: Vec<String>,
-    narrowed: Option<String>,
+    narrowed: Vec<String>,
     removed: Option<usize>,
     decision: Decision,
     observe: bool,
@@ -43,7 +43,7 @@ impl Default for Record {
             holder: None,
             freshness: None,
             scopes: Vec::new(),
-            narrowed: None,
+            narrowed: Vec::new(),
             removed: None,
             decision: Decision::Error(&super::reasons::NEVER_SEEN),
             observe: false,
@@ -80,9 +80,7 @@ impl Record {
         self.decision = Decision::Allow;
         if let Some(permit) = permit {
             self.scopes = permit.allowed_by().map(str::to_owned).into_iter().collect();
-            self.narrowed = permit
-                .narrowing()
-                .map(|narrowing| format!("{}={}", narrowing.name, narrowing.value));
+            self.narrowed = narrowed(permit);
         }
     }
 
@@ -138,7 +136,7 @@ impl Record {
                 duration: end.duration.unwrap_or_default(),
             },
             scopes: self.scopes.iter().map(String::as_str).collect(),
-            narrowed: self.narrowed.as_deref().into_iter().collect(),
+            narrowed: self.narrowed.iter().map(String::as_str).collect(),
             removed: self.removed,
             revocation: self.freshness,
         };
@@ -155,4 +153,16 @@ impl Record {
             parameters.map(|param| Parameter { name: &param.name, value: &param.value }).collect();
         What { method, parameters, ..What::of(&request.interaction) }
     }
+}
+
+/// What a permit narrows: the criteria added, those of a condition among them; the compartment that
+/// is searched instead.
+fn narrowed(permit: &Permit) -> Vec<String> {
+    let criteria = permit.narrowing().iter().chain(permit.condition());
+    let criteria = criteria.map(|one| format!("{}={}", one.name, one.value));
+    let compartment = permit.compartment().zip(permit.patient());
+    let compartment =
+        compartment.map(|(of, patient)| format!("Patient/{}/{}", patient.as_str(), of.name()));
+    let entries = permit.entries().iter().flat_map(|entry| narrowed(&entry.permit));
+    criteria.chain(compartment).chain(entries).collect()
 }

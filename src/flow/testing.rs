@@ -2,6 +2,7 @@
 //! them read off.
 
 use core::time::Duration;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use crate::base::capabilities::Native;
 use crate::config;
 use crate::forward::Edit;
 use crate::request::Headers;
-use crate::store::HttpAnswer;
+use crate::store::{CallFailed, HttpAnswer, HttpCall};
 use crate::token::algorithm::Algorithm;
 use crate::token::testing::{Signer, claims, now};
 
@@ -21,6 +22,8 @@ pub(crate) struct Gateway {
     pub(crate) worker: Worker,
     pub(crate) caps: Native,
     pub(crate) signer: Signer,
+    /// What the FHIR server has, by path.
+    pub(crate) stored: BTreeMap<String, Value>,
 }
 
 /// What became of an answer of the FHIR server.
@@ -62,7 +65,8 @@ impl Gateway {
         let caps = Native::at(now());
         let configuration = config::from_document(document).expect("a configuration");
         let worker = Worker::new(configuration, &caps);
-        Gateway { worker, caps, signer: Signer::new(Algorithm::Es256, "k1", 7) }
+        let signer = Signer::new(Algorithm::Es256, "k1", 7);
+        Gateway { worker, caps, signer, stored: BTreeMap::new() }
     }
 
     /// One tick: key sets are answered with the signer's key, the list with what `list` gives.
@@ -106,13 +110,18 @@ impl Gateway {
         let mut exchange = Exchange::default();
         let head = Event::RequestHead { headers: bytes(&fields), end_of_stream: body.is_empty() };
         let mut step = exchange.on(head, &mut self.worker, &self.caps);
-        if exchange.wants_body() {
+        if exchange.wants_body().is_some() {
             assert_eq!((step.next, step.effects.len()), (Next::Pause, 0), "held, nothing done");
             step = exchange.on(
                 Event::RequestBody { body: body.to_vec() },
                 &mut self.worker,
                 &self.caps,
             );
+        }
+        while let [Effect::Call(call)] = step.effects.as_slice() {
+            assert_eq!(step.next, Next::Pause, "held until the call is answered");
+            let answer = self.looked_up(call);
+            step = exchange.on(Event::CallAnswered { answer }, &mut self.worker, &self.caps);
         }
         self.sent(exchange, step, fields, body)
     }
@@ -161,6 +170,13 @@ impl Gateway {
         answered
     }
 
+    /// What the FHIR server has at the path of a call.
+    fn looked_up(&self, call: &HttpCall) -> Result<HttpAnswer, CallFailed> {
+        let status = if self.stored.contains_key(&call.path) { "200" } else { "404" };
+        let body = self.stored.get(&call.path).map(ToString::to_string).unwrap_or_default();
+        HttpAnswer::read(&[(b":status".to_vec(), status.into())], body.into_bytes())
+    }
+
     fn sent(
         &mut self,
         mut exchange: Exchange,
@@ -183,6 +199,7 @@ impl Gateway {
                     permitted |= (key, value) == (PERMIT_STATE, PERMITTED);
                 }
                 Effect::Reply(answer) => reply = Some(answer),
+                Effect::Call(_) => panic!("a call among other effects"),
                 Effect::RemoveAnswerHeader(_) | Effect::ReplaceAnswer(_) => {
                     panic!("there is no answer yet")
                 }

@@ -2,6 +2,8 @@
 //! token stripped, the caller's identity written into headers whose inbound copies are removed
 //! first. What the client sent is never encoded anew: criteria are only added behind it.
 
+mod condition;
+mod entries;
 mod identity;
 mod narrow;
 mod provable;
@@ -12,6 +14,8 @@ mod tests;
 
 pub use settings::{IdentityHeader, Settings, TokenHandling};
 
+use crate::base::refusal::Refusal;
+use crate::fhir::Body;
 use crate::policy::Permit;
 use crate::request::{Head, Headers, OVERRIDES};
 use crate::token::Claims;
@@ -34,15 +38,19 @@ pub struct Forward {
     pub body: Option<Vec<u8>>,
 }
 
-/// Carries out a permit. `form_body` is the form of a `POST _search` if one came, `claims` those of
-/// the token that was judged.
+/// Carries out a permit. `body` is the body if it was held: the form of a search by POST, or what is
+/// written. `claims` are those of the token that was judged.
+///
+/// # Errors
+///
+/// A Bundle that can't be rewritten.
 pub fn forward(
     permit: &Permit,
     head: &Head,
-    form_body: Option<&[u8]>,
+    body: Option<(Body, &[u8])>,
     claims: Option<&Claims>,
     settings: &Settings,
-) -> Forward {
+) -> Result<Forward, Refusal> {
     let mut edits = sanitize(head.headers());
     if settings.token == TokenHandling::Strip {
         edits.push(Edit::Remove("authorization".to_owned()));
@@ -50,22 +58,55 @@ pub fn forward(
     if let Some(claims) = claims {
         edits.extend(identity::headers(permit, claims, &settings.headers));
     }
-    if permit.strict_handling() {
-        // Alone: `respond-async` would move the answer to where nobody judges it.
-        edits.push(Edit::Set("prefer".to_owned(), "handling=strict".to_owned()));
-    }
-    let mut sent =
-        Sent { target: head.raw_target().to_owned(), form: form_body.map(<[u8]>::to_vec) };
+    edits.extend(prefer(permit, head));
+    let (form, held) = match body {
+        Some((Body::Form, form)) => (Some(form), None),
+        Some((_, held)) => (None, Some(held)),
+        None => (None, None),
+    };
+    let mut sent = Sent { target: head.raw_target().to_owned(), form: form.map(<[u8]>::to_vec) };
     if let Some(expected) = permit.expected() {
-        edits.extend(provable::whole());
+        edits.extend(provable::whole(expected));
         provable::select(expected, &mut sent);
     }
-    if let Some(narrowing) = permit.narrowing() {
+    if let Some((of, patient)) = permit.compartment().zip(permit.patient()) {
+        sent.target = narrow::in_compartment(&sent.target, of, patient);
+    }
+    for narrowing in permit.narrowing() {
         narrow::apply(narrowing, &mut sent);
     }
-    let body = sent.changes(head, form_body, &mut edits);
-    Forward { edits, body }
+    edits.extend(condition::edits(permit, head));
+    let mut body = sent.changes(head, form, &mut edits);
+    if let Some(held) = held
+        && let Some(bundle) = entries::rewritten(permit, held)?
+    {
+        edits.push(Edit::Remove("transfer-encoding".to_owned()));
+        edits.push(Edit::Set("content-length".to_owned(), bundle.len().to_string()));
+        body = Some(bundle);
+    }
+    Ok(Forward { edits, body })
 }
+
+/// What the server is asked to prefer: to refuse parameters it doesn't know where the decision relies
+/// on one, and of the client's wishes only what to return. `respond-async` would move the answer to
+/// where nobody judges it.
+fn prefer(permit: &Permit, head: &Head) -> Option<Edit> {
+    if !permit.strict_handling() && permit.expected().is_none() {
+        return None;
+    }
+    let asked = head.headers().all("prefer").filter_map(|value| core::str::from_utf8(value).ok());
+    let asked = asked.flat_map(|value| value.split([',', ';'])).map(str::trim);
+    let returned = asked.filter(|one| RETURNED.contains(one)).take(1);
+    let strict = permit.strict_handling().then_some("handling=strict");
+    let wishes: Vec<&str> = strict.into_iter().chain(returned).collect();
+    Some(match wishes.as_slice() {
+        [] => Edit::Remove("prefer".to_owned()),
+        wishes => Edit::Set("prefer".to_owned(), wishes.join(", ")),
+    })
+}
+
+/// What a client may want of a write's answer (<http://hl7.org/fhir/R4/http.html#ops>).
+const RETURNED: [&str; 3] = ["return=minimal", "return=representation", "return=OperationOutcome"];
 
 /// Target and form as they go on.
 #[derive(Debug)]

@@ -4,14 +4,43 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Sent;
+use crate::fhir::{Id, ResourceType};
 use crate::policy::Narrowing;
+
+/// Adds the criteria to a target's query.
+pub(super) fn target(target: &str, criteria: &[Narrowing]) -> String {
+    criteria.iter().fold(target.to_owned(), |target, one| appended(&target, &written(one)))
+}
+
+/// The target of the same search in a patient's compartment: `…/Patient/P/Type?…`. `path` is that of
+/// the type, below which `_search` may stand.
+pub(super) fn in_compartment(target: &str, of: ResourceType, patient: &Id) -> String {
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    let (path, search) = match path.strip_suffix(SEARCH) {
+        Some(path) => (path, SEARCH),
+        None => (path, ""),
+    };
+    let base = path.strip_suffix(of.name()).unwrap_or(path);
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+    format!("{base}Patient/{}/{}{search}{query}", patient.as_str(), of.name())
+}
+
+/// The criteria of an `If-None-Exist` with these added.
+pub(super) fn condition(criteria: &str, added: &[Narrowing]) -> String {
+    added.iter().fold(criteria.to_owned(), |criteria, one| {
+        let joint = if criteria.is_empty() || criteria.ends_with('&') { "" } else { "&" };
+        format!("{criteria}{joint}{}", written(one))
+    })
+}
 
 /// Adds the criterion to the query, and to the form if there is one: both count in a `POST _search`
 /// (<http://hl7.org/fhir/R4/http.html#search>), and a server that overlooks one of them, for example
 /// a form whose media type it spells differently, still finds the criterion in the other.
 pub(super) fn apply(narrowing: &Narrowing, sent: &mut Sent) {
-    let value = utf8_percent_encode(&narrowing.value, RESERVED);
-    let criterion = format!("{}={value}", narrowing.name);
+    let criterion = written(narrowing);
     sent.target = appended(&sent.target, &criterion);
     // A request without a body can't be given one: its end has been seen.
     if let Some(form) = sent.form.as_mut().filter(|form| !form.is_empty()) {
@@ -20,6 +49,10 @@ pub(super) fn apply(narrowing: &Narrowing, sent: &mut Sent) {
         }
         form.extend_from_slice(criterion.as_bytes());
     }
+}
+
+fn written(narrowing: &Narrowing) -> String {
+    format!("{}={}", narrowing.name, utf8_percent_encode(&narrowing.value, RESERVED))
 }
 
 fn appended(target: &str, criterion: &str) -> String {
@@ -33,3 +66,5 @@ fn appended(target: &str, criterion: &str) -> String {
 
 /// All but the unreserved characters (RFC 3986 section 2.3).
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+const SEARCH: &str = "/_search";

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::section::read_document;
 use crate::fhir::{Api, Release, Routed, route};
-use crate::policy::{Grants, Smart, decide};
+use crate::policy::{Decision, Evidence, Grants, Smart, Stored, decide};
 use crate::request::{Headers, Query, read};
 use crate::revocation::LiveToken;
 
@@ -41,9 +41,13 @@ fn forwarded(head: &Head, form: Option<&[u8]>, claims: &Claims, settings: &Setti
     let request = request.with_form(form.unwrap_or_default()).unwrap();
     let grants = std::rc::Rc::new(Grants::of(claims, &api));
     let token = LiveToken::for_tests(claims.clone());
-    let permit = decide(&token, &grants, &request, head, &api, &Smart::default())
+    let nothing = Stored::default();
+    let evidence = Evidence::new(form, &nothing);
+    let decision = decide(&token, &grants, &request, head, evidence, &api, &Smart::default())
         .unwrap_or_else(|refusal| panic!("{}: {}", head.raw_target(), refusal.reason.code));
-    forward(&permit, head, form, Some(claims), settings)
+    let Decision::Permit(permit) = decision else { panic!("{decision:?}") };
+    let body = form.map(|form| (request.body, form));
+    forward(&permit, head, body, Some(claims), settings).unwrap()
 }
 
 fn removed(name: &str) -> Edit {
@@ -117,7 +121,7 @@ fn a_public_document_goes_on_without_identity() {
     let head = head_with("GET", "/fhir/metadata", &[(b"x-phiward-user", b"forged")]);
     let permit = crate::policy::public(&crate::fhir::Interaction::Capabilities).unwrap();
     let settings = Settings { headers: ALL.to_vec(), ..Settings::default() };
-    let forward = forward(&permit, &head, None, None, &settings);
+    let forward = forward(&permit, &head, None, None, &settings).unwrap();
     assert_eq!(forward.edits, [removed("x-phiward-user"), removed("authorization")]);
 }
 

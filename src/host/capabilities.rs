@@ -33,6 +33,11 @@ impl Capabilities for Host {
         bytes
     }
 
+    /// Of the VM: what `vm_config.environment_variables` gives it.
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed> {
         match hostcalls::get_shared_data(key) {
             Ok((Some(value), Some(stamp))) if !value.is_empty() => {

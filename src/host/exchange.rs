@@ -9,13 +9,12 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::capabilities::Host;
-use super::fields;
+use super::{calls, fields};
 use crate::base::refusal::Refusal;
-use crate::flow::{
-    Effect, End, Event, Exchange, MAX_FORM, Next, Reply, Step, Worker, answer, reasons,
-};
+use crate::flow::{Effect, End, Event, Exchange, Next, Reply, Step, Worker, answer, reasons};
 use crate::forward::Edit;
 use crate::request::Headers;
+use crate::store::{CallFailed, HttpAnswer};
 
 /// An HTTP stream.
 #[derive(Debug)]
@@ -28,6 +27,8 @@ pub(super) struct HostExchange {
     held: usize,
     /// Bytes of the answer's body that the host holds for us.
     answer_held: usize,
+    /// The call under way, by the host's number.
+    call: Option<u32>,
 }
 
 impl HostExchange {
@@ -38,6 +39,7 @@ impl HostExchange {
             goes_on: false,
             held: 0,
             answer_held: 0,
+            call: None,
         }
     }
 
@@ -48,9 +50,43 @@ impl HostExchange {
         };
         let step = self.exchange.on(event, &mut worker, &Host);
         drop(worker);
-        let action = carry_out(step);
+        let action = self.carry_out(step);
         self.goes_on = action == Action::Continue;
         action
+    }
+
+    /// The call of this exchange was answered, or failed. A request that was paused for it goes on
+    /// when it is told to.
+    fn answered(&mut self, answer: Result<HttpAnswer, CallFailed>) {
+        let action = self.on(Event::CallAnswered { answer });
+        if action == Action::Continue && hostcalls::resume_http_request().is_err() {
+            log::error!("the host did not resume a request: it stays held");
+        }
+    }
+
+    /// Obeys. An effect that the host refuses ends in an answer of our own: nothing goes on unchanged.
+    fn carry_out(&mut self, step: Step) -> Action {
+        for effect in step.effects {
+            let done = match effect {
+                Effect::Call(call) => {
+                    self.call = calls::dispatch(&call);
+                    if self.call.is_none() {
+                        return self
+                            .on(Event::CallAnswered { answer: Err(CallFailed::Undispatched) });
+                    }
+                    true
+                }
+                Effect::Reply(answer) => return reply(&answer),
+                effect => change(effect),
+            };
+            if !done {
+                return reply(&answer::refused(&Refusal::new(&reasons::HOST_FAILED), None));
+            }
+        }
+        match step.next {
+            Next::Continue => Action::Continue,
+            Next::Pause => Action::Pause,
+        }
     }
 
     /// The rest of a request that is not ours to judge goes the way of its head.
@@ -59,11 +95,11 @@ impl HostExchange {
     }
 
     /// A held request body is complete. What the host holds and does not show is not forwarded.
-    fn body(&mut self) -> Action {
-        let body =
-            hostcalls::get_buffer(BufferType::HttpRequestBody, 0, MAX_FORM.saturating_add(1));
+    fn body(&mut self, limit: usize) -> Action {
+        let most = limit.saturating_add(1);
+        let body = hostcalls::get_buffer(BufferType::HttpRequestBody, 0, most);
         let body = body.ok().flatten().unwrap_or_default();
-        if body.len() < self.held.min(MAX_FORM) {
+        if body.len() < self.held.min(limit) {
             return reply(&answer::refused(&Refusal::new(&reasons::HOST_FAILED), None));
         }
         self.on(Event::RequestBody { body })
@@ -81,7 +117,20 @@ impl HostExchange {
     }
 }
 
-impl Context for HostExchange {}
+impl Context for HostExchange {
+    fn on_http_call_response(
+        &mut self,
+        number: u32,
+        header_count: usize,
+        body_size: usize,
+        _trailer_count: usize,
+    ) {
+        if self.call == Some(number) {
+            self.call = None;
+            self.answered(calls::answer(header_count, body_size));
+        }
+    }
+}
 
 impl HttpContext for HostExchange {
     fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
@@ -91,18 +140,19 @@ impl HttpContext for HostExchange {
 
     fn on_http_request_body(&mut self, held: usize, end_of_stream: bool) -> Action {
         self.held = held;
-        if !self.exchange.wants_body() {
-            self.follow()
-        } else if end_of_stream {
-            self.body()
-        } else {
-            self.on(Event::RequestBodyPart { held })
+        match self.exchange.wants_body() {
+            None => self.follow(),
+            Some(limit) if end_of_stream => self.body(limit),
+            Some(_) => self.on(Event::RequestBodyPart { held }),
         }
     }
 
     /// Trailers end a body without `end_of_stream`.
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        if self.exchange.wants_body() { self.body() } else { self.follow() }
+        match self.exchange.wants_body() {
+            Some(limit) => self.body(limit),
+            None => self.follow(),
+        }
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
@@ -140,38 +190,30 @@ impl HttpContext for HostExchange {
     }
 }
 
-/// Obeys. An effect that the host refuses ends in an answer of our own: nothing goes on unchanged.
-fn carry_out(step: Step) -> Action {
-    for effect in step.effects {
-        let done = match effect {
-            Effect::Edit(Edit::Remove(name)) => {
-                hostcalls::remove_map_value(MapType::HttpRequestHeaders, &name)
-            }
-            Effect::Edit(Edit::Set(name, value)) => {
-                hostcalls::set_map_value(MapType::HttpRequestHeaders, &name, Some(&value))
-            }
-            Effect::ReplaceBody(body) => {
-                hostcalls::set_buffer(BufferType::HttpRequestBody, 0, usize::MAX, &body)
-            }
-            Effect::RemoveAnswerHeader(name) => {
-                hostcalls::remove_map_value(MapType::HttpResponseHeaders, name)
-            }
-            Effect::ReplaceAnswer(body) => {
-                hostcalls::set_buffer(BufferType::HttpResponseBody, 0, usize::MAX, &body)
-            }
-            Effect::FilterState(key, value) => {
-                hostcalls::set_property(vec![key], Some(value.as_bytes()))
-            }
-            Effect::Reply(answer) => return reply(&answer),
-        };
-        if done.is_err() {
-            return reply(&answer::refused(&Refusal::new(&reasons::HOST_FAILED), None));
+/// Changes the request, the held answer or the filter state: whether the host did.
+fn change(effect: Effect) -> bool {
+    let done = match effect {
+        Effect::Edit(Edit::Remove(name)) => {
+            hostcalls::remove_map_value(MapType::HttpRequestHeaders, &name)
         }
-    }
-    match step.next {
-        Next::Continue => Action::Continue,
-        Next::Pause => Action::Pause,
-    }
+        Effect::Edit(Edit::Set(name, value)) => {
+            hostcalls::set_map_value(MapType::HttpRequestHeaders, &name, Some(&value))
+        }
+        Effect::ReplaceBody(body) => {
+            hostcalls::set_buffer(BufferType::HttpRequestBody, 0, usize::MAX, &body)
+        }
+        Effect::RemoveAnswerHeader(name) => {
+            hostcalls::remove_map_value(MapType::HttpResponseHeaders, name)
+        }
+        Effect::ReplaceAnswer(body) => {
+            hostcalls::set_buffer(BufferType::HttpResponseBody, 0, usize::MAX, &body)
+        }
+        Effect::FilterState(key, value) => {
+            hostcalls::set_property(vec![key], Some(value.as_bytes()))
+        }
+        Effect::Call(_) | Effect::Reply(_) => return false,
+    };
+    done.is_ok()
 }
 
 fn reply(reply: &Reply) -> Action {

@@ -4,6 +4,7 @@
 //! request of this worker. `on_configure` depends on the configuration bytes alone: Envoy skips a
 //! filter whose later instance refuses what the first one took, and requests pass unchecked.
 
+mod calls;
 mod capabilities;
 mod exchange;
 mod root;

@@ -7,15 +7,15 @@ use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{BufferType, ContextType, LogLevel, MapType};
+use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 
+use super::calls;
 use super::capabilities::Host;
 use super::exchange::HostExchange;
-use super::fields;
 use crate::base::notice::Notice;
 use crate::config;
 use crate::flow::{Callout, Worker};
-use crate::store::{CallFailed, HttpAnswer, HttpCall};
+use crate::store::{CallFailed, HttpAnswer};
 
 /// How often every instance looks for news and the elected one for work.
 const TICK: Duration = Duration::from_millis(500);
@@ -62,7 +62,7 @@ impl RootContext for Root {
             Err(_) => return,
         };
         for (callout, call) in calls {
-            match dispatch(&call) {
+            match calls::dispatch(&call) {
                 Some(number) => {
                     self.callouts.insert(number, callout);
                 }
@@ -89,7 +89,7 @@ impl Context for Root {
         _trailer_count: usize,
     ) {
         if let Some(callout) = self.callouts.remove(&number) {
-            self.answered(callout, answer(header_count, body_size));
+            self.answered(callout, calls::answer(header_count, body_size));
         }
     }
 }
@@ -114,29 +114,4 @@ fn warn_of_lost_records() {
              it with `--component-log-level wasm:info`"
         );
     }
-}
-
-/// Sends a call; `None` when the host refuses it, for example because it has no such cluster.
-fn dispatch(call: &HttpCall) -> Option<u32> {
-    let mut headers =
-        vec![(":method", "GET"), (":path", &*call.path), (":authority", &*call.authority)];
-    headers.extend(call.headers.iter().map(|(name, value)| (&**name, &**value)));
-    hostcalls::dispatch_http_call(&call.cluster, headers, None, Vec::new(), call.timeout).ok()
-}
-
-/// The answer of a call. Without headers there was none: reset, or too large for the host; its
-/// status can't be asked for then.
-fn answer(header_count: usize, body_size: usize) -> Result<HttpAnswer, CallFailed> {
-    if header_count == 0 {
-        return Err(CallFailed::NoAnswer);
-    }
-    let headers = fields(MapType::HttpCallResponseHeaders).ok_or(CallFailed::NoAnswer)?;
-    let body = if body_size == 0 {
-        Vec::new()
-    } else {
-        hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, body_size)
-            .map_err(|_| CallFailed::NoAnswer)?
-            .unwrap_or_default()
-    };
-    HttpAnswer::read(&headers, body)
 }

@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
+use super::Asked;
 use super::coverage::{Cover, Need};
+use super::evidence::{Evidence, Probe};
 use super::grants::{Grant, Grants, Standing};
-use super::reasons::{SCOPE_GRANULAR_UNJUDGED, SCOPE_INSUFFICIENT};
+use super::reasons::SCOPE_INSUFFICIENT;
 use super::scope::Context;
+use super::sight::{Sight, World};
 use super::smart::Smart;
 use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::config::Api;
@@ -19,8 +22,20 @@ pub(super) struct Case<'a> {
     pub(super) grant: &'a Grant,
     pub(super) request: &'a Request,
     pub(super) head: &'a Head,
+    pub(super) evidence: Evidence<'a>,
     pub(super) api: &'a Api,
     pub(super) smart: &'a Smart,
+}
+
+/// Why one context does not allow a request, or not yet.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// It doesn't.
+    Denied(Denial),
+    /// The request's body has to be read first.
+    Body,
+    /// These stored resources have to be looked up first.
+    Stored(Vec<Probe>),
 }
 
 /// Why one context does not allow a request.
@@ -37,49 +52,72 @@ enum Rank {
     Lacking,
     /// They would, were the context worth something.
     Void,
-    /// They would, could granular scopes be judged.
-    Granular,
     /// They do, and a rule refuses.
     Rule,
 }
 
 /// Whose resources a covered request may touch.
+#[derive(Debug, Clone)]
 pub(super) struct Covered<'a> {
     /// The scopes that cover it.
     pub(super) scopes: Rc<str>,
     /// `None`: anyone's.
     pub(super) patient: Option<&'a Id>,
+    /// Only those that match the granular scopes.
+    pub(super) granular: bool,
 }
 
 impl<'a> Case<'a> {
+    pub(super) fn new(asked: Asked<'a>, grant: &'a Grant) -> Case<'a> {
+        let Asked { grants, request, head, evidence, api, smart } = asked;
+        Case { grants, grant, request, head, evidence, api, smart }
+    }
+
     /// Whether the scopes cover all of `needs` and the context is worth something.
     pub(super) fn covered(&self, needs: &[Need]) -> Result<Covered<'a>, Denial> {
-        let cover = self.grant.coverage.cover(needs);
-        let patient = match &self.grant.standing {
-            _ if cover == Cover::Lacking => {
-                return Err(Denial {
-                    rank: Rank::Lacking,
-                    refusal: lacking(self.context(), needs),
-                });
+        let (scopes, granular) = match self.grant.coverage.cover(needs, self.api.release) {
+            Cover::Full(scopes) => (scopes, false),
+            Cover::Granular(scopes) => (scopes, true),
+            Cover::Lacking => {
+                let refusal = lacking(self.grant.context, needs);
+                return Err(Denial { rank: Rank::Lacking, refusal });
             }
-            Standing::Void(void) => {
-                return Err(Denial { rank: Rank::Void, refusal: void.refusal() });
-            }
-            Standing::Unconfined => None,
-            Standing::Confined(patient) => Some(patient),
         };
-        match cover {
-            Cover::Full(scopes) => Ok(Covered { scopes, patient }),
-            Cover::Granular | Cover::Lacking => {
-                let refusal = Refusal::new(&SCOPE_GRANULAR_UNJUDGED);
-                let scope = scopes(self.context(), needs);
-                Err(Denial { rank: Rank::Granular, refusal: refusal.scope(scope) })
-            }
+        self.standing(scopes, granular)
+    }
+
+    /// Whose resources these scopes open.
+    pub(super) fn standing(&self, scopes: Rc<str>, granular: bool) -> Result<Covered<'a>, Denial> {
+        match &self.grant.standing {
+            Standing::Void(void) => Err(Denial { rank: Rank::Void, refusal: void.refusal() }),
+            Standing::Unconfined => Ok(Covered { scopes, patient: None, granular }),
+            Standing::Confined(patient) => Ok(Covered { scopes, patient: Some(patient), granular }),
         }
     }
 
-    fn context(&self) -> Context {
-        self.grant.context
+    /// Whether plain scopes cover all of `needs`.
+    pub(super) fn covers_plainly(&self, needs: &[Need]) -> bool {
+        self.covered(needs).is_ok_and(|covered| !covered.granular)
+    }
+
+    /// The request's body.
+    pub(super) fn body(&self) -> Result<&'a [u8], Stop> {
+        self.evidence.body.ok_or(Stop::Body)
+    }
+
+    /// What the whole token may see.
+    pub(super) fn sight(&self) -> Sight {
+        Sight::new(Rc::clone(self.grants))
+    }
+
+    /// What resources are judged by besides the token.
+    pub(super) fn world(&self) -> World<'a> {
+        World { api: self.api, smart: self.smart, aliases: self.evidence.aliases }
+    }
+
+    /// The refusal of what none of the scopes covers.
+    pub(super) fn lacking(&self, needs: &[Need]) -> Refusal {
+        lacking(self.grant.context, needs)
     }
 }
 
@@ -102,11 +140,26 @@ impl From<&'static Reason> for Denial {
     }
 }
 
-/// The refusal of what no scope covers, with the smallest scopes that would.
-pub(super) fn lacking(context: Context, needs: &[Need]) -> Refusal {
-    Refusal::new(&SCOPE_INSUFFICIENT).scope(scopes(context, needs))
+impl From<Denial> for Stop {
+    fn from(denial: Denial) -> Stop {
+        Stop::Denied(denial)
+    }
 }
 
-fn scopes(context: Context, needs: &[Need]) -> String {
-    needs.iter().map(|need| need.scope(context)).collect::<Vec<_>>().join(" ")
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Stop {
+        Stop::Denied(refusal.into())
+    }
+}
+
+impl From<&'static Reason> for Stop {
+    fn from(reason: &'static Reason) -> Stop {
+        Stop::Denied(reason.into())
+    }
+}
+
+/// The refusal of what no scope covers, with the smallest scopes that would.
+pub(super) fn lacking(context: Context, needs: &[Need]) -> Refusal {
+    let scopes: Vec<String> = needs.iter().map(|need| need.scope(context)).collect();
+    Refusal::new(&SCOPE_INSUFFICIENT).scope(scopes.join(" "))
 }

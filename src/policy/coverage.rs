@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::granular::{Criterion, Granular};
 use super::permission::{Permission, Permissions};
 use super::scope::{Context, Scope};
+use crate::base::node::Node;
+use crate::fhir::config::Api;
 use crate::fhir::{Release, ResourceType};
 
 /// What an interaction needs of one type.
@@ -29,17 +32,21 @@ pub(super) struct Coverage {
 struct Row {
     /// For each permission, in the order of `cruds`, the first plain scope that grants it.
     plain: [Option<Rc<str>>; 5],
-    /// What granular scopes grant.
-    granular: Permissions,
+    /// Granular scopes, at most [`MAX_GRANULAR`].
+    granular: Vec<Granular>,
 }
+
+/// Most granular scopes that are kept on one type: each is evaluated on every resource of an answer.
+/// More of them grant nothing.
+const MAX_GRANULAR: usize = 50;
 
 /// How far scopes cover a need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cover {
     /// Wholly: the scopes that do, separated by spaces.
     Full(Rc<str>),
-    /// Only with the help of a granular scope.
-    Granular,
+    /// Only with the help of granular scopes: so far as a resource matches them.
+    Granular(Rc<str>),
     /// Not.
     Lacking,
 }
@@ -71,8 +78,10 @@ impl Coverage {
             let Some(resource) = ResourceType::parse(release, scope.resource) else { return };
             self.types.entry(resource).or_default()
         };
-        if scope.granular {
-            row.granular = row.granular.with(scope.permissions);
+        if let Some(params) = scope.granular {
+            if row.granular.len() < MAX_GRANULAR {
+                row.granular.extend(Granular::read(scope.text, scope.permissions, params));
+            }
             return;
         }
         let granted = row.plain.iter_mut().zip(Permission::ALL);
@@ -86,44 +95,96 @@ impl Coverage {
         }
     }
 
+    /// A scope that grants this on any type.
+    pub(super) fn any(&self, permission: Permission) -> Option<Rc<str>> {
+        let mut rows = self.types.values().chain([&self.every_type]);
+        rows.find_map(|row| {
+            let mut granular = row.granular.iter();
+            let granular = granular.find(|scope| scope.permissions.contains(permission));
+            row.plain(permission).or(granular.map(|scope| &scope.text)).cloned()
+        })
+    }
+
     /// Whether no scope was added.
     pub(super) fn is_empty(&self) -> bool {
         self.every_type.is_empty() && self.types.is_empty()
     }
 
-    /// Whether a plain scope grants this on the type.
-    pub(super) fn grants(&self, resource: ResourceType, permission: Permission) -> bool {
-        self.plain(Some(resource), permission).is_some()
+    /// Whether a scope grants this on a resource of this type: a plain one, or a granular one that
+    /// the resource matches.
+    pub(super) fn grants(
+        &self,
+        of: ResourceType,
+        permission: Permission,
+        resource: &Node<'_>,
+        api: &Api,
+    ) -> bool {
+        self.plain(Some(of), permission).is_some()
+            || self.granular(of, permission, api.release).any(|scope| scope.matches(resource, api))
     }
 
     /// Whether a granular scope grants anything on the type.
     pub(super) fn is_granular(&self, resource: ResourceType) -> bool {
-        self.rows(Some(resource)).any(|row| row.granular != Permissions::NONE)
+        self.rows(Some(resource)).any(|row| !row.granular.is_empty())
     }
 
     /// How far the scopes cover all of `needs`.
-    pub(super) fn cover(&self, needs: &[Need]) -> Cover {
+    pub(super) fn cover(&self, needs: &[Need], release: Release) -> Cover {
         let mut used: Vec<&Rc<str>> = Vec::new();
-        let mut granular = false;
+        let mut whole = true;
         for need in needs {
             for permission in need.permissions.iter() {
-                match self.plain(need.resource, permission) {
-                    Some(text) if used.contains(&text) => {}
-                    Some(text) => used.push(text),
-                    None if self.granular(need.resource, permission) => granular = true,
-                    None => return Cover::Lacking,
+                let plain = self.plain(need.resource, permission);
+                whole &= plain.is_some();
+                let found: Vec<&Rc<str>> = match (plain, need.resource) {
+                    (Some(text), _) => vec![text],
+                    (None, Some(of)) => {
+                        self.granular(of, permission, release).map(|scope| &scope.text).collect()
+                    }
+                    (None, None) => Vec::new(),
+                };
+                if found.is_empty() {
+                    return Cover::Lacking;
                 }
+                used.extend(found);
             }
         }
-        match used.as_slice() {
-            _ if granular => Cover::Granular,
-            [] => Cover::Lacking,
-            [one] => Cover::Full(Rc::clone(one)),
-            several => {
-                let texts: Vec<&str> = several.iter().map(|text| text.as_ref()).collect();
-                Cover::Full(Rc::from(texts.join(" ")))
+        let texts = joined(&used);
+        if used.is_empty() {
+            Cover::Lacking
+        } else if whole {
+            Cover::Full(texts)
+        } else {
+            Cover::Granular(texts)
+        }
+    }
+
+    /// The criteria, to be joined by AND, that say in a search what the granular scopes say: `None`
+    /// where a search can't say it, several scopes with different parameters.
+    pub(super) fn criteria(&self, of: ResourceType, release: Release) -> Option<Vec<Criterion>> {
+        let mut scopes = self.granular(of, Permission::Search, release);
+        let first = scopes.next()?;
+        let mut joined = first.criteria.to_vec();
+        for scope in scopes {
+            match (joined.as_mut_slice(), &*scope.criteria) {
+                ([one], [other]) if one.name == other.name => {
+                    one.value = format!("{},{}", one.value, other.value);
+                }
+                _ => return None,
             }
         }
+        Some(joined)
+    }
+
+    /// The parameters that granular scopes evaluate on a type, for any of these permissions.
+    pub(super) fn parameters(
+        &self,
+        of: ResourceType,
+        release: Release,
+    ) -> impl Iterator<Item = &str> {
+        let rows = self.rows(Some(of)).flat_map(|row| &row.granular);
+        let usable = rows.filter(move |scope| scope.is_evaluable(of, release));
+        usable.flat_map(|scope| scope.criteria.iter().map(|criterion| criterion.name.as_str()))
     }
 
     /// The rows that count for a type: its own and that of every type.
@@ -136,8 +197,17 @@ impl Coverage {
         self.rows(resource).find_map(|row| row.plain(permission))
     }
 
-    fn granular(&self, resource: Option<ResourceType>, permission: Permission) -> bool {
-        self.rows(resource).any(|row| row.granular.contains(permission))
+    /// The granular scopes that grant this on a type and can be evaluated on it.
+    fn granular(
+        &self,
+        of: ResourceType,
+        permission: Permission,
+        release: Release,
+    ) -> impl Iterator<Item = &Granular> {
+        let rows = self.rows(Some(of)).flat_map(|row| &row.granular);
+        rows.filter(move |scope| {
+            scope.permissions.contains(permission) && scope.is_evaluable(of, release)
+        })
     }
 }
 
@@ -148,6 +218,20 @@ impl Row {
     }
 
     fn is_empty(&self) -> bool {
-        self.granular == Permissions::NONE && self.plain.iter().all(Option::is_none)
+        self.granular.is_empty() && self.plain.iter().all(Option::is_none)
+    }
+}
+
+/// Each text once, in order, separated by spaces.
+fn joined(used: &[&Rc<str>]) -> Rc<str> {
+    let mut texts: Vec<&str> = Vec::new();
+    for text in used {
+        if !texts.contains(&text.as_ref()) {
+            texts.push(text);
+        }
+    }
+    match used {
+        [one] => Rc::clone(one),
+        _ => Rc::from(texts.join(" ")),
     }
 }

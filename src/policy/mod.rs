@@ -7,7 +7,11 @@
 
 mod case;
 mod coverage;
+mod evidence;
+mod exports;
+mod granular;
 mod grants;
+mod operations;
 mod permission;
 mod permit;
 pub mod reasons;
@@ -20,8 +24,11 @@ mod user;
 #[cfg(test)]
 mod tests;
 
+pub use evidence::{Evidence, Probe, Stored};
+pub use exports::{Exported, exported, may_export};
 pub use grants::Grants;
-pub use permit::{Expected, Form, Narrowing, Permit};
+pub use operations::{Listed, ListedLevel};
+pub use permit::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
 pub use sight::{By, Sight};
 pub use smart::{ResponseCheck, SearchWithoutPatient, SharedType, Smart};
 
@@ -32,7 +39,18 @@ use crate::fhir::config::Api;
 use crate::fhir::{Interaction, Request};
 use crate::request::Head;
 use crate::revocation::LiveToken;
-use case::{Case, Denial};
+use case::{Case, Denial, Stop};
+
+/// What is decided of a request by what came in so far. Asked again when more has.
+#[derive(Debug)]
+pub enum Decision {
+    /// It may go on, by this.
+    Permit(Box<Permit>),
+    /// Its body has to be read first.
+    Body,
+    /// These stored resources have to be looked up first.
+    Stored(Vec<Probe>),
+}
 
 /// The permit for what anyone may read: the capability statement and the public documents.
 pub fn public(interaction: &Interaction) -> Option<Permit> {
@@ -52,17 +70,44 @@ pub fn decide(
     grants: &Rc<Grants>,
     request: &Request,
     head: &Head,
+    evidence: Evidence<'_>,
     api: &Api,
     smart: &Smart,
-) -> Result<Permit, Refusal> {
-    if let Some(permit) = public(&request.interaction) {
-        return Ok(permit);
+) -> Result<Decision, Refusal> {
+    judge(Asked { grants, request, head, evidence, api, smart })
+}
+
+/// A request, who asks and by what rules.
+#[derive(Debug, Clone, Copy)]
+struct Asked<'a> {
+    grants: &'a Rc<Grants>,
+    request: &'a Request,
+    head: &'a Head,
+    evidence: Evidence<'a>,
+    api: &'a Api,
+    smart: &'a Smart,
+}
+
+fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
+    let interaction = &asked.request.interaction;
+    if let Some(permit) = public(interaction) {
+        return Ok(Decision::Permit(Box::new(permit)));
     }
-    let mut denial: Option<Denial> = None;
-    for grant in grants.contexts() {
-        match rules::judge(&Case { grants, grant, request, head, api, smart }) {
-            Ok(permit) => return Ok(permit),
-            Err(next) => {
+    if *interaction == Interaction::Batch {
+        return rules::batch::judge(asked);
+    }
+    let (mut permit, mut missing, mut denial) = (None::<Permit>, None::<Decision>, None::<Denial>);
+    for grant in asked.grants.contexts() {
+        match rules::judge(&Case::new(asked, grant)) {
+            Ok(next) => {
+                permit = Some(match permit {
+                    Some(permit) => permit.or(next),
+                    None => next,
+                });
+            }
+            Err(Stop::Body) => missing = missing.or(Some(Decision::Body)),
+            Err(Stop::Stored(probes)) => missing = missing.or(Some(Decision::Stored(probes))),
+            Err(Stop::Denied(next)) => {
                 denial = Some(match denial {
                     Some(denial) => denial.or(next),
                     None => next,
@@ -70,8 +115,16 @@ pub fn decide(
             }
         }
     }
-    Err(match denial {
-        Some(denial) => denial.refusal,
-        None => case::lacking(grants.likely_context(), &rules::needs::of(request, api.release)?),
-    })
+    match (permit, missing, denial) {
+        (Some(permit), ..) => Ok(Decision::Permit(Box::new(permit))),
+        (None, Some(missing), _) => Ok(missing),
+        (None, None, Some(denial)) => Err(denial.refusal),
+        (None, None, None) => {
+            if let Interaction::Operation(operation) = interaction {
+                return Err(rules::operation::lacking(operation, asked));
+            }
+            let needs = rules::needs::of(asked.request, asked.api.release)?;
+            Err(case::lacking(asked.grants.likely_context(), &needs))
+        }
+    }
 }

@@ -54,9 +54,6 @@ impl Permission {
 pub(super) struct Permissions(u8);
 
 impl Permissions {
-    /// No permission.
-    pub(super) const NONE: Permissions = Permissions(0);
-
     /// The set of these.
     pub(super) const fn of(permissions: &[Permission]) -> Permissions {
         let mut bits = 0;
@@ -84,12 +81,6 @@ impl Permissions {
     /// Whether `permission` is in the set.
     pub(super) const fn contains(self, permission: Permission) -> bool {
         self.0 & permission.bit() != 0
-    }
-
-    /// Both sets together.
-    #[must_use]
-    pub(super) const fn with(self, other: Permissions) -> Permissions {
-        Permissions(self.0 | other.0)
     }
 
     /// The permissions of the set, in order.

@@ -1,5 +1,6 @@
 //! Proof that a request was decided and allowed.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::sight::Sight;
@@ -7,13 +8,17 @@ use crate::fhir::{Id, ResourceType};
 
 /// Proof that the policy allows a request, and what must hold for it to be lawful. Made only by
 /// this folder.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Permit {
     allowed_by: Option<Rc<str>>,
     patient: Option<Id>,
-    narrowing: Option<Narrowing>,
+    narrowing: Vec<Narrowing>,
+    condition: Vec<Narrowing>,
+    compartment: Option<ResourceType>,
     strict: bool,
+    precondition: Option<Precondition>,
     expected: Option<Expected>,
+    entries: Vec<EntryPermit>,
 }
 
 /// What the answer must keep to: an obligation, judged by `response` while the answer is held.
@@ -53,42 +58,62 @@ pub enum Form {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Narrowing {
     /// The search parameter.
-    pub name: &'static str,
+    pub name: String,
     /// Its value, not yet percent-encoded.
     pub value: String,
 }
 
+/// An entry of a batch or transaction that may go on.
+#[derive(Debug, Clone)]
+pub struct EntryPermit {
+    /// What it asks for, relative to the base.
+    pub url: String,
+    /// Its `ifNoneExist`.
+    pub if_none_exist: Option<String>,
+    /// What it is allowed by.
+    pub permit: Permit,
+}
+
+/// What must still hold when the server writes, so that what was judged is what is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// `If-Match`: the stored resource is still of this version.
+    Unchanged(String),
+    /// `If-None-Match: *`: there is still no such resource.
+    Absent,
+}
+
 impl Permit {
     /// What anyone may read, without a token.
-    pub(in crate::policy) const fn open() -> Permit {
-        Permit { allowed_by: None, patient: None, narrowing: None, strict: false, expected: None }
+    pub(in crate::policy) fn open() -> Permit {
+        Permit::default()
     }
 
-    /// Allowed by these scopes, for any patient.
-    pub(in crate::policy) const fn unconfined(scopes: Rc<str>) -> Permit {
-        Permit {
-            allowed_by: Some(scopes),
-            patient: None,
-            narrowing: None,
-            strict: false,
-            expected: None,
-        }
+    /// Allowed by these scopes, confined to a patient or not.
+    pub(in crate::policy) fn by(scopes: Rc<str>, patient: Option<Id>) -> Permit {
+        Permit { allowed_by: Some(scopes), patient, ..Permit::default() }
     }
 
-    /// Allowed by these scopes, confined to a patient.
-    pub(in crate::policy) const fn confined(scopes: Rc<str>, patient: Id) -> Permit {
-        Permit {
-            allowed_by: Some(scopes),
-            patient: Some(patient),
-            narrowing: None,
-            strict: false,
-            expected: None,
-        }
+    /// Allowed only with these criteria added.
+    pub(in crate::policy) fn narrowed(mut self, narrowing: Vec<Narrowing>) -> Permit {
+        self.strict |= !narrowing.is_empty();
+        self.narrowing.extend(narrowing);
+        self
     }
 
-    /// Allowed only with this criterion added.
-    pub(in crate::policy) fn narrowed(self, narrowing: Narrowing) -> Permit {
-        Permit { narrowing: Some(narrowing), ..self }.strict()
+    /// Allowed only with these criteria added to `If-None-Exist`.
+    pub(in crate::policy) fn on_condition(self, condition: Vec<Narrowing>) -> Permit {
+        Permit { condition, ..self }.strict()
+    }
+
+    /// Allowed only as a search of this type in the compartment of the permit's patient.
+    pub(in crate::policy) fn in_compartment(self, searched: ResourceType) -> Permit {
+        Permit { compartment: Some(searched), ..self }.strict()
+    }
+
+    /// Allowed only if this still holds when the server writes.
+    pub(in crate::policy) fn provided(self, precondition: Precondition) -> Permit {
+        Permit { precondition: Some(precondition), ..self }
     }
 
     /// Allowed only if the answer keeps to this.
@@ -101,6 +126,52 @@ impl Permit {
         Permit { strict: true, ..self }
     }
 
+    /// A Bundle whose entries are allowed, each by its own permit.
+    pub(in crate::policy) fn of_entries(entries: Vec<EntryPermit>) -> Permit {
+        let permits = || entries.iter().map(|entry| &entry.permit);
+        let scopes: BTreeSet<&str> =
+            permits().filter_map(Permit::allowed_by).flat_map(|scopes| scopes.split(' ')).collect();
+        let scopes = scopes.into_iter().collect::<Vec<_>>().join(" ");
+        let patient = permits().find_map(|permit| permit.patient.clone());
+        let strict = permits().any(|permit| permit.strict);
+        Permit { strict, entries, ..Permit::by(Rc::from(scopes), patient) }
+    }
+
+    /// What both allow together. The request is narrowed by no more than what holds for both, and the
+    /// answer judged by what the whole token may see.
+    pub(in crate::policy) fn or(self, other: Permit) -> Permit {
+        if self.is_whole() {
+            return self;
+        }
+        if other.is_whole() {
+            return other;
+        }
+        if self.compartment.is_some() && other.compartment.is_some() {
+            // No search is in two compartments: the first is that of the patient in context.
+            return self;
+        }
+        let narrowing = either(&self.narrowing, &other.narrowing);
+        let same = self.compartment == other.compartment;
+        let as_narrow = same && self.narrowing.len() == 1 && other.narrowing.len() == 1;
+        let counted = |expected: Expected| Expected {
+            counted: expected.counted && as_narrow && narrowing.len() == 1,
+            ..expected
+        };
+        Permit {
+            allowed_by: both(self.allowed_by, other.allowed_by),
+            patient: self.patient.filter(|patient| Some(patient) == other.patient.as_ref()),
+            strict: self.strict || other.strict,
+            expected: self.expected.map(counted),
+            narrowing,
+            ..Permit::default()
+        }
+    }
+
+    /// Whether the request goes on unnarrowed and its answer unjudged.
+    fn is_whole(&self) -> bool {
+        self.narrowing.is_empty() && self.compartment.is_none() && self.expected.is_none()
+    }
+
     /// The scopes that allowed it, as the token writes them, separated by spaces. `None`: public.
     pub fn allowed_by(&self) -> Option<&str> {
         self.allowed_by.as_deref()
@@ -111,9 +182,24 @@ impl Permit {
         self.patient.as_ref()
     }
 
-    /// The criterion to add before forwarding.
-    pub fn narrowing(&self) -> Option<&Narrowing> {
-        self.narrowing.as_ref()
+    /// The criteria to add before forwarding.
+    pub fn narrowing(&self) -> &[Narrowing] {
+        &self.narrowing
+    }
+
+    /// The criteria to add to `If-None-Exist` before forwarding.
+    pub fn condition(&self) -> &[Narrowing] {
+        &self.condition
+    }
+
+    /// The type that must be searched in the compartment of [`Permit::patient`].
+    pub fn compartment(&self) -> Option<ResourceType> {
+        self.compartment
+    }
+
+    /// What must still hold when the server writes.
+    pub fn precondition(&self) -> Option<&Precondition> {
+        self.precondition.as_ref()
     }
 
     /// What the answer must keep to. `None`: it is not looked at.
@@ -125,5 +211,32 @@ impl Permit {
     /// handling=strict`, <http://hl7.org/fhir/R4/search.html#errors>): the decision relies on one.
     pub fn strict_handling(&self) -> bool {
         self.strict
+    }
+
+    /// The permits of a batch's or transaction's entries, in their order; of anything else none.
+    pub fn entries(&self) -> &[EntryPermit] {
+        &self.entries
+    }
+}
+
+/// Criteria that hold for what either list finds: those on the same parameter, their values as
+/// alternatives (<http://hl7.org/fhir/R4/search.html#combining>).
+fn either(one: &[Narrowing], other: &[Narrowing]) -> Vec<Narrowing> {
+    let joined = |one: &Narrowing| {
+        let mut same = other.iter().filter(|other| other.name == one.name);
+        let other = same.next().filter(|_| same.next().is_none())?;
+        let value = match one.value == other.value {
+            true => one.value.clone(),
+            false => format!("{},{}", one.value, other.value),
+        };
+        Some(Narrowing { name: one.name.clone(), value })
+    };
+    one.iter().filter_map(joined).collect()
+}
+
+fn both(one: Option<Rc<str>>, other: Option<Rc<str>>) -> Option<Rc<str>> {
+    match (one, other) {
+        (Some(one), Some(other)) if one != other => Some(Rc::from(format!("{one} {other}"))),
+        (one, other) => one.or(other),
     }
 }

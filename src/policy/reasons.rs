@@ -8,10 +8,6 @@ crate::reasons! {
     /// No scope of the token covers the interaction.
     SCOPE_INSUFFICIENT = scope("scope_insufficient",
         "the token's scopes don't cover this interaction: ask for the scope named here");
-    /// Only a granular scope (`?category=…`) covers it.
-    SCOPE_GRANULAR_UNJUDGED = scope("scope_granular_unjudged",
-        "only a scope with search parameters covers this interaction, and this version of the \
-         gateway doesn't judge those: ask for the scope without parameters");
     /// `patient/` without a patient in context.
     SCOPE_PATIENT_MISSING = scope("scope_patient_missing",
         "patient/ scopes grant nothing without a patient in the token's context");
@@ -73,25 +69,105 @@ crate::reasons! {
     /// Conditional create, update, patch, delete.
     CONDITIONAL_UNJUDGED = forbidden("conditional_unjudged",
         "this version of the gateway doesn't judge conditional writes under a patient scope");
-    /// `Binary`, whose owner only its `securityContext` tells.
-    BINARY_UNJUDGED = forbidden("binary_unjudged",
-        "this version of the gateway doesn't judge access to Binary under a patient scope");
 
     // Under every scope: what this version does not judge.
 
-    /// Batch and transaction.
-    BUNDLE_UNJUDGED = forbidden("bundle_unjudged",
-        "this version of the gateway doesn't judge batches and transactions: send the requests \
-         one by one");
-    /// Operations.
-    OPERATION_UNJUDGED = forbidden("operation_unjudged",
-        "this version of the gateway doesn't judge operations");
     /// A parameter that is no search criterion, on a request that is no search.
     PARAMETER_UNJUDGED = forbidden("parameter_unjudged",
         "this version of the gateway doesn't judge this parameter here: leave it out");
     /// A header that makes a request reach further than its target says.
     HEADER_UNJUDGED = forbidden("header_unjudged",
         "this version of the gateway doesn't judge what this header asks for: leave it out");
+
+    // Confined: writes.
+
+    /// The resource by this id is not proven to be the patient's, or there is none: which ids exist
+    /// is nobody's to learn.
+    COMPARTMENT_NOT_MEMBER = not_member("compartment_not_member");
+    /// What is written doesn't name the patient where its type says whom it is about.
+    WRITE_NOT_MEMBER = forbidden("write_not_member",
+        "under a patient scope what is written must name the patient in context where the type \
+         says whom it is about");
+    /// What is written refers to another patient, or to whoever a condition finds.
+    WRITE_OTHER_PATIENT = forbidden("write_other_patient",
+        "under a patient scope what is written may refer to no other patient and to nothing by \
+         search criteria");
+    /// What is written matches no granular scope.
+    WRITE_OUT_OF_SCOPE = scope("write_out_of_scope",
+        "what is written doesn't match the search parameters of the token's scopes");
+    /// A patch of an element that proves whose the resource is or what a granular scope matches.
+    PATCH_MEMBERSHIP = forbidden("patch_membership",
+        "a patch may not touch an element that decides who may see the resource: update it");
+    /// The stored resource is of another version than the client's `If-Match` says.
+    WRITE_VERSION_CONFLICT = Reason::new(412, "write_version_conflict", "conflict",
+        "the resource is of another version than this request asks for: read it again");
+    /// `fhir.cluster` is not set, so stored resources can't be looked up.
+    PROBE_UNCONFIGURED = forbidden("probe_unconfigured",
+        "this gateway can't look up what is stored, so it can't judge this write: its operator can \
+         set fhir.cluster");
+    /// The FHIR server did not answer the lookup, or with an error.
+    PROBE_FAILED = Reason::new(503, "probe_failed", "transient",
+        "the stored resource could not be looked up: try again");
+    /// The answer to the lookup is no such resource.
+    PROBE_UNREADABLE = Reason::new(502, "probe_unreadable", "exception",
+        "the FHIR server's answer to the lookup of the stored resource can't be judged");
+    /// The stored resource has no version, so a write can't be tied to what was judged.
+    PROBE_VERSION_MISSING = Reason::new(502, "probe_version_missing", "exception",
+        "the FHIR server tells no version of the stored resource, so this write can't be tied to \
+         what was judged");
+
+    // Batches.
+
+    /// An entry that is a batch itself, or needs what a batch can't give.
+    BUNDLE_ENTRY_UNJUDGED = forbidden("bundle_entry_unjudged",
+        "this can't be done inside a batch or transaction: send it by itself");
+    /// More stored resources would have to be looked up than one Bundle may.
+    BUNDLE_PROBES = forbidden("bundle_probes",
+        "the Bundle changes too many stored resources under a confined scope: send at most 50 \
+         at once");
+
+    // Operations.
+
+    /// Neither judged by the gateway itself nor in `smart.operations`.
+    OPERATION_NOT_LISTED = forbidden("operation_not_listed",
+        "this operation is not among those that the gateway lets through");
+    /// Listed, or judged by the gateway, for other levels or types.
+    OPERATION_LEVEL = forbidden("operation_level",
+        "this operation is not let through at this level: system, type or instance");
+    /// `$everything` of a type, of another resource than a Patient or of a version, confined to a patient.
+    OPERATION_UNCONFINED = forbidden("operation_unconfined",
+        "this operation can't be confined to a patient here: invoke it on the patient itself");
+    /// Listed, confined to a patient, on an instance that is not a Patient.
+    OPERATION_RESOURCE_UNJUDGED = forbidden("operation_resource_unjudged",
+        "under a patient scope an operation is let through on the patient itself, on a type or on \
+         the system, not on another resource");
+    /// `$graphql` and `$process-message`, confined to a patient.
+    OPERATION_OPAQUE = forbidden("operation_opaque",
+        "what this operation reads or changes can't be told, so that it can't be confined to a \
+         patient");
+    /// A parameter, or something in the body, names another patient or may do so.
+    OPERATION_OTHER_PATIENT = forbidden("operation_other_patient",
+        "whatever can name a patient in this operation's request must name the patient in context");
+    /// The body is not strict JSON, or not `Parameters` with one value each where that is needed.
+    OPERATION_BODY = forbidden("operation_body",
+        "the body of this operation can't be judged: send Parameters with plain values, in JSON");
+    /// `_type` of `$everything` or `$export` holds something else than types of the release.
+    OPERATION_TYPES = forbidden("operation_types",
+        "_type of this operation takes types of this release, separated by commas");
+    /// `$export` without `system/` scopes.
+    EXPORT_SYSTEM_ONLY = scope("export_system_only",
+        "bulk exports are for backend services: they need system/ scopes");
+    /// `$export` without `Prefer: respond-async`.
+    EXPORT_PREFER_MISSING = Reason::new(400, "export_prefer_missing", "invalid",
+        "a bulk export needs the header `Prefer: respond-async`");
+    /// `_typeFilter` with a chain, `_has` or anything else that looks beyond its type, without `rs` on
+    /// every type.
+    EXPORT_FILTER_UNJUDGED = forbidden("export_filter_unjudged",
+        "_typeFilter takes plain search parameters of the types in it: nothing that looks at other \
+         resources");
+    /// A file or status of an export, asked for without the scopes it needs.
+    EXPORT_TYPE_UNCOVERED = scope("export_type_uncovered",
+        "the token's scopes don't cover every type in this part of the export");
 
     // Searches.
 
@@ -111,15 +187,28 @@ crate::reasons! {
     SEARCH_COMPARTMENT_UNJUDGED = forbidden("search_compartment_unjudged",
         "this version of the gateway doesn't judge this compartment search under a patient scope: \
          search Patient/id/Type or one type");
-    /// Chained criteria, and a chained `_sort`.
+    /// A chain that may lead out of the patient compartment, or from a shared type into it.
+    SEARCH_CHAIN_OUTSIDE = forbidden("search_chain_outside",
+        "under a patient scope a chain can't leave the patient compartment, nor enter it from a \
+         shared type: name the type, as in subject:Patient.name");
+    /// A chain into Patient along something else than whom the resource is about.
+    SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",
+        "under a patient scope a chain may lead to a patient only by patient or subject");
+    /// `_has` on a shared type.
+    SEARCH_HAS_OUTSIDE = forbidden("search_has_outside",
+        "under a patient scope _has can't ask what refers to a shared resource");
+    /// `_summary=count` where only the answer tells what a granular scope matches.
+    SEARCH_COUNT_UNJUDGED = forbidden("search_count_unjudged",
+        "the scopes can't be said in one search, so its result can't be counted: leave out _summary");
+    /// `_search` by POST before R5 under `smart.membership: definition`.
+    SEARCH_FORM_UNCONFINED = forbidden("search_form_unconfined",
+        "a search by POST can't be confined to a compartment before R5: use GET");
+    /// What must be judged on the answer while `smart.response_check` is `off`.
+    RESPONSE_UNCHECKED = forbidden("response_unchecked",
+        "this gateway doesn't look at answers, so that it can't judge this request");
+    /// A chained `_sort`.
     SEARCH_CHAIN_UNJUDGED = forbidden("search_chain_unjudged",
         "this version of the gateway doesn't judge chained parameters");
-    /// `_has`
-    SEARCH_HAS_UNJUDGED = forbidden("search_has_unjudged",
-        "this version of the gateway doesn't judge _has");
-    /// `_include`, `_revinclude`
-    SEARCH_INCLUDE_UNJUDGED = forbidden("search_include_unjudged",
-        "this version of the gateway doesn't judge _include and _revinclude");
     /// `_filter`
     SEARCH_FILTER_UNJUDGED = forbidden("search_filter_unjudged",
         "this version of the gateway doesn't judge _filter");
@@ -138,6 +227,11 @@ crate::reasons! {
     /// A name that begins with `_` and is not on the list, or holds unusual characters.
     SEARCH_PARAMETER_UNJUDGED = forbidden("search_parameter_unjudged",
         "this version of the gateway doesn't judge this parameter: leave it out");
+}
+
+/// One voice for a resource that is not the patient's and for one that does not exist.
+pub(crate) const fn not_member(code: &'static str) -> Reason {
+    forbidden(code, "there is no such resource in the patient's compartment")
 }
 
 const fn scope(code: &'static str, text: &'static str) -> Reason {

@@ -46,8 +46,8 @@ pub(super) struct Scope<'a> {
     pub(super) resource: &'a str,
     /// What it grants.
     pub(super) permissions: Permissions,
-    /// Whether it grants only what matches its search parameters.
-    pub(super) granular: bool,
+    /// The search parameters that what it grants must match, as they stand behind `?`.
+    pub(super) granular: Option<&'a str>,
 }
 
 /// The clinical scopes of a scope claim (RFC 6749 section 3.3: separated by spaces), in order.
@@ -70,13 +70,14 @@ fn parse(text: &str) -> Option<Scope<'_>> {
         return None;
     }
     let (permissions, granular) = match rest {
-        "read" => (Permissions::of(&[Permission::Read, Permission::Search]), false),
-        "write" => (Permissions::of(WRITE), false),
-        "*" => (Permissions::of(&Permission::ALL), false),
+        "read" => (Permissions::of(&[Permission::Read, Permission::Search]), None),
+        "write" => (Permissions::of(WRITE), None),
+        "*" => (Permissions::of(&Permission::ALL), None),
         _ => match rest.split_once('?') {
-            None => (Permissions::parse(rest)?, false),
+            None => (Permissions::parse(rest)?, None),
             Some((letters, params)) => {
-                params.split('&').all(is_param).then_some((Permissions::parse(letters)?, true))?
+                let granular = params.split('&').all(is_param).then_some(params)?;
+                (Permissions::parse(letters)?, Some(granular))
             }
         },
     };

@@ -1,16 +1,16 @@
-//! What of the server's resources a client may see: each context of its token judged on its own, and
-//! what they show added up.
+//! What of the server's resources a client may see and change: each context of its token judged on
+//! its own, and what they open added up.
 
 use std::rc::Rc;
 
-use super::coverage::Coverage;
 use super::grants::{Grant, Grants, Standing};
 use super::permission::Permission;
 use super::smart::Smart;
 use crate::base::node::Node;
 use crate::fhir::compartment::is_in_patient_compartment;
 use crate::fhir::config::Api;
-use crate::fhir::membership::{Naming, is_about, proving_elements, type_of};
+use crate::fhir::membership::{Naming, is_member, proving_elements, type_of};
+use crate::fhir::references::names_another;
 use crate::fhir::{Id, ResourceType};
 
 /// What of the server's resources a client may see.
@@ -34,58 +34,120 @@ impl Sight {
         Sight { grants }
     }
 
-    /// Whether one context of the token shows this resource, what it contains included.
+    /// Whether the token shows this resource, and every resource that it contains: those are judged
+    /// each by its own type, and one that says whom it is about must say the same patient.
     pub fn sees(&self, resource: &Node<'_>, by: By, api: &Api, smart: &Smart) -> bool {
-        let Some(of) = type_of(api.release, resource) else { return false };
         let permission = match by {
             By::Read => Permission::Read,
             By::Search => Permission::Search,
         };
-        self.grants.contexts().any(|grant| reaches(grant, resource, of, permission, api, smart))
+        let world = World { api, smart, aliases: &[] };
+        let shown = self.grants.contexts().any(|grant| world.reaches(grant, permission, resource));
+        let shows = |inner: &Node<'_>| {
+            self.grants.contexts().any(|grant| world.reaches_contained(grant, inner))
+        };
+        shown
+            && match resource.get("contained") {
+                None => true,
+                Some(contained) => contained.array().is_some_and(|all| all.iter().all(shows)),
+            }
     }
 
     /// The elements at the top of a resource of this type that [`Sight::sees`] looks at, besides
     /// `resourceType`, `id`, `meta` and `contained`; the rest of an answer need not be kept to be
     /// judged. `None`: any element may count.
-    pub fn looks_at(&self, of: ResourceType, api: &Api) -> Option<Vec<&'static str>> {
+    pub fn looks_at(
+        &self,
+        of: ResourceType,
+        api: &Api,
+        smart: &Smart,
+    ) -> Option<Vec<&'static str>> {
         let granular = self.grants.contexts().any(|grant| grant.coverage.is_granular(of));
-        (!granular).then(|| proving_elements(api.release, of))
+        let proving = || match of.name() {
+            BINARY => vec!["securityContext"],
+            _ => proving_elements(api.release, smart.membership, of),
+        };
+        (!granular).then(proving)
     }
 }
 
-/// Whether a context lets its client do this with a resource.
-fn reaches(
-    grant: &Grant,
-    resource: &Node<'_>,
-    of: ResourceType,
-    permission: Permission,
-    api: &Api,
-    smart: &Smart,
-) -> bool {
-    let within = match &grant.standing {
-        Standing::Void(_) => false,
-        Standing::Unconfined => true,
-        Standing::Confined(patient) => is_within(resource, of, patient, api, smart),
-    };
-    within && covers(&grant.coverage, of, permission)
+/// What resources are judged by besides the token.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct World<'a> {
+    pub(super) api: &'a Api,
+    pub(super) smart: &'a Smart,
+    /// Inside a transaction: which `fullUrl` names which patient.
+    pub(super) aliases: &'a [(String, Id)],
 }
 
-fn covers(coverage: &Coverage, of: ResourceType, permission: Permission) -> bool {
-    coverage.grants(of, permission)
-}
+impl World<'_> {
+    /// Whether a context lets its client do this with a resource.
+    pub(super) fn reaches(
+        self,
+        grant: &Grant,
+        permission: Permission,
+        resource: &Node<'_>,
+    ) -> bool {
+        let Some(of) = type_of(self.api.release, resource) else { return false };
+        let within = match &grant.standing {
+            Standing::Void(_) => false,
+            Standing::Unconfined => true,
+            Standing::Confined(patient) => {
+                self.is_of(resource, of, patient) || self.is_shared(of, permission)
+            }
+        };
+        within && grant.coverage.grants(of, permission, resource, self.api)
+    }
 
-/// Whether a resource is of this patient, or of a type that is shared.
-fn is_within(
-    resource: &Node<'_>,
-    of: ResourceType,
-    patient: &Id,
-    api: &Api,
-    smart: &Smart,
-) -> bool {
-    let naming = Naming { patient, base_urls: &api.base_urls, aliases: &[] };
-    if is_in_patient_compartment(api.release, of) {
-        is_about(api.release, resource, &naming)
-    } else {
-        smart.shares(of.name())
+    /// Whether a resource is proven to be of this patient.
+    pub(super) fn is_of(self, resource: &Node<'_>, of: ResourceType, patient: &Id) -> bool {
+        let aliases = self.aliases_of(patient);
+        let naming = Naming { patient, base_urls: &self.api.base_urls, aliases: &aliases };
+        if of.name() == BINARY {
+            let context = resource.get("securityContext");
+            let named = context.and_then(|context| context.text_of("reference"));
+            return named.is_some_and(|reference| naming.names(reference));
+        }
+        is_member(self.api.release, self.smart.membership, resource, &naming)
+    }
+
+    /// Whether a value refers to a patient other than this one.
+    pub(super) fn names_another(self, value: &Node<'_>, patient: &Id) -> bool {
+        let aliases = self.aliases_of(patient);
+        let naming = Naming { patient, base_urls: &self.api.base_urls, aliases: &aliases };
+        names_another(value, &naming)
+    }
+
+    fn aliases_of(self, patient: &Id) -> Vec<String> {
+        let of_patient = self.aliases.iter().filter(|(_, id)| id == patient);
+        of_patient.map(|(url, _)| url.clone()).collect()
+    }
+
+    /// Whether a type outside the compartment may be read by everyone who has a scope.
+    fn is_shared(self, of: ResourceType, permission: Permission) -> bool {
+        matches!(permission, Permission::Read | Permission::Search)
+            && !is_in_patient_compartment(self.api.release, of)
+            && self.smart.shares(of.name())
+    }
+
+    /// Whether a context shows a contained resource, which has no identity of its own
+    /// (<http://hl7.org/fhir/R4/references.html#contained>): one that names nobody is part of what
+    /// contains it. A contained Patient can't be told from another person.
+    fn reaches_contained(self, grant: &Grant, inner: &Node<'_>) -> bool {
+        let Some(of) = type_of(self.api.release, inner) else { return false };
+        let within = match &grant.standing {
+            Standing::Void(_) => false,
+            Standing::Unconfined => true,
+            Standing::Confined(_) if of.name() == PATIENT => false,
+            Standing::Confined(patient) => {
+                self.is_shared(of, Permission::Read)
+                    || (is_in_patient_compartment(self.api.release, of)
+                        && !self.names_another(inner, patient))
+            }
+        };
+        within && grant.coverage.grants(of, Permission::Read, inner, self.api)
     }
 }
+
+const PATIENT: &str = "Patient";
+const BINARY: &str = "Binary";

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::operations::Listed;
 use crate::config::section::{Section, excerpt};
 use crate::config::setting::Setting;
+use crate::fhir::membership::Membership;
 
 crate::words! {
     /// What happens to a confined search that names no patient (`smart.search_without_patient`).
@@ -32,8 +34,12 @@ crate::words! {
 pub struct Smart {
     /// What happens to a confined search that names no patient.
     pub search_without_patient: SearchWithoutPatient,
+    /// What makes a resource a patient's.
+    pub membership: Membership,
     /// Types outside the patient compartment that a scope confined to a patient may read and search.
     pub shared_types: Vec<SharedType>,
+    /// Operations that are let through besides those this gateway judges by itself.
+    pub operations: Vec<Listed>,
     /// Whether answers to confined requests are judged.
     pub response_check: ResponseCheck,
 }
@@ -52,11 +58,18 @@ impl Smart {
                 SearchWithoutPatient::Narrow,
                 "what happens to a search under a patient scope that names no patient",
             ),
+            membership: section.default(
+                "membership",
+                Membership::Subject,
+                "what makes a resource a patient's: `subject`, whom it is about; `definition`, the whole \
+                 CompartmentDefinition, with performers, authors and recipients",
+            ),
             shared_types: section.default(
                 "shared_types",
                 SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
                 "types outside the patient compartment that patient scopes may read and search",
             ),
+            operations: Listed::read(section),
             response_check: section.default(
                 "response_check",
                 ResponseCheck::Enforce,
@@ -76,7 +89,9 @@ impl Default for Smart {
     fn default() -> Smart {
         Smart {
             search_without_patient: SearchWithoutPatient::Narrow,
+            membership: Membership::Subject,
             shared_types: SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
+            operations: Vec::new(),
             response_check: ResponseCheck::Enforce,
         }
     }

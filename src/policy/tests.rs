@@ -93,10 +93,25 @@ fn routed(text: &str, api: &Api) -> (Head, Request) {
 }
 
 fn decided(who: Who, text: &str, api: &Api, smart: &Smart) -> Result<Permit, Refusal> {
+    let nothing = Stored::default();
+    match asked(who, text, Evidence::new(None, &nothing), api, smart)? {
+        Decision::Permit(permit) => Ok(*permit),
+        other => panic!("{who:?} {text}: {other:?}"),
+    }
+}
+
+/// The decision by what came in so far.
+fn asked(
+    who: Who,
+    text: &str,
+    evidence: Evidence<'_>,
+    api: &Api,
+    smart: &Smart,
+) -> Result<Decision, Refusal> {
     let claims = who.claims();
     let grants = Rc::new(Grants::of(&claims, api));
     let (head, request) = routed(text, api);
-    decide(&LiveToken::for_tests(claims), &grants, &request, &head, api, smart)
+    decide(&LiveToken::for_tests(claims), &grants, &request, &head, evidence, api, smart)
 }
 
 /// The decision in short: `by SCOPE for P +name=value strict`, or the reason's code.
@@ -109,16 +124,19 @@ fn shown(decision: &Result<Permit, Refusal>) -> String {
     if let Some(patient) = permit.patient() {
         text += &format!(" for {}", patient.as_str());
     }
-    if let Some(Narrowing { name, value }) = permit.narrowing() {
+    for Narrowing { name, value } in permit.narrowing() {
         text += &format!(" +{name}={value}");
     }
     if permit.strict_handling() {
         text += " strict";
     }
+    if let Some(of) = permit.compartment() {
+        text += &format!(" in {}", of.name());
+    }
     let form = permit.expected().map(|expected| &expected.form);
-    let searched = matches!(form, Some(Form::Searchset(_)));
-    assert_eq!(searched, permit.narrowing().is_some(), "narrowed is judged");
-    if matches!(form, Some(Form::Resource(_) | Form::History(_))) {
+    let narrow = !permit.narrowing().is_empty() || permit.compartment().is_some();
+    assert!(!narrow || form.is_some(), "narrowed is judged");
+    if form.is_some() && !narrow {
         text += " held";
     }
     text
@@ -388,8 +406,9 @@ fn no_type_of_any_release_is_searched_or_read_beyond_the_patient() {
             if let Ok(permit) = decision {
                 let form = permit.expected().map(|expected| &expected.form);
                 assert!(matches!(form, Some(Form::Searchset(Some(of))) if of.name() == *name));
-                let narrowing = permit.narrowing().unwrap_or_else(|| panic!("{release:?} {name}"));
-                assert!(["_id", "patient", "subject"].contains(&narrowing.name), "{name}");
+                let narrowing =
+                    permit.narrowing().first().unwrap_or_else(|| panic!("{release:?} {name}"));
+                assert!(["_id", "patient", "subject"].contains(&narrowing.name.as_str()), "{name}");
                 narrowed += 1;
             }
         }
@@ -403,11 +422,7 @@ fn a_hundred_kilobytes_of_scopes_are_judged_like_a_few() {
     let mut scope = "patient/Nothing.rs user/*.r patient/Patient.read-only ".repeat(2_000);
     scope += "patient/Observation.s";
     assert!(scope.len() > 100_000);
-    let claims = Claims { scope, ..patient("").claims() };
-    let grants = Rc::new(Grants::of(&claims, &api));
-    let (head, request) = routed("GET Observation", &api);
-    let token = LiveToken::for_tests(claims);
-    let decision = decide(&token, &grants, &request, &head, &api, &Smart::default());
+    let decision = decided(patient(scope.leak()), "GET Observation", &api, &Smart::default());
     let narrowed = "by patient/Observation.s for P +patient=Patient/P strict";
     assert_eq!(shown(&decision), narrowed);
 }

@@ -2,10 +2,10 @@
 
 use super::edits::Edits;
 use super::judge::{Judge, is_bare_outcome};
-use super::reasons::COMPARTMENT_NOT_MEMBER;
 use super::resource::AsResource;
 use super::walk::{Fault, Walk};
 use super::{batch, found, result};
+use crate::policy::reasons::COMPARTMENT_NOT_MEMBER;
 use crate::policy::{By, Form};
 
 /// Judges the value that comes next.

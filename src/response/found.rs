@@ -6,10 +6,10 @@ use super::bundle::Bundle;
 use super::edits::{Edits, Sieve};
 use super::entry::Entry;
 use super::judge::Judge;
-use super::reasons::COMPARTMENT_NOT_MEMBER;
 use super::resource::{AsResource, Resource};
 use super::walk::{Fault, Walk};
 use crate::policy::Form;
+use crate::policy::reasons::COMPARTMENT_NOT_MEMBER;
 
 /// Judges such a Bundle and takes out what the client may not see.
 ///

@@ -37,7 +37,7 @@ impl Judge<'_> {
     /// [`Judge::sees`]. `None`: all of them.
     pub(super) fn looked_at(&self, name: &Node<'_>) -> Option<Vec<&'static str>> {
         let of = name.text().and_then(|name| ResourceType::parse(self.api.release, name));
-        of.map_or(Some(Vec::new()), |of| self.expected.sight.looks_at(of, self.api))
+        of.map_or(Some(Vec::new()), |of| self.expected.sight.looks_at(of, self.api, self.smart))
     }
 
     fn asked(&self) -> Option<ResourceType> {

@@ -1,11 +1,9 @@
 //! Why an answer of the FHIR server does not reach the client.
 
 use crate::base::refusal::Reason;
+use crate::policy::reasons::not_member;
 
 crate::reasons! {
-    /// A resource that is not about the patient in context, that the scopes do not show, or that is of
-    /// another type than asked for.
-    COMPARTMENT_NOT_MEMBER = not_member("compartment_not_member");
     /// The server has no such resource (404, 410). The client reads what it reads for another
     /// patient's resource: which ids exist is nobody's to learn.
     ANSWER_NOT_FOUND = not_member("answer_not_found").shown_as("compartment_not_member");
@@ -34,11 +32,6 @@ crate::reasons! {
     /// The body of an error is neither empty nor an `OperationOutcome` in JSON.
     ANSWER_ERROR_BODY = failed("answer_error_body",
         "the FHIR server failed and sent an answer that can't be checked");
-}
-
-/// One voice for a resource that is not the patient's and for one that does not exist.
-const fn not_member(code: &'static str) -> Reason {
-    Reason::new(403, code, "forbidden", "there is no such resource in the patient's compartment")
 }
 
 const fn failed(code: &'static str, text: &'static str) -> Reason {

@@ -6,12 +6,12 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::edits::Edits;
 use super::found;
 use super::judge::{Judge, is_bare_outcome};
-use super::reasons::COMPARTMENT_NOT_MEMBER;
 use super::resource::{AsResource, Resource};
 use super::strict::{Skim, Strict, scalars};
 use super::walk::{Fault, Walk};
 use crate::base::node::Name;
 use crate::policy::By;
+use crate::policy::reasons::COMPARTMENT_NOT_MEMBER;
 
 /// Judges what an operation gave. What is no Bundle passes as a whole or not at all: nobody knows what
 /// an operation's result means with a part taken out.

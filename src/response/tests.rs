@@ -6,6 +6,7 @@ use super::reasons::*;
 use super::*;
 use crate::base::refusal::Reason;
 use crate::fhir::{Release, ResourceType};
+use crate::policy::reasons::COMPARTMENT_NOT_MEMBER;
 use crate::policy::{Form, Grants, Sight};
 use crate::token::Claims;
 

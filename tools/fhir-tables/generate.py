@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from expressions import Elements
+from expressions import KINDS, Elements
 
 # Release, npm package, version, SHA-256 of the package file.
 RELEASES = [
@@ -49,7 +49,10 @@ def main():
 def settle(release, folder, check):
     """Writes one table, or compares it: whether the file is then as it should be."""
     name, package, version, digest = release
-    text = table(Definitions(fetch(package, version, digest, folder)), f"{package}@{version}")
+    definitions = Definitions(fetch(package, version, digest, folder))
+    text = table(definitions, f"{package}@{version}")
+    evaluated = sum(map(len, definitions.evaluated.values()))
+    print(f"{name}: {evaluated} parameters evaluated, {len(definitions.left_out)} left out")
     path = TABLES / f"{name}.rs"
     if check:
         return path.exists() and path.read_text() == text
@@ -81,13 +84,28 @@ class Definitions:
         # The packages hold three parameters made up to show what a definition looks like.
         official = [p for p in parameters if not p["id"].startswith("example") and "base" in p]
         self.by_url = {p["url"]: p for p in official}
-        self.parameters = {type_: {} for type_ in self.types}
+        self.parameters = {type_: {} for type_ in [*self.types, "Resource"]}
         for parameter in official:
             for base in parameter["base"]:
                 if base in self.parameters:
                     self.parameters[base][parameter["code"]] = parameter
         self.elements = Elements(structures)
+        self.evaluated, self.left_out = self.reduced()
         self.compartments = [compartment(compartments[name]) for name in COMPARTMENTS]
+
+    def reduced(self):
+        """The elements that each type's parameters look at, and the parameters left out because
+        their definitions can't be reduced to elements."""
+        evaluated, left_out = {}, {}
+        for type_, parameters in self.parameters.items():
+            evaluated[type_] = {}
+            for code, p in sorted(parameters.items()):
+                try:
+                    if p["type"] in KINDS:
+                        evaluated[type_][code] = self.elements.reduce(type_, p)
+                except ValueError as error:
+                    left_out[f"{type_}.{code}"] = str(error)
+        return evaluated, left_out
 
     def targets(self, parameter):
         """Types a reference parameter can refer to. A definition that names none allows all."""
@@ -105,7 +123,7 @@ class Definitions:
         for code in ("patient", "subject") if type_ != "Patient" else ():
             p = self.parameters[type_].get(code)
             if p and p["type"] == "reference" and "Patient" in self.targets(p):
-                return code, self.elements.paths(type_, p["expression"])
+                return code, self.evaluated[type_][code]
         return None
 
     def patient_parameters(self, type_):
@@ -168,6 +186,7 @@ def table(definitions, origin):
         "    references: REFERENCES,",
         "    patient_parameters: PATIENT_PARAMETERS,",
         "    subjects: SUBJECTS,",
+        "    elements: ELEMENTS,",
         "};",
         "",
         f"static TYPES: &[&str] = &{strings(types)};",
@@ -194,6 +213,11 @@ def table(definitions, origin):
             code, paths = found
             paths = ", ".join(steps(path) for path in paths)
             lines.append(f'    ("{type_}", Subject {{ parameter: "{code}", paths: &[{paths}] }}),')
+    lines += ["];", "", "static ELEMENTS: &[(&str, &str)] = &["]
+    for type_, parameters in sorted(definitions.evaluated.items()):
+        if parameters:
+            elements = ";".join(f"{code}={','.join(ends)}" for code, ends in parameters.items())
+            lines.append(f'    ("{type_}", "{elements}"),')
     lines += ["];", ""]
     for targets, name in sorted(shared.items(), key=lambda item: item[1]):
         if name != "TYPES":
@@ -209,8 +233,11 @@ def shared_targets(references, types):
     return names
 
 
-def steps(path):
-    return "&[" + ", ".join(f'{"Many" if many else "One"}("{name}")' for name, many in path) + "]"
+def steps(element):
+    names = element[1:].partition(">")[0].split(".")
+    return "&[" + ", ".join(
+        f'{"Many" if name.endswith("*") else "One"}("{name.rstrip("*")}")' for name in names
+    ) + "]"
 
 
 def strings(items):

@@ -107,7 +107,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ("x: {b: 1, c: {b: 1,\n  b: 2}}", vec!["2:3: the key `b` stands here a second time"]),
         ("a: &x [1]\nb: *x\n", vec!["2:4: an alias: write the value out"]),
         ("a: !!int 5\n", vec!["1:4: a tag: leave it out, or use quotes for text"]),
-        ("a: 1\n---\nb: 2\n", vec!["3:1: a second document: give `check` one document a file"]),
+        ("a: 1\n---\nb: 2\n", vec!["3:1: a second document: give one document a file"]),
         ("? [a]\n: 1\n", vec!["1:3: a key that is not text"]),
         (
             "a: 010\nb: 1e3\n",

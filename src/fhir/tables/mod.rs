@@ -24,6 +24,11 @@ pub(in crate::fhir) struct Tables {
     pub(in crate::fhir) patient_parameters: &'static [(&'static str, Names)],
     /// What says who a resource is about, of each type that has it. Patient is not listed.
     pub(in crate::fhir) subjects: &'static [(&'static str, Subject)],
+    /// What the token, reference, string and uri parameters of each type look at, and under
+    /// `Resource` those of all types: `category=Ccategory*;code=Ccode,Ccomponent*.code`. How an
+    /// element is written: [`super::element`]. Parameters that can't be reduced to elements exactly
+    /// are not there.
+    pub(in crate::fhir) elements: &'static [(&'static str, &'static str)],
 }
 
 /// Names, sorted.

@@ -1,36 +1,51 @@
 //! The rules, in the order in which they are asked: the scopes must cover what the interaction
-//! [`needs`]; no [`parameters`] may reach further than what is judged; and confined to a patient,
-//! the interaction must stay with that patient ([`confined`], [`search`]).
+//! [`needs`]; no [`parameters`] may reach further than what is judged; and then what is particular
+//! to reading [`by_id`], to a [`search`], a [`write`] or an operation. Confined to a patient, or to
+//! what granular scopes match, a request must stay there.
 
-mod confined;
+pub(super) mod batch;
+mod by_id;
+mod named;
 pub(super) mod needs;
+pub(super) mod operation;
 mod parameters;
+mod place;
 mod search;
+mod write;
 
-use super::case::{Case, Denial};
+use super::case::{Case, Stop};
 use super::permit::Permit;
-use crate::fhir::Interaction;
+use crate::fhir::Interaction as I;
 
 /// Judges a request under the scopes of one context.
-pub(super) fn judge(case: &Case<'_>) -> Result<Permit, Denial> {
+pub(super) fn judge(case: &Case<'_>) -> Result<Permit, Stop> {
+    if parameters::is_page(case) {
+        return search::page(case);
+    }
+    if let I::Operation(operation) = &case.request.interaction {
+        return operation::judge(case, operation);
+    }
     let covered = case.covered(&needs::of(case.request, case.api.release)?)?;
-    let Some(patient) = covered.patient else {
-        return unconfined(case, Permit::unconfined(covered.scopes));
-    };
-    if let Some(refusal) = parameters::objection(case) {
-        return Err(refusal.into());
+    let reach = parameters::judge(case, &covered)?;
+    match &case.request.interaction {
+        I::Capabilities | I::Public(_) => Ok(Permit::open()),
+        I::Read(..) | I::Vread(..) | I::HistoryInstance(..) => by_id::judge(case, &covered),
+        I::SearchType(_)
+        | I::SearchCompartment(..)
+        | I::SearchSystem
+        | I::HistoryType(_)
+        | I::HistorySystem => search::judge(case, &covered, &reach),
+        I::Create(_)
+        | I::ConditionalCreate(_)
+        | I::Update(..)
+        | I::ConditionalUpdate(_)
+        | I::Patch(..)
+        | I::ConditionalPatch(_)
+        | I::Delete(..)
+        | I::ConditionalDelete(_)
+        | I::ConditionalDeleteSystem
+        | I::DeleteHistory(..)
+        | I::Batch
+        | I::Operation(_) => write::judge(case, &covered),
     }
-    confined::judge(case, patient, Permit::confined(covered.scopes, patient.clone()))
-}
-
-/// Parameters that reach further are allowed to those who may do as much with every type.
-fn unconfined(case: &Case<'_>, permit: Permit) -> Result<Permit, Denial> {
-    if let Some(refusal) = parameters::objection(case)
-        && case.covered(&[needs::sweeping(&case.request.interaction)]).is_err()
-    {
-        return Err(refusal.into());
-    }
-    // The types in `_type` were judged: a server that ignores it would search the others too.
-    let relies_on_types = case.request.interaction == Interaction::SearchSystem;
-    Ok(if relies_on_types { permit.strict() } else { permit })
 }

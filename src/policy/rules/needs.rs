@@ -6,7 +6,7 @@ use crate::base::refusal::Refusal;
 use crate::fhir::{Interaction, Release, Request, ResourceType};
 use crate::policy::coverage::Need;
 use crate::policy::permission::Permission::{self, Create, Delete, Read, Search, Update};
-use crate::policy::reasons::{BUNDLE_UNJUDGED, OPERATION_UNJUDGED, SEARCH_TYPES_UNJUDGED};
+use crate::policy::reasons::SEARCH_TYPES_UNJUDGED;
 
 /// Everything an interaction needs; at least one need.
 ///
@@ -30,8 +30,8 @@ pub(in crate::policy) fn of(request: &Request, release: Release) -> Result<Vec<N
         I::ConditionalPatch(of) => Need::on(*of, &[Update, Search]),
         I::ConditionalDelete(of) => Need::on(*of, &[Delete, Search]),
         I::ConditionalDeleteSystem => Need::on_all(&[Delete, Search]),
-        I::Batch => return Err(Refusal::new(&BUNDLE_UNJUDGED)),
-        I::Operation(_) => return Err(Refusal::new(&OPERATION_UNJUDGED)),
+        // Each entry, and each operation, has needs of its own.
+        I::Batch | I::Operation(_) => Need::on_all(&Permission::ALL),
         // Public documents are decided without a token; with one they ask for the least there is.
         I::Capabilities | I::Public(_) => Need::on_all(&[Read]),
     };

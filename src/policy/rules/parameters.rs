@@ -1,113 +1,230 @@
-//! Parameters that reach further than what was judged: other types, other versions, whatever an
-//! opaque cursor points at. Only parameters known not to do that pass.
+//! Parameters that reach further than the type that was judged: other types, other versions, whatever
+//! an opaque cursor points at. What they reach must be covered too; only parameters whose reach is
+//! known pass. To those who may do as much with every type, they are all allowed.
 
+use super::named::{self, Criterion};
+use super::needs;
+use super::place::{self, Place};
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::Interaction as I;
-use crate::policy::case::Case;
+use crate::fhir::compartment::subject_parameter;
+use crate::fhir::search::{self, Asked, Include, Included, Link, Way};
+use crate::fhir::{Interaction as I, ResourceType};
+use crate::policy::case::{Case, Covered, Stop};
+use crate::policy::coverage::Need;
+use crate::policy::permission::Permission::{Read, Search};
 use crate::policy::reasons::{
-    HEADER_UNJUDGED, PARAMETER_UNJUDGED, SEARCH_CHAIN_UNJUDGED, SEARCH_CONTAINED_UNJUDGED,
-    SEARCH_FILTER_UNJUDGED, SEARCH_HAS_UNJUDGED, SEARCH_INCLUDE_UNJUDGED, SEARCH_LIST_UNJUDGED,
-    SEARCH_PARAMETER_UNJUDGED, SEARCH_QUERY_UNJUDGED, SEARCH_TYPES_UNJUDGED,
+    HEADER_UNJUDGED, PARAMETER_UNJUDGED, SEARCH_CHAIN_OUTSIDE, SEARCH_CHAIN_PATIENT,
+    SEARCH_CHAIN_UNJUDGED, SEARCH_CONTAINED_UNJUDGED, SEARCH_FILTER_UNJUDGED, SEARCH_HAS_OUTSIDE,
+    SEARCH_LIST_UNJUDGED, SEARCH_PARAMETER_UNJUDGED, SEARCH_QUERY_UNJUDGED, SEARCH_TYPES_UNJUDGED,
 };
 use crate::request::query::{Param, Query};
 
-/// The first header or parameter that reaches further; `None` when there is none.
-pub(super) fn objection(case: &Case<'_>) -> Option<Refusal> {
-    if let Some(header) = REACHING_HEADERS.iter().find(|name| has(case, name)) {
-        return Some(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`")));
-    }
-    let interaction = &case.request.interaction;
-    let mut in_query = case.request.query.params().iter();
-    in_query
-        .find_map(|param| reaching(interaction, param).map(|reason| refusal(param, reason)))
-        .or_else(|| in_condition(case))
+/// What a request's parameters reach besides the type itself.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reach {
+    /// Only the answer tells whether the client may have what they reach.
+    pub(super) held: bool,
+    /// Types that are included.
+    included: Vec<ResourceType>,
 }
 
-/// The first criterion of `If-None-Exist` that reaches further, or why the header can't be read.
-fn in_condition(case: &Case<'_>) -> Option<Refusal> {
-    let value = case.head.headers().all("if-none-exist").next()?;
-    let text = core::str::from_utf8(value).unwrap_or("\u{fffd}");
-    match Query::parse(text) {
-        Err(refusal) => Some(refusal.hint("header `if-none-exist`")),
-        Ok(criteria) => criteria
-            .params()
-            .iter()
-            .find_map(|param| criterion(param).map(|reason| refusal(param, reason))),
+impl Reach {
+    /// The type that is searched and those included.
+    pub(super) fn types(&self, of: ResourceType) -> Vec<ResourceType> {
+        [of].into_iter().chain(self.included.iter().copied()).collect()
     }
 }
 
-fn refusal(param: &Param, reason: &'static Reason) -> Refusal {
-    let shown: String = code(&param.name).chars().take(64).collect();
-    Refusal::new(reason).hint(format!("parameter `{shown}`"))
+/// Whether this asks for a page of a search that only the server knows: a cursor at the base.
+pub(super) fn is_page(case: &Case<'_>) -> bool {
+    let params = case.request.query.params();
+    let asked = |param| search::read(case.api.release, None, param);
+    let of_page = |param| matches!(asked(param), Ok(Asked::Cursor(_) | Asked::Control(_)));
+    case.request.interaction == I::SearchSystem
+        && params.iter().any(|param| matches!(asked(param), Ok(Asked::Cursor(_))))
+        && params.iter().all(of_page)
 }
 
-/// Why a parameter reaches further than the interaction.
-fn reaching(interaction: &I, param: &Param) -> Option<&'static Reason> {
-    match interaction {
-        I::SearchSystem if param.name == "_type" => None,
-        I::SearchType(_)
-        | I::SearchCompartment(..)
-        | I::SearchSystem
-        | I::ConditionalUpdate(_)
-        | I::ConditionalPatch(_)
-        | I::ConditionalDelete(_)
-        | I::ConditionalDeleteSystem => criterion(param),
-        I::HistoryInstance(..) | I::HistoryType(_) | I::HistorySystem => {
-            (!SHAPE.contains(&param.name.as_str()) && !is_history(param))
-                .then_some(&PARAMETER_UNJUDGED)
+/// Judges headers and parameters.
+pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Reach, Stop> {
+    let judge = Judge { case, covered };
+    if let Some(refusal) = header(case) {
+        judge.unless_sweeping(refusal)?;
+    }
+    let mut reach = Reach::default();
+    for param in case.request.query.params() {
+        judge.param(param, &mut reach)?;
+    }
+    if let Some(value) = case.head.headers().all("if-none-exist").next() {
+        for param in condition(value)?.params() {
+            judge.criterion(param, &mut reach)?;
         }
-        I::Read(..)
-        | I::Vread(..)
-        | I::Create(_)
-        | I::ConditionalCreate(_)
-        | I::Update(..)
-        | I::Patch(..)
-        | I::Delete(..)
-        | I::DeleteHistory(..)
-        | I::Capabilities
-        | I::Public(_)
-        | I::Batch
-        | I::Operation(_) => (!SHAPE.contains(&param.name.as_str())).then_some(&PARAMETER_UNJUDGED),
+    }
+    Ok(reach)
+}
+
+/// The refusal of the first header that reaches further.
+pub(super) fn header(case: &Case<'_>) -> Option<Refusal> {
+    let header = REACHING_HEADERS.iter().find(|name| has(case, name))?;
+    Some(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`")))
+}
+
+/// The criteria of `If-None-Exist`.
+pub(super) fn condition(value: &[u8]) -> Result<Query, Refusal> {
+    let text = core::str::from_utf8(value).unwrap_or("\u{fffd}");
+    Query::parse(text).map_err(|refusal| refusal.hint("header `if-none-exist`"))
+}
+
+#[derive(Clone, Copy)]
+struct Judge<'j, 'a> {
+    case: &'j Case<'a>,
+    covered: &'j Covered<'a>,
+}
+
+impl Judge<'_, '_> {
+    fn param(self, param: &Param, reach: &mut Reach) -> Result<(), Stop> {
+        match &self.case.request.interaction {
+            I::SearchType(_)
+            | I::SearchCompartment(..)
+            | I::SearchSystem
+            | I::ConditionalUpdate(_)
+            | I::ConditionalPatch(_)
+            | I::ConditionalDelete(_)
+            | I::ConditionalDeleteSystem => self.criterion(param, reach),
+            I::HistoryInstance(..) | I::HistoryType(_) | I::HistorySystem if is_history(param) => {
+                Ok(())
+            }
+            _ if SHAPE.contains(&param.name.as_str()) => Ok(()),
+            _ => self.refuse(param, &PARAMETER_UNJUDGED),
+        }
+    }
+
+    /// A parameter of a search or of a condition.
+    fn criterion(self, param: &Param, reach: &mut Reach) -> Result<(), Stop> {
+        let interaction = &self.case.request.interaction;
+        let searches =
+            matches!(interaction, I::SearchType(_) | I::SearchCompartment(..) | I::SearchSystem);
+        let of = interaction.resource_type();
+        match search::read(self.case.api.release, of, param) {
+            Err(reason) => self.refuse(param, reason),
+            Ok(Asked::Criterion { types, .. }) => self.searched(&types, of),
+            Ok(Asked::Chain { types, way, .. }) => self.chain(param, &types, &way),
+            Ok(Asked::Has { types, way }) => {
+                if self.covered.patient.is_some() && self.is_shared(of) {
+                    return self.refuse(param, &SEARCH_HAS_OUTSIDE);
+                }
+                self.chain(param, &types, &way)
+            }
+            Ok(Asked::Include(include)) if searches => self.include(include, reach),
+            Ok(Asked::Control(_)) => Ok(()),
+            Ok(Asked::Types(_)) if *interaction == I::SearchSystem => Ok(()),
+            Ok(Asked::Types(_)) => self.refuse(param, &SEARCH_TYPES_UNJUDGED),
+            Ok(Asked::Cursor(_)) if searches => {
+                reach.held = true;
+                Ok(())
+            }
+            Ok(Asked::Unjudged(name)) => self.refuse(param, unjudged(name)),
+            Ok(Asked::Include(_) | Asked::Cursor(_)) => {
+                self.refuse(param, &SEARCH_PARAMETER_UNJUDGED)
+            }
+        }
+    }
+
+    /// Criteria on other types tell what is stored there: all of them must be searchable.
+    fn searched(self, types: &[ResourceType], of: Option<ResourceType>) -> Result<(), Stop> {
+        let needs: Vec<Need> = types.iter().map(|of| Need::on(*of, &[Search])).collect();
+        if !needs.is_empty() && !self.case.covers_plainly(&needs) {
+            return Err(self.case.lacking(&needs).into());
+        }
+        for resource in types {
+            match place::of(self.case, self.covered, *resource) {
+                Ok(Place::Inside) if self.is_shared(of) => {
+                    return Err((&SEARCH_CHAIN_OUTSIDE).into());
+                }
+                Ok(_) => {}
+                Err(_) => return Err((&SEARCH_CHAIN_OUTSIDE).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A chain that ends in another patient's record, or names another patient, would tell of them.
+    fn chain(self, param: &Param, types: &[ResourceType], way: &Way<'_>) -> Result<(), Stop> {
+        let of = self.case.request.interaction.resource_type();
+        self.searched(types, of)?;
+        let Some(patient) = self.covered.patient else { return Ok(()) };
+        for (index, link) in way.links.iter().enumerate() {
+            let Link::To { parameter, types, .. } = link else { continue };
+            let is_subject = index == 0 && of.is_some_and(|of| self.is_subject(of, parameter));
+            if types.iter().any(|of| of.name() == "Patient") && !is_subject {
+                return self.refuse(param, &SEARCH_CHAIN_PATIENT);
+            }
+        }
+        let ends: &[ResourceType] = match way.links.last() {
+            Some(Link::To { types, .. }) => types,
+            Some(Link::From { resource, .. }) => core::slice::from_ref(resource),
+            None => &[],
+        };
+        for end in ends {
+            let Way { code, modifier, .. } = *way;
+            let criterion = Criterion { code, modifier, value: &param.value };
+            named::one(self.case, criterion, *end, None, patient)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a parameter says whom a resource of the type is about: `patient` and `subject` both do.
+    fn is_subject(self, of: ResourceType, parameter: &str) -> bool {
+        subject_parameter(self.case.api.release, of).is_some()
+            && matches!(parameter, "patient" | "subject")
+    }
+
+    fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
+        let needs: Vec<Need> = match &include.included {
+            Included::All => vec![Need::on_all(&[Read])],
+            Included::Types(types) => types.iter().map(|of| Need::on(*of, &[Read])).collect(),
+        };
+        let granular = self.case.covered(&needs)?.granular;
+        reach.held |= granular || self.covered.patient.is_some();
+        if let Included::Types(types) = include.included {
+            reach.included.extend(types);
+        }
+        Ok(())
+    }
+
+    fn is_shared(self, of: Option<ResourceType>) -> bool {
+        of.is_some_and(|of| place::of(self.case, self.covered, of) == Ok(Place::Shared))
+    }
+
+    fn refuse(self, param: &Param, reason: &'static Reason) -> Result<(), Stop> {
+        let name = param.name.split_once(':').map_or(param.name.as_str(), |(code, _)| code);
+        let shown: String = name.chars().take(64).collect();
+        self.unless_sweeping(Refusal::new(reason).hint(format!("parameter `{shown}`")))
+    }
+
+    /// Who may do as much with every type may do it any way.
+    fn unless_sweeping(self, refusal: Refusal) -> Result<(), Stop> {
+        let sweeping = needs::sweeping(&self.case.request.interaction);
+        let sweeps = self.covered.patient.is_none() && self.case.covers_plainly(&[sweeping]);
+        if sweeps { Ok(()) } else { Err(refusal.into()) }
     }
 }
 
-/// Why a search parameter reaches further than the type that is searched. Names that careless
-/// servers might take for a known one, such as `_INCLUDE`, are not on the list and so refused.
-fn criterion(param: &Param) -> Option<&'static Reason> {
-    let code = code(&param.name);
-    let lower = code.to_ascii_lowercase();
-    if let Some((_, reason)) = REACHING.iter().find(|(name, _)| *name == lower) {
-        return Some(reason);
-    }
-    if param.name.contains('.') {
-        return Some(&SEARCH_CHAIN_UNJUDGED);
-    }
-    match code {
-        // Some servers sort along a chain.
-        "_sort" => param.value.contains(['.', ':']).then_some(&SEARCH_CHAIN_UNJUDGED),
-        // A number is a place in this search; anything else may be a cursor into another one.
-        "_offset" | "_page" => (!is_number(&param.value)).then_some(&SEARCH_PARAMETER_UNJUDGED),
-        _ if code.starts_with(|first: char| first.is_ascii_alphabetic()) => None,
-        _ if SHAPE.contains(&code) || CRITERIA.contains(&code) => None,
-        _ => Some(&SEARCH_PARAMETER_UNJUDGED),
-    }
+/// Why a parameter that may reach anything is refused.
+fn unjudged(name: &str) -> &'static Reason {
+    let named = UNJUDGED.iter().find(|(known, _)| *known == name);
+    named.map_or(&SEARCH_PARAMETER_UNJUDGED, |(_, reason)| reason)
 }
 
 /// Whether the parameter belongs to a history (<http://hl7.org/fhir/R4/http.html#history>).
 fn is_history(param: &Param) -> bool {
+    let is_number = |value: &str| {
+        (1..=9).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
+    };
     match param.name.as_str() {
         "_offset" | "_page" => is_number(&param.value),
-        name => HISTORY.contains(&name),
+        name => HISTORY.contains(&name) || SHAPE.contains(&name),
     }
-}
-
-/// The name without its modifier.
-fn code(name: &str) -> &str {
-    name.split_once(':').map_or(name, |(code, _)| code)
-}
-
-fn is_number(value: &str) -> bool {
-    (1..=9).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn has(case: &Case<'_>, header: &str) -> bool {
@@ -117,35 +234,17 @@ fn has(case: &Case<'_>, header: &str) -> bool {
 /// How an answer is shaped.
 const SHAPE: &[&str] = &["_format", "_pretty", "_summary", "_elements"];
 
-/// What besides [`SHAPE`] concerns only the resources that are searched
-/// (<http://hl7.org/fhir/R4/search.html#all>).
-const CRITERIA: &[&str] = &[
-    "_id",
-    "_lastUpdated",
-    "_tag",
-    "_profile",
-    "_security",
-    "_source",
-    "_text",
-    "_content",
-    "_count",
-    "_total",
-];
-
 /// What besides [`SHAPE`] belongs to a history.
 const HISTORY: &[&str] = &["_since", "_at", "_count", "_sort"];
 
-/// What reaches further, by name in lower case.
-const REACHING: &[(&str, &Reason)] = &[
-    ("_has", &SEARCH_HAS_UNJUDGED),
-    ("_include", &SEARCH_INCLUDE_UNJUDGED),
-    ("_revinclude", &SEARCH_INCLUDE_UNJUDGED),
+/// What may reach anything.
+const UNJUDGED: &[(&str, &Reason)] = &[
     ("_filter", &SEARCH_FILTER_UNJUDGED),
     ("_query", &SEARCH_QUERY_UNJUDGED),
     ("_list", &SEARCH_LIST_UNJUDGED),
     ("_contained", &SEARCH_CONTAINED_UNJUDGED),
-    ("_containedtype", &SEARCH_CONTAINED_UNJUDGED),
-    ("_type", &SEARCH_TYPES_UNJUDGED),
+    ("_containedType", &SEARCH_CONTAINED_UNJUDGED),
+    ("_sort", &SEARCH_CHAIN_UNJUDGED),
 ];
 
 /// Headers with which a write reaches further: HAPI deletes referring resources too; `X-Provenance`

@@ -1,91 +1,182 @@
-//! A search confined to a patient: every criterion that can name a patient names this one, and one
-//! that does is added.
+//! Searches and histories of more than one resource. Confined to a patient, every criterion that can
+//! name a patient names this one, and one that does is added; what granular scopes ask for is added
+//! where a search can say it. Whatever the server makes of that, the answer is judged.
 
-use crate::base::refusal::Refusal;
-use crate::fhir::compartment::{Form, patient_parameters, reference_targets, subject_parameter};
-use crate::fhir::{Id, Interaction, ResourceType};
-use crate::policy::case::{Case, Denial};
-use crate::policy::permit::{Narrowing, Permit};
+use super::parameters::Reach;
+use super::place::{self, Place};
+use crate::fhir::compartment::{Form as Written, subject_parameter};
+use crate::fhir::membership::Membership;
+use crate::fhir::{Body, Id, Interaction as I, Release, ResourceType};
+use crate::policy::case::{Case, Covered, Stop};
+use crate::policy::coverage::Need;
+use crate::policy::permission::Permission::Search;
+use crate::policy::permit::{Form, Narrowing, Permit};
 use crate::policy::reasons::{
-    SEARCH_OTHER_PATIENT, SEARCH_PATIENT_MODIFIER, SEARCH_PATIENT_REQUIRED, SEARCH_SUBJECT_UNKNOWN,
+    COMPARTMENT_OTHER_PATIENT, COMPARTMENT_TYPE_OUTSIDE, HISTORY_UNCONFINED,
+    SEARCH_COMPARTMENT_UNJUDGED, SEARCH_COUNT_UNJUDGED, SEARCH_FORM_UNCONFINED,
+    SEARCH_PATIENT_REQUIRED, SEARCH_SUBJECT_UNKNOWN, SEARCH_SYSTEM_UNCONFINED,
 };
-use crate::policy::smart::SearchWithoutPatient;
+use crate::policy::rules::named;
+use crate::policy::smart::{ResponseCheck, SearchWithoutPatient};
 
-/// Narrows a search of a type in the patient compartment.
+/// Judges a covered search.
+pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Result<Permit, Stop> {
+    let permit = Permit::by(covered.scopes.clone(), covered.patient.cloned());
+    match (&case.request.interaction, covered.patient) {
+        (I::SearchType(of), _) => of_type(case, covered, reach, *of, permit),
+        (I::SearchCompartment(owner, id, Some(of)), patient) => {
+            if owner.name() == PATIENT && patient.is_some_and(|patient| patient != id) {
+                return Err((&COMPARTMENT_OTHER_PATIENT).into());
+            }
+            in_compartment(case, covered, reach, (owner.name(), *of), permit)
+        }
+        (I::SearchCompartment(owner, id, None), Some(patient)) => {
+            if owner.name() != PATIENT {
+                return Err((&SEARCH_COMPARTMENT_UNJUDGED).into());
+            }
+            if id != patient {
+                return Err((&COMPARTMENT_OTHER_PATIENT).into());
+            }
+            let counted = case.smart.membership == Membership::Definition;
+            place::held(case, permit.strict(), Form::Searchset(None), &[], counted)
+        }
+        (I::HistoryType(_) | I::HistorySystem, Some(_)) => Err((&HISTORY_UNCONFINED).into()),
+        (I::SearchSystem, Some(_)) => Err((&SEARCH_SYSTEM_UNCONFINED).into()),
+        (I::HistoryType(of), None) if covered.granular => {
+            place::held(case, permit, Form::History(*of), &[*of], false)
+        }
+        // The types in `_type` were judged: a server that ignores it would search the others too.
+        (I::SearchSystem, None) if covered.granular || reach.held => {
+            place::held(case, permit.strict(), Form::Searchset(None), &[], false)
+        }
+        (I::SearchSystem, None) => Ok(permit.strict()),
+        _ if reach.held => place::held(case, permit, Form::Searchset(None), &[], false),
+        _ => Ok(permit),
+    }
+}
+
+/// A page of a search that only the server can tell from another: its members are judged.
+pub(super) fn page(case: &Case<'_>) -> Result<Permit, Stop> {
+    let Some(scopes) = case.grant.coverage.any(Search) else {
+        return Err(case.lacking(&[Need::on_all(&[Search])]).into());
+    };
+    let covered = case.standing(scopes, true)?;
+    let permit = Permit::by(covered.scopes.clone(), covered.patient.cloned());
+    place::held(case, permit, Form::Searchset(None), &[], false)
+}
+
+fn of_type(
+    case: &Case<'_>,
+    covered: &Covered<'_>,
+    reach: &Reach,
+    of: ResourceType,
+    permit: Permit,
+) -> Result<Permit, Stop> {
+    match (place::of(case, covered, of)?, covered.patient) {
+        (Place::Inside, Some(patient)) => {
+            let permit = confine(case, of, patient, permit)?;
+            narrow_and_hold(case, covered, reach, of, permit)
+        }
+        _ if covered.granular => narrow_and_hold(case, covered, reach, of, permit),
+        _ if reach.held => {
+            place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), true)
+        }
+        _ => Ok(permit),
+    }
+}
+
+/// A search in the compartment of one resource (<http://hl7.org/fhir/R4/compartmentdefinition.html>).
+fn in_compartment(
+    case: &Case<'_>,
+    covered: &Covered<'_>,
+    reach: &Reach,
+    (owner, of): (&str, ResourceType),
+    permit: Permit,
+) -> Result<Permit, Stop> {
+    let by_definition = case.smart.membership == Membership::Definition;
+    match (place::of(case, covered, of)?, covered.patient) {
+        (Place::Inside, Some(patient)) if by_definition => {
+            if owner != PATIENT {
+                return Err((&SEARCH_COMPARTMENT_UNJUDGED).into());
+            }
+            named::all(case, &case.request.query, of, None, patient)?;
+            narrow_and_hold(case, covered, reach, of, permit.strict())
+        }
+        (Place::Shared, _) => Err((&COMPARTMENT_TYPE_OUTSIDE).into()),
+        _ => of_type(case, covered, reach, of, permit),
+    }
+}
+
+/// Narrows a search of a type in the patient compartment to its patient.
 ///
 /// The criterion is added even where the client gave it: repeats are joined by AND, so it costs
 /// nothing, and what is forwarded never depends on how the client wrote it.
-pub(super) fn narrow(
+fn confine(
     case: &Case<'_>,
-    resource: ResourceType,
+    of: ResourceType,
     patient: &Id,
     permit: Permit,
-) -> Result<Permit, Denial> {
-    let subject = subject_parameter(case.api.release, resource);
-    let subject = subject.ok_or_else(|| Denial::from(&SEARCH_SUBJECT_UNKNOWN))?;
-    let named = names_patient(case, resource, subject.name, patient)?;
-    let in_path = matches!(case.request.interaction, Interaction::SearchCompartment(..));
-    if case.smart.search_without_patient == SearchWithoutPatient::Refuse && !named && !in_path {
+) -> Result<Permit, Stop> {
+    let release = case.api.release;
+    let subject = subject_parameter(release, of);
+    let name = subject.map(|subject| subject.name);
+    let named = named::all(case, &case.request.query, of, name, patient)?;
+    let in_path = matches!(case.request.interaction, I::SearchCompartment(..));
+    let must_name = case.smart.search_without_patient == SearchWithoutPatient::Refuse;
+    if must_name && !named && !in_path {
         return Err((&SEARCH_PATIENT_REQUIRED).into());
     }
-    let value = match subject.form {
-        Form::Bare => patient.as_str().to_owned(),
-        Form::Reference => format!("Patient/{}", patient.as_str()),
-    };
-    Ok(permit.narrowed(Narrowing { name: subject.name, value }))
-}
-
-/// Checks every criterion that can name a patient. Whether one names this patient. The one that
-/// narrows, `subject`, may name nothing else: a server may take the first of two and drop the other.
-fn names_patient(
-    case: &Case<'_>,
-    resource: ResourceType,
-    subject: &str,
-    patient: &Id,
-) -> Result<bool, Refusal> {
-    let mut named = false;
-    for param in case.request.query.params() {
-        let (code, modifier) = match param.name.split_once(':') {
-            Some((code, modifier)) => (code, Some(modifier)),
-            None => (param.name.as_str(), None),
+    if case.smart.membership == Membership::Definition && of.name() != PATIENT {
+        // Before R5 a compartment is searched by GET alone.
+        let by_form = case.request.body == Body::Form && release != Release::R5;
+        return match of.name() {
+            "Binary" => Err((&SEARCH_SUBJECT_UNKNOWN).into()),
+            _ if by_form => Err((&SEARCH_FORM_UNCONFINED).into()),
+            _ => Ok(permit.in_compartment(of)),
         };
-        let known = patient_parameters(case.api.release, resource);
-        // Regardless of case: a careless server might take `PATIENT` for `patient`.
-        let Some(code) = known.iter().find(|name| name.eq_ignore_ascii_case(code)) else {
-            continue;
-        };
-        let refuse = |reason| Refusal::new(reason).hint(format!("parameter `{code}`"));
-        let is_id = *code == "_id";
-        let nothing_else = modifier.is_some() || *code == subject;
-        if !matches!(modifier, None | Some("Patient")) || (is_id && modifier.is_some()) {
-            return Err(refuse(&SEARCH_PATIENT_MODIFIER));
-        }
-        for item in param.value.split(',') {
-            if (is_id && item == patient.as_str()) || (!is_id && names(case, item, patient)) {
-                named = true;
-            } else if nothing_else || !names_other_type(case, resource, code, item) {
-                return Err(refuse(&SEARCH_OTHER_PATIENT));
-            }
-        }
     }
-    Ok(named)
+    Ok(permit.narrowed(vec![subject_criterion(case, of, patient)?]))
 }
 
-/// Whether a reference names the patient: `P`, `Patient/P`, or that below a base URL of this API.
-fn names(case: &Case<'_>, item: &str, patient: &Id) -> bool {
-    let relative = |text: &str| text.strip_prefix("Patient/") == Some(patient.as_str());
-    let below = |base: &String| {
-        item.strip_prefix(base.as_str())
-            .and_then(|rest| rest.strip_prefix('/'))
-            .is_some_and(relative)
+/// The criterion that narrows a type to a patient.
+pub(super) fn subject_criterion(
+    case: &Case<'_>,
+    of: ResourceType,
+    patient: &Id,
+) -> Result<Narrowing, Stop> {
+    let subject = subject_parameter(case.api.release, of).ok_or(&SEARCH_SUBJECT_UNKNOWN)?;
+    let value = match subject.form {
+        Written::Bare => patient.as_str().to_owned(),
+        Written::Reference => format!("Patient/{}", patient.as_str()),
     };
-    item == patient.as_str() || relative(item) || case.api.base_urls.iter().any(below)
+    Ok(Narrowing { name: subject.name.to_owned(), value })
 }
 
-/// Whether a reference, `Type/id`, names a resource of another type that the parameter can refer
-/// to: no patient, so no concern of the compartment.
-fn names_other_type(case: &Case<'_>, resource: ResourceType, code: &str, item: &str) -> bool {
-    let Some((other, id)) = item.split_once('/') else { return false };
-    let targets = reference_targets(case.api.release, resource, code).unwrap_or_default();
-    other != "Patient" && targets.contains(&other) && Id::parse(id).is_some()
+/// Adds what granular scopes ask for where a search can say it, and holds the answer.
+fn narrow_and_hold(
+    case: &Case<'_>,
+    covered: &Covered<'_>,
+    reach: &Reach,
+    of: ResourceType,
+    permit: Permit,
+) -> Result<Permit, Stop> {
+    let release = case.api.release;
+    let said = match covered.granular {
+        true => case.grant.coverage.criteria(of, release),
+        false => Some(Vec::new()),
+    };
+    let counted = said.is_some();
+    let mut summaries = case.request.query.values("_summary");
+    if !counted && summaries.any(|summary| summary == "count") {
+        return Err((&SEARCH_COUNT_UNJUDGED).into());
+    }
+    let criteria = said.unwrap_or_default().into_iter();
+    let criteria = criteria.map(|one| Narrowing { name: one.name, value: one.value }).collect();
+    let permit = permit.narrowed(criteria);
+    if case.smart.response_check == ResponseCheck::Off && counted && !reach.held {
+        return Ok(permit);
+    }
+    place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), counted)
 }
+
+const PATIENT: &str = "Patient";

@@ -4,7 +4,8 @@ use super::*;
 
 fn read(text: &str) -> Option<(&'static str, &str, String, bool)> {
     parse(text).map(|scope| {
-        (scope.context.word(), scope.resource, scope.permissions.to_string(), scope.granular)
+        let granular = scope.granular.is_some();
+        (scope.context.word(), scope.resource, scope.permissions.to_string(), granular)
     })
 }
 
@@ -130,7 +131,7 @@ proptest! {
         text in "(patient|user|system|x)/(\\*|[A-Za-z]{0,4})\\.[crudsw*ea?=&]{0,8}",
     ) {
         if let Some(scope) = parse(&text) {
-            prop_assert!(scope.permissions != Permissions::NONE);
+            prop_assert!(scope.permissions != Permissions::of(&[]));
             let prefix = format!("{}/{}.", scope.context.word(), scope.resource);
             prop_assert!(text.starts_with(&prefix));
             let v1 = ["read", "write", "*"].map(|word| format!("{prefix}{word}"));

@@ -112,12 +112,14 @@ fn request() -> impl Strategy<Value = String> {
     ]
 }
 
-fn decision(claims: &Claims, text: &str) -> Result<Permit, Refusal> {
+fn decision(claims: &Claims, text: &str) -> Result<Decision, Refusal> {
     let api = api(Release::R4);
     let (head, request) = routed(text, &api);
     let grants = Rc::new(Grants::of(claims, &api));
     let token = LiveToken::for_tests(claims.clone());
-    decide(&token, &grants, &request, &head, &api, &Smart::default())
+    let nothing = Stored::default();
+    let evidence = Evidence::new(None, &nothing);
+    decide(&token, &grants, &request, &head, evidence, &api, &Smart::default())
 }
 
 proptest! {
@@ -135,13 +137,20 @@ proptest! {
         more.insert(at.index(scopes.len().saturating_add(1)), added);
         let fewer = Claims { scope: scopes.join(" "), ..claims.clone() };
         let more = Claims { scope: more.join(" "), ..claims };
-        if let Ok(permit) = decision(&fewer, &request) {
-            let wider = decision(&more, &request);
-            prop_assert!(wider.is_ok(), "{request}: {} turned {permit:?} into {wider:?}", more.scope);
-            if permit.patient().is_none() {
-                let wider = wider.unwrap();
-                prop_assert_eq!(wider.patient(), None, "{} is confined now", request);
-            }
+        let Ok(before) = decision(&fewer, &request) else { return Ok(()) };
+        let after = decision(&more, &request);
+        prop_assert!(after.is_ok(), "{request}: {} turned {before:?} into {after:?}", more.scope);
+        let (Decision::Permit(before), Ok(Decision::Permit(after))) = (before, after) else {
+            return Ok(());
+        };
+        if before.patient().is_none() {
+            prop_assert_eq!(after.patient(), None, "{} is confined now", request);
+        }
+        let narrows = |permit: &Permit, name: &str| {
+            permit.narrowing().iter().any(|one| one.name == name)
+        };
+        for Narrowing { name, .. } in after.narrowing() {
+            prop_assert!(narrows(&before, name), "{request}: narrowed by {name} only now");
         }
     }
 
@@ -163,10 +172,10 @@ proptest! {
         request in request(),
     ) {
         let claims = Claims { scope: scopes.join(" "), ..claims };
-        let Ok(permit) = decision(&claims, &request) else { return Ok(()) };
+        let Ok(Decision::Permit(permit)) = decision(&claims, &request) else { return Ok(()) };
         prop_assert!(permit.allowed_by().is_some());
         let Some(confined) = permit.patient() else {
-            prop_assert_eq!(permit.narrowing(), None);
+            prop_assert!(!permit.narrowing().iter().any(|one| one.name == "patient"));
             return Ok(());
         };
         let patient = confined.as_str();
@@ -181,11 +190,14 @@ proptest! {
                 prop_assert!(own || held || resource.name() == "Practitioner", "{}", request);
             }
             Interaction::SearchType(resource) if resource.name() == "Practitioner" => {}
-            Interaction::SearchType(_) | Interaction::SearchCompartment(..) => {
-                let narrowing = permit.narrowing().expect("a confined search without narrowing");
-                prop_assert_eq!(narrowing.value.trim_start_matches("Patient/"), patient);
-                prop_assert!(permit.strict_handling());
+            Interaction::SearchType(_) | Interaction::SearchCompartment(_, _, Some(_)) => {
+                let to_patient = |one: &Narrowing| {
+                    one.value.trim_start_matches("Patient/") == patient
+                };
+                prop_assert!(permit.narrowing().iter().any(to_patient), "{}", request);
+                prop_assert!(permit.strict_handling() && permit.expected().is_some());
             }
+            Interaction::SearchCompartment(_, _, None) => prop_assert!(permit.expected().is_some()),
             other => prop_assert!(false, "{:?} under a confined scope", other),
         }
     }

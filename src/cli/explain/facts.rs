@@ -1,0 +1,221 @@
+//! What a stage tells of its verdict. Never the token.
+
+use serde_json::{Value, json};
+
+use super::run::Proof;
+use crate::base::refusal::{Reason, Refusal};
+use crate::cli::gateway::{Answer, Outcome, resources};
+use crate::cli::meanings;
+use crate::cli::request::Request;
+use crate::cli::time;
+use crate::fhir::{Body, Id, Interaction, Release, Routed};
+use crate::flow::{Reply, answer};
+use crate::policy::{Expected, Form, Permit};
+use crate::request::Head;
+use crate::token::Claims;
+
+/// A name and what stands under it: a text or a list of texts.
+pub(super) type Fact = (&'static str, Value);
+
+/// A fact that is one text.
+pub(super) fn text(name: &'static str, text: impl Into<String>) -> Fact {
+    (name, Value::String(text.into()))
+}
+
+/// A fact that may not be there.
+fn maybe(name: &'static str, value: Option<impl Into<String>>) -> Option<Fact> {
+    value.map(|value| text(name, value))
+}
+
+/// A fact that is a list, left out when it is empty.
+fn list(name: &'static str, items: Vec<String>) -> Option<Fact> {
+    (!items.is_empty()).then(|| (name, json!(items)))
+}
+
+/// The request's head as it is read.
+pub(super) fn of_head(head: &Head) -> Vec<Fact> {
+    let parameters = head.query().params().iter();
+    let parameters = parameters.map(|param| format!("{}={}", param.name, param.value)).collect();
+    let facts = [text("method", head.method().name()), text("path", head.path())];
+    facts.into_iter().chain(list("parameters", parameters)).collect()
+}
+
+/// What the request is in FHIR.
+pub(super) fn of_interaction(routed: &Routed, release: Release) -> Vec<Fact> {
+    let Routed::Fhir(request) = routed else {
+        return vec![text("interaction", "none: a path of `fhir.passthrough`, not looked at")];
+    };
+    let interaction = &request.interaction;
+    let id = interaction.id().map(Id::as_str);
+    let compartment = interaction.compartment();
+    let facts = [
+        Some(text("interaction", kind(interaction))),
+        Some(text("release", release.word())),
+        maybe("type", interaction.resource_type().map(|resource| resource.name())),
+        maybe("id", id),
+        maybe("version", interaction.version().map(Id::as_str)),
+        maybe("operation", interaction.operation()),
+        maybe(
+            "compartment",
+            compartment.map(|(owner, id)| format!("{}/{}", owner.name(), id.as_str())),
+        ),
+        (request.body == Body::Form)
+            .then(|| text("form", "its parameters count with those of the query")),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+/// The interaction's code, and whether it has conditions.
+fn kind(interaction: &Interaction) -> String {
+    let conditional = matches!(
+        interaction,
+        Interaction::ConditionalCreate(_)
+            | Interaction::ConditionalUpdate(_)
+            | Interaction::ConditionalPatch(_)
+            | Interaction::ConditionalDelete(_)
+            | Interaction::ConditionalDeleteSystem
+    );
+    let name = interaction.name();
+    if conditional { format!("conditional {name}") } else { name.to_owned() }
+}
+
+/// Who calls, and how far that is proven.
+pub(super) fn of_claims(claims: &Claims, proof: &Proof) -> Vec<Fact> {
+    let filled_in = match proof {
+        Proof::Claims { filled_in } if !filled_in.is_empty() => Some(filled_in.join(" ")),
+        _ => None,
+    };
+    let expires = crate::base::time::Instant::from_seconds(claims.expires);
+    let facts = [
+        Some(text("proof", proof.words())),
+        maybe("filled_in", filled_in),
+        Some(text("issuer", &claims.issuer)),
+        maybe("subject", claims.subject.as_deref()),
+        maybe("client", claims.client.as_deref()),
+        maybe("user", claims.user.as_deref()),
+        maybe("patient", claims.patient.as_deref()),
+        Some(text("scope", &claims.scope)),
+        Some(text("expires", time::text(expires))),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+/// That the token is a bearer token.
+pub(super) fn of_binding() -> Vec<Fact> {
+    vec![text("holder", "whoever sends it: a bearer token")]
+}
+
+/// Where the token was looked up. `None`: nowhere is configured; else whether a list was given.
+pub(super) fn of_list(given: Option<bool>) -> Vec<Fact> {
+    let told = match given {
+        None => "none is configured: tokens are not looked up",
+        Some(true) => "no entry of the list given matches",
+        Some(false) => "NOT LOOKED UP: no list was given (`--revocations`)",
+    };
+    vec![text("list", told)]
+}
+
+/// What allowed the request, and what must hold for it.
+pub(super) fn of_permit(permit: &Permit) -> Vec<Fact> {
+    let confined = permit.patient().map(|patient| format!("Patient/{}", patient.as_str()));
+    let narrowing = permit.narrowing();
+    let facts = [
+        maybe("allowed_by", permit.allowed_by()),
+        Some(text("confined_to", confined.as_deref().unwrap_or("no patient"))),
+        maybe("narrowed_by", narrowing.map(|added| format!("{}={}", added.name, added.value))),
+        permit
+            .strict_handling()
+            .then(|| text("handling", "the server must refuse parameters it doesn't know")),
+        Some(text("answer", permit.expected().map_or("not looked at".to_owned(), expectation))),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+/// What the answer is judged by.
+fn expectation(expected: &Expected) -> String {
+    let Expected { patient, resource, form, proving } = expected;
+    let form = match form {
+        Form::Resource => "one resource",
+        Form::History => "the versions of one resource",
+        Form::Searchset => "a searchset",
+    };
+    let patient = patient.as_str();
+    let proven = match proving.is_empty() {
+        true => String::new(),
+        false => format!(", which `{}` must prove", proving.join("` or `")),
+    };
+    format!("held and judged: {form} of {}, about Patient/{patient}{proven}", resource.name())
+}
+
+/// What goes on to the FHIR server, as far as it differs from what came.
+pub(super) fn of_sent(request: &Request, outcome: &Outcome) -> Vec<Fact> {
+    let Some(sent) = &outcome.sent else { return Vec::new() };
+    let target = (sent.target != request.target).then_some(sent.target.as_str());
+    let is_new = |(name, value): &&(String, String)| request.all(name).next() != Some(value);
+    let set = sent.headers.iter().filter(is_new);
+    let set = set.map(|(name, value)| format!("{name}: {value}")).collect();
+    let mut removed: Vec<String> = request.headers.iter().map(|(name, _)| name.clone()).collect();
+    removed.retain(|name| sent.all(name).next().is_none());
+    removed.dedup();
+    let body = (sent.body != request.body).then(|| String::from_utf8_lossy(&sent.body));
+    let facts = [
+        Some(text("target", target.unwrap_or("as it came"))),
+        list("headers_set", set),
+        list("headers_removed", removed),
+        maybe("body", body),
+        outcome.would().map(|_| text("mode", "observe: nothing but this is changed or refused")),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+/// Why a stage refuses, and what the client sees of that.
+pub(super) fn of_refusal(refusal: &Refusal) -> Vec<Fact> {
+    let reason: &Reason = refusal.reason;
+    let reply = answer::refused(refusal, None);
+    let facts = [
+        Some(text("reason", reason.code)),
+        maybe("meaning", meanings::of(reason.code)),
+        maybe("at", refusal.hint.as_deref()),
+        maybe("scope_that_would_do", refusal.scope.as_deref()),
+    ];
+    facts.into_iter().flatten().chain(of_reply(&reply)).collect()
+}
+
+/// Why the exchange as a whole refuses.
+pub(super) fn of_outcome(outcome: &Outcome) -> Vec<Fact> {
+    let reason = outcome.reason();
+    let facts = [Some(text("reason", reason)), maybe("meaning", meanings::of(reason))];
+    let reply = outcome.reply.as_ref().map(of_reply);
+    facts.into_iter().flatten().chain(reply.into_iter().flatten()).collect()
+}
+
+/// What the client reads.
+fn of_reply(reply: &Reply) -> Vec<Fact> {
+    let body: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+    let details = |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let fields = reply.headers.iter().filter(|(name, _)| !EVERY_REPLY.contains(name));
+    let facts = [
+        Some(text("status", reply.status.to_string())),
+        Some(text("client_code", details("/issue/0/details/coding/0/code"))),
+        Some(text("client_text", details("/issue/0/details/text"))),
+        list("client_headers", fields.map(|(name, value)| format!("{name}: {value}")).collect()),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+/// What the client sees of the FHIR server's answer.
+pub(super) fn of_answer(answer: &Answer, outcome: &Outcome) -> Vec<Fact> {
+    let Some((status, body)) = &outcome.shown else { return Vec::new() };
+    let shown = if *body == answer.body { "as it came" } else { "changed" };
+    let removed = outcome.removed();
+    let facts = [
+        Some(text("status", status.to_string())),
+        Some(text("body", shown)),
+        (removed > 0).then(|| text("removed", removed.to_string())),
+        list("resources", resources(body)),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
+/// Header fields that say nothing about the reason.
+const EVERY_REPLY: [&str; 2] = ["content-type", "cache-control"];

@@ -1,0 +1,185 @@
+//! The stages in the order of the flow, each with what it has to tell.
+
+use super::facts::{self, Fact};
+use super::run::Proof;
+use crate::audit::ALLOWED;
+use crate::base::capabilities::Native;
+use crate::base::refusal::Refusal;
+use crate::binding;
+use crate::cli::gateway::{Answer, Outcome};
+use crate::cli::request::Request;
+use crate::config::Configuration;
+use crate::fhir::{self, Routed};
+use crate::flow::reasons::BODY_UNEXPECTED;
+use crate::policy::{self, Grants, Permit};
+use crate::request::{self, Head};
+use crate::revocation::{self, LiveToken, Revocation};
+use crate::token::{self, Keys};
+
+/// A stage and its verdict.
+#[derive(Debug)]
+pub(super) struct Stage {
+    pub(super) name: &'static str,
+    pub(super) verdict: Verdict,
+    pub(super) facts: Vec<Fact>,
+}
+
+crate::words! {
+    /// What a stage says.
+    pub(super) enum Verdict {
+        /// The request may go to the next stage.
+        Passed = "passed",
+        /// It may not.
+        Refused = "refused",
+        /// This request has no need of it.
+        NotNeeded = "not needed",
+        /// A stage before refused.
+        NotReached = "not reached",
+    }
+}
+
+/// What the stages are called with.
+pub(super) struct Walk<'a> {
+    pub(super) configuration: &'a Configuration,
+    /// Those of the gateway, whose feeds were answered.
+    pub(super) caps: &'a Native,
+    pub(super) request: &'a Request,
+    pub(super) proof: &'a Proof,
+    /// Whether a revocation list was given.
+    pub(super) listed: bool,
+    /// What the gateway made of the request.
+    pub(super) outcome: &'a Outcome,
+}
+
+/// Calls the stages until one refuses; gives every stage.
+pub(super) fn walk(walk: &Walk<'_>) -> Vec<Stage> {
+    let mut notes = Notes(Vec::new());
+    let end = walk.through(&mut notes);
+    // A request that is refused goes on in mode `observe`.
+    if end.is_err() && walk.outcome.sent.is_some() {
+        notes.pass("forward", facts::of_sent(walk.request, walk.outcome));
+    }
+    let rest = if end.is_ok() { Verdict::NotNeeded } else { Verdict::NotReached };
+    let mut stages: Vec<Stage> = ORDER.map(|name| notes.taken(name, rest)).into();
+    // The exchange has the last word: what it refuses besides is told as its own.
+    let code = end.as_ref().err().map_or(ALLOWED, |refusal| refusal.reason.code);
+    if code != walk.outcome.reason() {
+        stages.push(refused_by("exchange", walk.outcome));
+    }
+    stages
+}
+
+/// How the FHIR server's answer is judged.
+pub(super) fn answered(answer: &Answer, outcome: &Outcome) -> Stage {
+    if outcome.reason() == ALLOWED {
+        let facts = facts::of_answer(answer, outcome);
+        return Stage { name: ANSWER, verdict: Verdict::Passed, facts };
+    }
+    refused_by(ANSWER, outcome)
+}
+
+fn refused_by(name: &'static str, outcome: &Outcome) -> Stage {
+    Stage { name, verdict: Verdict::Refused, facts: facts::of_outcome(outcome) }
+}
+
+impl Walk<'_> {
+    fn through(&self, notes: &mut Notes) -> Result<(), Refusal> {
+        let head = notes.note("request", self.head(), facts::of_head)?;
+        let routed = fhir::route(&head, &self.configuration.fhir);
+        let routed = notes.note("fhir", routed, |routed| {
+            facts::of_interaction(routed, self.configuration.fhir.release)
+        })?;
+        let Routed::Fhir(request) = routed else {
+            notes.pass("forward", facts::of_sent(self.request, self.outcome));
+            return Ok(());
+        };
+        let public = policy::public(&request.interaction);
+        if public.is_some() {
+            notes.pass("policy", vec![facts::text("allowed_by", "public: needs no token")]);
+        } else {
+            let token = self.authenticate(&head, notes)?;
+            let permit = self.decide(&head, request, &token);
+            notes.note("policy", permit, facts::of_permit)?;
+        }
+        notes.pass("forward", facts::of_sent(self.request, self.outcome));
+        Ok(())
+    }
+
+    fn head(&self) -> Result<Head, Refusal> {
+        let head = request::read(self.request.fields())?;
+        match self.request.body.is_empty() || head.method().takes_body() {
+            true => Ok(head),
+            false => Err(Refusal::new(&BODY_UNEXPECTED)),
+        }
+    }
+
+    fn authenticate(&self, head: &Head, notes: &mut Notes) -> Result<LiveToken, Refusal> {
+        let Configuration { issuers, revocation, .. } = self.configuration;
+        let mut keys = Keys::new(issuers);
+        keys.refresh(self.caps);
+        let verified = token::extract(head.headers().all("authorization")).and_then(|raw| {
+            let verified = token::verify(&raw, issuers, &keys, self.caps);
+            verified.map_err(|rejected| rejected.refusal)
+        });
+        let verified =
+            notes.note("token", verified, |token| facts::of_claims(token.claims(), self.proof))?;
+        let bound = notes.note("binding", binding::bind(verified), |_| facts::of_binding())?;
+        let list = revocation.is_some().then_some(self.listed);
+        let mut revocation = Revocation::new(revocation.clone());
+        revocation.refresh(self.caps);
+        let live = revocation::check(bound, &mut revocation, &mut None, self.caps);
+        notes.note("revocation", live, |_| facts::of_list(list))
+    }
+
+    fn decide(
+        &self,
+        head: &Head,
+        request: fhir::Request,
+        token: &LiveToken,
+    ) -> Result<Permit, Refusal> {
+        let Configuration { fhir, smart, .. } = self.configuration;
+        let request = match request.body {
+            fhir::Body::Form => request.with_form(&self.request.body)?,
+            _ => request,
+        };
+        let grants = Grants::of(token.claims(), fhir);
+        policy::decide(token, &grants, &request, head, fhir, smart)
+    }
+}
+
+/// The stages so far.
+struct Notes(Vec<Stage>);
+
+impl Notes {
+    /// Notes what a stage says; hands on what it proved.
+    fn note<T>(
+        &mut self,
+        name: &'static str,
+        said: Result<T, Refusal>,
+        facts: impl FnOnce(&T) -> Vec<Fact>,
+    ) -> Result<T, Refusal> {
+        match &said {
+            Ok(proof) => self.pass(name, facts(proof)),
+            Err(refusal) => {
+                let facts = facts::of_refusal(refusal);
+                self.0.push(Stage { name, verdict: Verdict::Refused, facts });
+            }
+        }
+        said
+    }
+
+    fn pass(&mut self, name: &'static str, facts: Vec<Fact>) {
+        self.0.push(Stage { name, verdict: Verdict::Passed, facts });
+    }
+
+    /// What was noted of a stage; `otherwise` when nothing was.
+    fn taken(&mut self, name: &'static str, otherwise: Verdict) -> Stage {
+        let place = self.0.iter().position(|stage| stage.name == name);
+        let noted = place.map(|place| self.0.swap_remove(place));
+        noted.unwrap_or(Stage { name, verdict: otherwise, facts: Vec::new() })
+    }
+}
+
+const ORDER: [&str; 7] = ["request", "fhir", "token", "binding", "revocation", "policy", "forward"];
+
+const ANSWER: &str = "answer";

@@ -1,0 +1,272 @@
+//! What `phiward explain` prints, and that it says what the gateway does.
+
+use serde_json::{Value, json};
+
+use super::run::Proof;
+use super::stages::{self, Walk};
+use crate::base::testing::golden;
+use crate::cli::Exit;
+use crate::cli::cases::tests::every_case;
+use crate::cli::gateway::Gateway;
+use crate::cli::tests::{Scratch, called};
+use crate::token::algorithm::Algorithm;
+use crate::token::testing::{Signer, claims, config, merge};
+
+/// The configuration that most explanations are by.
+const APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/patient-app/config.yaml");
+const REVOCATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/revocation/config.yaml");
+const OBSERVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/observe/config.yaml");
+
+fn explained(config: &str, request: &str, rest: &[&str]) -> (Exit, String, String) {
+    let arguments = ["explain", "--config", config, "--request", request];
+    called(&[&arguments, rest].concat())
+}
+
+/// Explains with these claims; compares with the golden file of this name.
+fn told(name: &str, config: &str, request: &str, claims: &Value, rest: &[&str]) -> Exit {
+    let claims = claims.to_string();
+    let (exit, out, err) = explained(config, request, &[&["--token", &claims], rest].concat());
+    assert_eq!(err, "", "{name}");
+    golden(&format!("tests/golden/explain/{name}.txt"), &out);
+    exit
+}
+
+fn app(scope: &str) -> Value {
+    json!({"patient": "123", "scope": scope, "client_id": "growth-chart"})
+}
+
+#[test]
+fn each_stage_tells_what_decided() {
+    let search = "GET /fhir/Observation?category=laboratory&_elements=code";
+    let scope = app("launch/patient patient/Observation.rs");
+    let cases = [
+        ("allowed", "GET /fhir/Patient/123", app("patient/*.rs")),
+        ("narrowed", search, scope.clone()),
+        ("by-id", "GET /fhir/Observation/o-1", scope),
+        ("public", "GET /fhir/metadata", app("")),
+    ];
+    for (name, request, claims) in cases {
+        assert_eq!(told(name, APP, request, &claims, &[]), Exit::Ok, "{name}");
+    }
+}
+
+#[test]
+fn each_stage_tells_why_it_refuses() {
+    let good = app("patient/*.rs");
+    let cases = [
+        ("refused-request", "GET /fhir/Observation;v=1/o-1", good.clone()),
+        ("refused-fhir", "GET /fhir/Observations/o-1", good.clone()),
+        ("refused-token", "GET /fhir/Patient/123", merge(good.clone(), json!({"aud": "else"}))),
+        ("refused-binding", "GET /fhir/Patient/123", merge(good.clone(), json!({"cnf": {}}))),
+        ("refused-scope", "GET /fhir/Patient/123", app("patient/Observation.rs")),
+        ("refused-policy", "GET /fhir/Observation?subject=Patient/456", good),
+    ];
+    for (name, request, claims) in cases {
+        assert_eq!(told(name, APP, request, &claims, &[]), Exit::Denied, "{name}");
+    }
+}
+
+#[test]
+fn a_revocation_list_is_looked_in_when_it_is_given() {
+    let nurse = json!({"jti": "t-stolen", "fhirUser": "Practitioner/7", "scope": "user/*.rs"});
+    let read = "GET /fhir/Patient/123";
+    let list = Scratch::new("list.json", br#"{"entries": [{"jti": "t-stolen"}]}"#);
+    let list = ["--revocations", list.0.to_str().unwrap()];
+    assert_eq!(told("refused-revocation", REVOCATION, read, &nurse, &list), Exit::Denied);
+    assert_eq!(told("not-looked-up", REVOCATION, read, &nurse, &[]), Exit::Ok);
+    let other = merge(nurse, json!({"jti": "t-2"})).to_string();
+    let (exit, out, _) = explained(REVOCATION, read, &[&["--token", &other], &list[..]].concat());
+    assert_eq!(exit, Exit::Ok);
+    assert!(out.contains("no entry of the list given matches"), "{out}");
+}
+
+#[test]
+fn an_answer_is_judged() {
+    let entry = |id: &str, patient: &str| {
+        let subject = json!({"reference": format!("Patient/{patient}")});
+        json!({"resource": {"resourceType": "Observation", "id": id, "subject": subject}})
+    };
+    let entries = [entry("o-1", "123"), entry("o-2", "456")];
+    let bundle = json!({"resourceType": "Bundle", "type": "searchset", "entry": entries});
+    let bundle = Scratch::new("answer.json", bundle.to_string().as_bytes());
+    let bundle = ["--answer", bundle.0.to_str().unwrap()];
+    let scope = app("patient/Observation.rs");
+    let search = "GET /fhir/Observation";
+    assert_eq!(told("answer-removed", APP, search, &scope, &bundle), Exit::Ok);
+    let read = "GET /fhir/Observation/o-2";
+    let foreign = Scratch::new("answer.json", entries[1]["resource"].to_string().as_bytes());
+    let foreign = ["--answer", foreign.0.to_str().unwrap()];
+    assert_eq!(told("answer-refused", APP, read, &scope, &foreign), Exit::Denied);
+    let failed = ["--status", "500"];
+    let (exit, out, _) =
+        explained(APP, read, &[&["--token", &scope.to_string()], &foreign[..], &failed].concat());
+    assert_eq!(exit, Exit::Denied);
+    assert!(out.ends_with("denied: answer_error_body\n"), "{out}");
+}
+
+#[test]
+fn mode_observe_is_told() {
+    let claims = app("patient/*.rs");
+    assert_eq!(told("observe", OBSERVE, "GET /fhir/Patient/456", &claims, &[]), Exit::Denied);
+}
+
+#[test]
+fn a_request_can_come_from_a_file_with_header_and_body() {
+    let search = "POST /fhir/Observation/_search HTTP/1.1\r\nHost: api.clinic.example\r\n\
+                  Content-Type: application/x-www-form-urlencoded\r\nPrefer: handling=lenient\r\n\
+                  X-Phiward-Patient: 456\r\n\r\ncode=8867-4\r\n";
+    let search = Scratch::new("search.http", search.as_bytes());
+    let search = format!("@{}", search.0.display());
+    assert_eq!(told("form", APP, &search, &app("patient/Observation.s"), &[]), Exit::Ok);
+    let body = Scratch::new("get.http", b"GET /fhir/Patient/123\n\nbody");
+    let body = format!("@{}", body.0.display());
+    let claims = app("patient/*.rs").to_string();
+    let (exit, out, _) = explained(APP, &body, &["--token", &claims]);
+    assert_eq!(exit, Exit::Denied);
+    assert!(out.ends_with("denied: body_unexpected\n"), "{out}");
+}
+
+#[test]
+fn json_says_the_same_as_text() {
+    let claims = app("patient/Observation.rs").to_string();
+    let search = "GET /fhir/Observation?code=8867-4";
+    let (exit, out, err) = explained(APP, search, &["--token", &claims, "--json"]);
+    assert_eq!((exit, err.as_str()), (Exit::Ok, ""));
+    golden("tests/golden/explain/narrowed.json", &out);
+    let said: Value = serde_json::from_str(&out).unwrap();
+    let (_, text, _) = explained(APP, search, &["--token", &claims]);
+    let stages = said["stages"].as_array().unwrap();
+    assert_eq!(stages.len(), 7);
+    for stage in stages {
+        for (name, fact) in stage["facts"].as_object().unwrap() {
+            let first = fact.as_str().or(fact[0].as_str()).unwrap();
+            assert!(text.contains(&format!("  {name}: {first}\n")), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_token_is_verified_by_the_keys_at_hand_and_never_printed() {
+    let signer = Signer::new(Algorithm::Es256, "k1", 7);
+    let other = Signer::new(Algorithm::Es256, "k1", 8);
+    let member = json!({"patient": "123", "scope": "patient/*.rs", "typ": null});
+    let good = signer.token(&claims(member.clone())).text().to_owned();
+    let forged = other.token(&claims(member)).text().to_owned();
+    let inline = json!({
+        "fhir": {"base_path": "/fhir"},
+        "issuers": [config(vec![signer.jwk()], json!({}))],
+    });
+    let inline = Scratch::new("c.json", inline.to_string().as_bytes());
+    let inline = inline.0.to_str().unwrap();
+    let keys = Scratch::new("keys.json", json!({"keys": [signer.jwk()]}).to_string().as_bytes());
+    let keys = ["--keys", keys.0.to_str().unwrap()];
+    let none: [&str; 0] = [];
+    let read = "GET /fhir/Patient/123";
+    let cases = [
+        (inline, &good, &none[..], Exit::Ok, "verified by the keys in the configuration"),
+        (inline, &forged, &none, Exit::Denied, "denied: token_signature_invalid"),
+        (APP, &good, &keys, Exit::Ok, "verified by the keys given"),
+        (APP, &forged, &keys, Exit::Denied, "denied: token_signature_invalid"),
+        (APP, &good, &none, Exit::Ok, "THE SIGNATURE IS NOT CHECKED"),
+        (APP, &forged, &none, Exit::Ok, "THE SIGNATURE IS NOT CHECKED"),
+        (inline, &good, &keys, Exit::Unusable, "leave out `--keys`"),
+    ];
+    for (number, (config, token, rest, expected, text)) in cases.into_iter().enumerate() {
+        let file = Scratch::new("token", format!("{token}\n").as_bytes());
+        let at_file = format!("@{}", file.0.display());
+        let message = format!("{read} HTTP/1.1\nauthorization: Bearer {token}\n\n");
+        let message = Scratch::new("r.http", message.as_bytes());
+        let message = format!("@{}", message.0.display());
+        let runs = [
+            explained(config, read, &[&["--token", token], rest].concat()),
+            explained(config, read, &[&["--token", &at_file, "--json"], rest].concat()),
+            explained(config, &message, rest),
+        ];
+        for (exit, out, err) in runs {
+            let both = format!("{out}{err}");
+            assert_eq!(exit, expected, "{number}: {both}");
+            let code = text.trim_start_matches("denied: ");
+            assert!(both.contains(code), "{number}: {both}");
+            let parts = token.split('.').any(|part| both.contains(part));
+            assert!(!parts, "{number}: {both}");
+        }
+    }
+}
+
+/// What is checked without keys is checked: issuer, algorithm, shape, and then every claim.
+#[test]
+fn a_token_whose_signature_is_not_checked_is_not_taken_for_anything() {
+    let signer = Signer::new(Algorithm::Es256, "k1", 7);
+    let es512 = Signer::new(Algorithm::Es512, "k1", 7);
+    let good = claims(json!({"patient": "123", "scope": "patient/*.rs"}));
+    let cases = [
+        (signer.token(&good), "allowed"),
+        (signer.token(&merge(good.clone(), json!({"iss": "https://x"}))), "token_issuer_unknown"),
+        (signer.token(&merge(good.clone(), json!({"exp": 1}))), "token_expired"),
+        (signer.token_with(json!({"typ": "dpop+jwt"}), &good), "token_type_refused"),
+        (signer.token_with(json!({"kid": null}), &good), "token_key_unnamed"),
+        (es512.token(&good), "token_algorithm_refused"),
+    ];
+    for (token, reason) in cases {
+        let (_, out, err) = explained(APP, "GET /fhir/Patient/123", &["--token", token.text()]);
+        let end = if reason == "allowed" { reason.to_owned() } else { format!("denied: {reason}") };
+        assert!(out.ends_with(&format!("{end}\n")), "{reason}: {out}{err}");
+    }
+}
+
+#[test]
+fn arguments_that_cannot_be_used_are_told_and_never_repeat_a_token() {
+    let list = Scratch::new("list.json", b"{}");
+    let list = list.0.to_str().unwrap();
+    let request = Scratch::new("r.http", b"GET /fhir/Patient/1\nauthorization: Bearer a.b.c\n\n");
+    let request = format!("@{}", request.0.display());
+    let read = "GET /fhir/Patient/123";
+    let rows: [(&[&str], &str); 15] = [
+        (&["--request", read], "`explain` needs a configuration"),
+        (&["--config", APP], "`explain` needs a request"),
+        (&["--config", APP, "--request", read, "SECRET"], "`explain` takes options only"),
+        (&["--config", APP, "--request", read, "--nonsense"], "invalid option '--nonsense'"),
+        (&["--config", APP, "--request", read, "--status", "200"], "give one with `--answer`"),
+        (&["--config", APP, "--request", "GET"], "the request is no `METHOD TARGET`"),
+        (&["--config", APP, "--request", "@/nowhere"], "/nowhere: can't be read"),
+        (&["--config", "/nowhere.yaml", "--request", read], "/nowhere.yaml: can't be read"),
+        (&["--config", APP, "--request", read, "--at", "noon"], "`noon` is neither a time"),
+        (&["--config", APP, "--request", read, "--token", "{SECRET"], "the claims are not one"),
+        (&["--config", APP, "--request", read, "--token", "@/nowhere"], "/nowhere: can't be read"),
+        (&["--config", APP, "--request", &request, "--token", "{}"], "leave out `--token`"),
+        (&["--config", APP, "--request", read, "--revocations", list], "has no revocation list"),
+        (&["--config", REVOCATION, "--request", read, "--revocations", list], "it can't be used"),
+        (&["--config", list, "--request", read], "the configuration is empty"),
+    ];
+    for (arguments, expected) in rows {
+        let (exit, out, err) = called(&[&["explain"], arguments].concat());
+        assert_eq!((exit, out.as_str()), (Exit::Unusable, ""), "{arguments:?}: {err}");
+        assert!(err.contains(expected), "{arguments:?}: {err}");
+        assert!(!err.contains("SECRET") && !err.contains("a.b.c"), "{err}");
+    }
+}
+
+/// The stages are called by `explain` itself, in the order of the flow: whatever the gateway
+/// refuses, one of them must have refused for the same reason.
+#[test]
+fn the_stages_say_what_the_gateway_does_on_every_case_of_the_project() {
+    let mut count = 0;
+    for (name, prepared, at) in every_case() {
+        let configuration = &prepared.configuration;
+        let (mut gateway, _) = Gateway::new(configuration.clone(), at, &prepared.feeds);
+        let outcome = gateway.exchange(&prepared.request, None);
+        let stages = stages::walk(&Walk {
+            configuration,
+            caps: &gateway.caps,
+            request: &prepared.request,
+            proof: &Proof::Nothing,
+            listed: true,
+            outcome: &outcome,
+        });
+        let names: Vec<&str> = stages.iter().map(|stage| stage.name).collect();
+        let order = ["request", "fhir", "token", "binding", "revocation", "policy", "forward"];
+        assert_eq!(names, order, "{name}: {}", outcome.reason());
+        count += 1;
+    }
+    assert!(count > 100, "only {count} cases");
+}

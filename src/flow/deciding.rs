@@ -1,0 +1,188 @@
+//! The way of one request, the stages called top to bottom: decided by its head, or held until what
+//! the decision needs has come in.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::worker::Known;
+use super::{Exchange, MAX_FORM, Worker, probe, reasons};
+use crate::base::capabilities::Capabilities;
+use crate::base::refusal::Refusal;
+use crate::binding;
+use crate::config::Configuration;
+use crate::fhir::{self, Body, Routed};
+use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe, Stored};
+use crate::request::{self, Head, Headers};
+use crate::revocation::{self, LiveToken};
+use crate::store::{CallFailed, HttpAnswer, HttpCall};
+use crate::token;
+
+/// A request that is not decided yet, and what came in for it so far.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) head: Head,
+    pub(super) request: Rc<fhir::Request>,
+    pub(super) body: Option<Vec<u8>>,
+    pub(super) stored: Stored,
+    /// Stored resources still to be asked for; the call for the first is on its way.
+    pub(super) probes: VecDeque<Probe>,
+}
+
+/// Who calls, and what their token grants.
+#[derive(Debug)]
+struct Caller {
+    token: LiveToken,
+    grants: Rc<Grants>,
+}
+
+/// A decision that came out well.
+pub(super) enum Passed {
+    /// The request may go on, by this.
+    Permit(Box<Held>, Box<Permit>),
+    /// A path outside the API that the configuration lets through.
+    Untouched,
+    /// Not decided yet: the body comes first.
+    Body(Box<Held>),
+    /// Not decided yet: a stored resource comes first, asked for by this call.
+    Stored(Box<Held>, HttpCall),
+}
+
+impl Held {
+    fn new(head: Head, request: Rc<fhir::Request>) -> Held {
+        let (body, stored, probes) = (None, Stored::default(), VecDeque::new());
+        Held { head, request, body, stored, probes }
+    }
+
+    /// Longest body that is held, in bytes: Envoy's own buffer bounds the others.
+    pub(super) fn limit(&self) -> usize {
+        if self.request.body == Body::Form { MAX_FORM } else { usize::MAX }
+    }
+}
+
+impl Exchange {
+    /// The head came.
+    pub(super) fn request_head(
+        &mut self,
+        headers: Headers,
+        end_of_stream: bool,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> Result<Passed, Refusal> {
+        let head = request::read(headers)?;
+        if !end_of_stream && !head.method().takes_body() {
+            return Err(Refusal::new(&reasons::BODY_UNEXPECTED));
+        }
+        let request = match fhir::route(&head, &worker.config.fhir)? {
+            Routed::Passthrough => {
+                self.record.permitted(None);
+                return Ok(Passed::Untouched);
+            }
+            Routed::Fhir(request) => Rc::new(request),
+        };
+        self.record.request(&request);
+        if let Some(permit) = policy::public(&request.interaction) {
+            self.record.permitted(Some(&permit));
+            let held = Held::new(head, request);
+            return Ok(Passed::Permit(Box::new(held), Box::new(permit)));
+        }
+        let mut held = Box::new(Held::new(head, request));
+        if end_of_stream {
+            held.body = Some(Vec::new());
+        } else if held.request.body == Body::Form {
+            self.authenticate(&held.head, worker, caps)?;
+            return Ok(Passed::Body(held));
+        }
+        self.decide(held, worker, caps)
+    }
+
+    fn authenticate(
+        &mut self,
+        head: &Head,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> Result<Caller, Refusal> {
+        let raw = token::extract(head.headers().all("authorization"))?;
+        let Worker { config, keys, revocation, tokens, .. } = worker;
+        let now = caps.now();
+        if tokens.get(&raw, now).is_none() {
+            let verified =
+                token::verify(&raw, &config.issuers, keys, caps).map_err(|rejected| {
+                    self.record.holder(rejected.holder);
+                    rejected.refusal
+                })?;
+            let known = Known::of(&verified, config);
+            tokens.insert(&raw, verified, known);
+        }
+        let (verified, known) =
+            tokens.get(&raw, now).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
+        self.record.holder(Some(verified.shared_claims()));
+        let bound = binding::bind(verified)?;
+        let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
+        self.record.freshness(token.listed_as());
+        Ok(Caller { token, grants: Rc::clone(&known.grants) })
+    }
+
+    /// The body is whole. The parameters of a form count together with those of the query.
+    pub(super) fn body(
+        &mut self,
+        mut held: Box<Held>,
+        body: Vec<u8>,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> Result<Passed, Refusal> {
+        if held.request.body == Body::Form {
+            // Before anything else is read of it, as before the head.
+            self.authenticate(&held.head, worker, caps)?;
+            let request = Rc::unwrap_or_clone(held.request).with_form(&body)?;
+            held.request = Rc::new(request);
+            self.record.request(&held.request);
+        }
+        held.body = Some(body);
+        self.decide(held, worker, caps)
+    }
+
+    /// A stored resource came, or why it didn't.
+    pub(super) fn stored(
+        &mut self,
+        mut held: Box<Held>,
+        answer: Result<HttpAnswer, CallFailed>,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> Result<Passed, Refusal> {
+        let probe = held.probes.pop_front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+        held.stored.answered(probe, answer)?;
+        if let Some(next) = held.probes.front() {
+            let call = probe::call(next, &held.head, worker)?;
+            return Ok(Passed::Stored(held, call));
+        }
+        self.decide(held, worker, caps)
+    }
+
+    /// Decides by what came in so far. Authenticates each time: while it came in, the token may have
+    /// expired or been revoked.
+    fn decide(
+        &mut self,
+        mut held: Box<Held>,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> Result<Passed, Refusal> {
+        let Caller { token, grants } = self.authenticate(&held.head, worker, caps)?;
+        let evidence = Evidence::new(held.body.as_deref(), &held.stored);
+        let Configuration { fhir, smart, .. } = &worker.config;
+        let decision =
+            policy::decide(&token, &grants, &held.request, &held.head, evidence, fhir, smart)?;
+        match decision {
+            Decision::Permit(permit) => {
+                self.record.permitted(Some(&permit));
+                Ok(Passed::Permit(held, permit))
+            }
+            Decision::Body => Ok(Passed::Body(held)),
+            Decision::Stored(probes) => {
+                held.probes = probes.into();
+                let first = held.probes.front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+                let call = probe::call(first, &held.head, worker)?;
+                Ok(Passed::Stored(held, call))
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a decision may need besides the request's head: its body, and resources as they are stored.
+
+use std::collections::BTreeMap;
+
+use super::reasons::{
+    COMPARTMENT_NOT_MEMBER, PROBE_FAILED, PROBE_UNREADABLE, PROBE_VERSION_MISSING,
+};
+use crate::base::node::{self, Node};
+use crate::base::refusal::Refusal;
+use crate::fhir::{Id, ResourceType};
+use crate::store::{CallFailed, HttpAnswer};
+
+/// What came in so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The request's body, whole; `None`: not read yet.
+    pub body: Option<&'a [u8]>,
+    /// The stored resources that were looked up.
+    pub stored: &'a Stored,
+    /// Inside a transaction: which `fullUrl` names which patient.
+    pub(in crate::policy) aliases: &'a [(String, Id)],
+}
+
+impl<'a> Evidence<'a> {
+    /// What came in so far for a request.
+    pub fn new(body: Option<&'a [u8]>, stored: &'a Stored) -> Evidence<'a> {
+        Evidence { body, stored, aliases: &[] }
+    }
+}
+
+/// A stored resource that a decision depends on: to be read before anything is written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Probe {
+    /// Its type.
+    pub resource: ResourceType,
+    /// Its id.
+    pub id: Id,
+}
+
+/// Resources as the server has them, by what was asked for.
+#[derive(Debug, Default)]
+pub struct Stored {
+    found: BTreeMap<Probe, Option<Version>>,
+}
+
+/// A stored resource.
+#[derive(Debug)]
+pub(in crate::policy) struct Version {
+    body: Vec<u8>,
+    id: String,
+}
+
+impl Stored {
+    /// Takes the answer to `GET Type/id`.
+    ///
+    /// # Errors
+    ///
+    /// There was none, it can't be read, is another resource or tells no version: what is judged
+    /// must be what is written.
+    pub fn answered(
+        &mut self,
+        probe: Probe,
+        answer: Result<HttpAnswer, CallFailed>,
+    ) -> Result<(), Refusal> {
+        let answer = answer.map_err(|_| Refusal::new(&PROBE_FAILED))?;
+        let version = match answer.status {
+            200 => Some(Version::read(&probe, answer)?),
+            404 => None,
+            // Deleted: nothing tells whose it was.
+            410 => return Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
+            _ => return Err(Refusal::new(&PROBE_FAILED)),
+        };
+        self.found.insert(probe, version);
+        Ok(())
+    }
+
+    /// What is known of a resource: `None`: it was not asked for; `Some(None)`: the server has none.
+    pub(in crate::policy) fn get(&self, probe: &Probe) -> Option<Option<&Version>> {
+        self.found.get(probe).map(Option::as_ref)
+    }
+}
+
+impl Version {
+    fn read(probe: &Probe, answer: HttpAnswer) -> Result<Version, Refusal> {
+        let HttpAnswer { etag, body, .. } = answer;
+        let id = {
+            let resource = node::read(&body).map_err(|_| Refusal::new(&PROBE_UNREADABLE))?;
+            let is_it = resource.text_of("resourceType") == Some(probe.resource.name())
+                && resource.text_of("id") == Some(probe.id.as_str());
+            if !is_it {
+                return Err(Refusal::new(&PROBE_UNREADABLE));
+            }
+            version_id(&resource, etag.as_deref())
+        };
+        let id = id.ok_or_else(|| Refusal::new(&PROBE_VERSION_MISSING))?;
+        Ok(Version { body, id })
+    }
+
+    /// The resource; it was readable when it came.
+    pub(in crate::policy) fn resource(&self) -> Result<Node<'_>, Refusal> {
+        node::read(&self.body).map_err(|_| Refusal::new(&PROBE_UNREADABLE))
+    }
+
+    /// What `If-Match` says of this version (<http://hl7.org/fhir/R4/http.html#concurrency>).
+    pub(in crate::policy) fn tag(&self) -> String {
+        format!("W/\"{}\"", self.id)
+    }
+}
+
+/// `meta.versionId`, else what the `ETag` says.
+fn version_id(resource: &Node<'_>, etag: Option<&str>) -> Option<String> {
+    let stated = resource.get("meta").and_then(|meta| meta.text_of("versionId"));
+    let tagged = || etag?.strip_prefix("W/").or(etag)?.strip_prefix('"')?.strip_suffix('"');
+    let id = stated.or_else(tagged)?;
+    Id::parse(id).map(|_| id.to_owned())
+}

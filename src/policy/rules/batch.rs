@@ -1,0 +1,111 @@
+//! Batch and transaction: every entry is decided as if it had come alone; one that is refused refuses
+//! the Bundle (<http://hl7.org/fhir/R4/http.html#transaction>).
+
+use crate::base::refusal::Refusal;
+use crate::fhir::bundle::{self, Entry, in_entry};
+use crate::fhir::{Id, Interaction};
+use crate::policy::evidence::{Evidence, Probe};
+use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
+use crate::policy::reasons::{
+    BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, FORMAT_UNJUDGED, HEADER_UNJUDGED, PARAMETER_UNJUDGED,
+};
+use crate::policy::rules::needs;
+use crate::policy::rules::place::takes_json;
+use crate::policy::sight::Sight;
+use crate::policy::{self, Asked, Decision, case};
+
+/// Most stored resources that one Bundle may have looked up, one after the other.
+const MAX_PROBES: usize = 50;
+
+/// Judges a batch or transaction.
+pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
+    if asked.grants.contexts().next().is_none() {
+        let needs = needs::of(asked.request, asked.api.release)?;
+        return Err(case::lacking(asked.grants.likely_context(), &needs));
+    }
+    around(asked)?;
+    let Some(body) = asked.evidence.body else { return Ok(Decision::Body) };
+    let batch = bundle::read(body, asked.head, asked.api)?;
+    let aliases = batch.aliases(asked.api).patients();
+    let (mut permits, mut probes) = (Vec::new(), Vec::new());
+    for (index, entry) in batch.entries.iter().enumerate() {
+        let decision =
+            entry_of(asked, entry, &aliases).map_err(|refusal| in_entry(index, refusal))?;
+        match decision {
+            Decision::Permit(permit) => permits.push(permitted(asked, entry, *permit)),
+            Decision::Stored(more) => probes.extend(more),
+            Decision::Body => {
+                return Err(in_entry(index, Refusal::new(&BUNDLE_ENTRY_UNJUDGED)));
+            }
+        }
+    }
+    if probes.is_empty() { permit(asked, permits) } else { stored(probes) }
+}
+
+/// The Bundle's own request asks for nothing that reaches further.
+fn around(asked: Asked<'_>) -> Result<(), Refusal> {
+    let headers = asked.head.headers();
+    if let Some(name) = REACHING.iter().find(|name| headers.all(name).next().is_some()) {
+        return Err(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{name}`")));
+    }
+    let mut params = asked.request.query.params().iter();
+    match params.find(|param| !["_format", "_pretty"].contains(&param.name.as_str())) {
+        Some(param) => {
+            let shown: String = param.name.chars().take(64).collect();
+            Err(Refusal::new(&PARAMETER_UNJUDGED).hint(format!("parameter `{shown}`")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Decides one entry.
+fn entry_of(
+    asked: Asked<'_>,
+    entry: &Entry<'_>,
+    aliases: &[(String, Id)],
+) -> Result<Decision, Refusal> {
+    let Entry { head, request, body, .. } = entry;
+    if request.interaction == Interaction::Batch {
+        return Err(Refusal::new(&BUNDLE_ENTRY_UNJUDGED));
+    }
+    let evidence = Evidence { body: body.as_deref(), aliases, ..asked.evidence };
+    policy::judge(Asked { request, head, evidence, ..asked })
+}
+
+fn permitted(asked: Asked<'_>, entry: &Entry<'_>, permit: Permit) -> EntryPermit {
+    let target = entry.head.raw_target();
+    let below = target.strip_prefix(asked.api.base_path.as_str()).unwrap_or(target);
+    let condition = entry.head.headers().all("if-none-exist").next();
+    EntryPermit {
+        url: below.strip_prefix('/').unwrap_or(below).to_owned(),
+        if_none_exist: condition
+            .and_then(|text| core::str::from_utf8(text).ok().map(str::to_owned)),
+        permit,
+    }
+}
+
+fn permit(asked: Asked<'_>, permits: Vec<EntryPermit>) -> Result<Decision, Refusal> {
+    let expected: Vec<Option<Expected>> =
+        permits.iter().map(|entry| entry.permit.expected().cloned()).collect();
+    let judged = expected.iter().any(Option::is_some);
+    if judged && !takes_json(asked.head, &asked.request.query) {
+        return Err(Refusal::new(&FORMAT_UNJUDGED));
+    }
+    let permit = Permit::of_entries(permits);
+    let sight = Sight::new(asked.grants.clone());
+    let form = Form::Batch(expected);
+    let whole = Expected { form, sight, proving: Vec::new(), counted: true };
+    Ok(Decision::Permit(Box::new(if judged { permit.expecting(whole) } else { permit })))
+}
+
+fn stored(mut probes: Vec<Probe>) -> Result<Decision, Refusal> {
+    probes.sort_unstable();
+    probes.dedup();
+    if probes.len() > MAX_PROBES {
+        return Err(Refusal::new(&BUNDLE_PROBES));
+    }
+    Ok(Decision::Stored(probes))
+}
+
+/// Headers with which writes reach further, see `parameters`.
+const REACHING: [&str; 2] = ["x-cascade", "x-provenance"];

@@ -1,0 +1,206 @@
+//! Writes of a client that is confined to a patient or by granular scopes: the stored resource is
+//! looked up before it is changed, and what is written is judged as well. What was judged is what is
+//! written: the request goes on with `If-Match` of the version that was looked up, or
+//! `If-None-Match: *` where there was none.
+
+use super::named;
+use super::parameters::condition;
+use super::place::{self, Place};
+use super::search::subject_criterion;
+use crate::base::node::Node;
+use crate::base::refusal::Refusal;
+use crate::fhir::membership::Membership;
+use crate::fhir::{Id, Interaction as I, ResourceType, patch, written};
+use crate::policy::case::{Case, Covered, Stop};
+use crate::policy::evidence::{Probe, Version};
+use crate::policy::permission::Permission::{self, Create, Delete, Update};
+use crate::policy::permit::{Form, Narrowing, Permit, Precondition};
+use crate::policy::reasons::{
+    COMPARTMENT_NOT_MEMBER, COMPARTMENT_OTHER_PATIENT, COMPARTMENT_TYPE_OUTSIDE,
+    CONDITIONAL_UNJUDGED, PATCH_MEMBERSHIP, PROBE_UNCONFIGURED, WRITE_NOT_MEMBER,
+    WRITE_OTHER_PATIENT, WRITE_OUT_OF_SCOPE, WRITE_UNJUDGED, WRITE_VERSION_CONFLICT,
+};
+use crate::policy::smart::ResponseCheck;
+use crate::request::Query;
+
+/// Judges a covered write.
+pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Permit, Stop> {
+    let permit = Permit::by(covered.scopes.clone(), covered.patient.cloned());
+    if covered.patient.is_none() && !covered.granular {
+        return Ok(permit);
+    }
+    let interaction = &case.request.interaction;
+    let of = interaction.resource_type().ok_or(&CONDITIONAL_UNJUDGED)?;
+    if place::of(case, covered, of)? == Place::Shared {
+        return Err((&COMPARTMENT_TYPE_OUTSIDE).into());
+    }
+    let write = Write { case, covered, of };
+    write.identity()?;
+    let permit = match interaction {
+        I::Create(_) => {
+            write.body(None, Create)?;
+            permit
+        }
+        I::Update(_, id) => {
+            write.body(Some(id), Update)?;
+            match write.stored(id)? {
+                Some(version) => write.unchanged(permit, version, Update)?,
+                None => permit.provided(Precondition::Absent),
+            }
+        }
+        I::Patch(_, id) => {
+            write.patch()?;
+            write.unchanged(permit, write.existing(id)?, Update)?
+        }
+        I::Delete(_, id) => write.unchanged(permit, write.existing(id)?, Delete)?,
+        I::ConditionalCreate(_) => {
+            let narrowing = write.condition()?;
+            write.body(None, Create)?;
+            permit.on_condition(narrowing)
+        }
+        I::ConditionalUpdate(_) => {
+            let narrowing = write.criteria()?;
+            write.body(None, Update)?;
+            permit.narrowed(narrowing)
+        }
+        I::ConditionalPatch(_) => {
+            let narrowing = write.criteria()?;
+            write.patch()?;
+            permit.narrowed(narrowing)
+        }
+        I::ConditionalDelete(_) => permit.narrowed(write.criteria()?),
+        _ => return Err((&WRITE_UNJUDGED).into()),
+    };
+    match case.smart.response_check {
+        ResponseCheck::Off => Ok(permit),
+        _ => place::held(case, permit, Form::Written(of), &[], true),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Write<'w, 'a> {
+    case: &'w Case<'a>,
+    covered: &'w Covered<'a>,
+    of: ResourceType,
+}
+
+impl<'a> Write<'_, 'a> {
+    /// A patient is who their id says: another id, or one that the server gives, is someone else.
+    fn identity(self) -> Result<(), Stop> {
+        let Some(patient) = self.covered.patient.filter(|_| self.of.name() == "Patient") else {
+            return Ok(());
+        };
+        let is_own = self.case.request.interaction.id() == Some(patient);
+        if is_own { Ok(()) } else { Err((&COMPARTMENT_OTHER_PATIENT).into()) }
+    }
+
+    /// Judges the resource in the body.
+    fn body(self, id: Option<&Id>, permission: Permission) -> Result<(), Stop> {
+        let Write { case, of, .. } = self;
+        written::judgeable(case.head.headers(), case.api.release)?;
+        let resource = written::resource(case.body()?, of, id)?;
+        if let Some(patient) = self.covered.patient {
+            if !case.world().is_of(&resource, of, patient) {
+                return Err((&WRITE_NOT_MEMBER).into());
+            }
+            self.names_nobody_else(&resource, patient)?;
+        }
+        self.in_scope(&resource, permission)
+    }
+
+    /// Judges a patch: it may neither move the resource out of what was judged nor bring in anybody.
+    fn patch(self) -> Result<(), Stop> {
+        let Write { case, of, .. } = self;
+        patch::judgeable(case.head.headers())?;
+        let patch = patch::read(case.body()?, case.head.headers())?;
+        for element in place::proves(case, of) {
+            if patch.touches(element) {
+                let hint = format!("element `{element}`");
+                return Err(Refusal::new(&PATCH_MEMBERSHIP).hint(hint).into());
+            }
+        }
+        if let Some(patient) = self.covered.patient {
+            for value in &patch.values {
+                self.names_nobody_else(value, patient)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn names_nobody_else(self, value: &Node<'_>, patient: &Id) -> Result<(), Stop> {
+        let another = self.case.world().names_another(value, patient);
+        if another { Err((&WRITE_OTHER_PATIENT).into()) } else { Ok(()) }
+    }
+
+    fn in_scope(self, resource: &Node<'_>, permission: Permission) -> Result<(), Stop> {
+        let Case { grant, api, .. } = *self.case;
+        if grant.coverage.grants(self.of, permission, resource, api) {
+            return Ok(());
+        }
+        Err((&WRITE_OUT_OF_SCOPE).into())
+    }
+
+    /// The stored resource; `None` where there is none.
+    fn stored(self, id: &Id) -> Result<Option<&'a Version>, Stop> {
+        if self.case.api.cluster.is_none() {
+            return Err((&PROBE_UNCONFIGURED).into());
+        }
+        let probe = Probe { resource: self.of, id: id.clone() };
+        self.case.evidence.stored.get(&probe).ok_or(Stop::Stored(vec![probe]))
+    }
+
+    /// The stored resource. Which ids exist is nobody's to learn.
+    fn existing(self, id: &Id) -> Result<&'a Version, Stop> {
+        Ok(self.stored(id)?.ok_or(&COMPARTMENT_NOT_MEMBER)?)
+    }
+
+    /// Judges the stored resource, and ties the write to the version that was judged.
+    fn unchanged(
+        self,
+        permit: Permit,
+        version: &Version,
+        permission: Permission,
+    ) -> Result<Permit, Stop> {
+        let resource = version.resource()?;
+        if !self.case.world().reaches(self.case.grant, permission, &resource) {
+            return Err((&COMPARTMENT_NOT_MEMBER).into());
+        }
+        let headers = self.case.head.headers();
+        let tag = version.tag();
+        let asked = |name| headers.all(name).map(<[u8]>::trim_ascii);
+        if asked("if-match").any(|given| given != tag.as_bytes() && given != b"*")
+            || asked("if-none-match").next().is_some()
+        {
+            return Err((&WRITE_VERSION_CONFLICT).into());
+        }
+        Ok(permit.provided(Precondition::Unchanged(tag)))
+    }
+
+    /// What narrows the criteria of a conditional update, patch or delete.
+    fn criteria(self) -> Result<Vec<Narrowing>, Stop> {
+        self.narrowing(&self.case.request.query)
+    }
+
+    /// What narrows `If-None-Exist`.
+    fn condition(self) -> Result<Vec<Narrowing>, Stop> {
+        let value = self.case.head.headers().all("if-none-exist").next();
+        self.narrowing(&condition(value.unwrap_or_default())?)
+    }
+
+    /// Criteria tell what exists, so they may find only what is the patient's. A condition has no
+    /// compartment in its path and no answer to be judged.
+    fn narrowing(self, criteria: &Query) -> Result<Vec<Narrowing>, Stop> {
+        let Write { case, covered, of } = self;
+        let by_definition = case.smart.membership == Membership::Definition;
+        match covered.patient {
+            _ if covered.granular => Err((&CONDITIONAL_UNJUDGED).into()),
+            Some(_) if by_definition => Err((&CONDITIONAL_UNJUDGED).into()),
+            None => Ok(Vec::new()),
+            Some(patient) => {
+                let narrowing = subject_criterion(case, of, patient)?;
+                named::all(case, criteria, of, Some(&narrowing.name), patient)?;
+                Ok(vec![narrowing])
+            }
+        }
+    }
+}
