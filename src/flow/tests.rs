@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::testing::Gateway;
 use super::*;
+use crate::request::Headers;
 use crate::base::capabilities::Native;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
