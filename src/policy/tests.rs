@@ -4,6 +4,7 @@ mod batches;
 mod granular;
 mod laws;
 mod searches;
+mod sight;
 mod writes;
 
 use super::*;
