@@ -60,6 +60,15 @@ pub fn is_decidable(release: Release, membership: Membership, resource: Resource
     }
 }
 
+/// Whether the release's Patient compartment has those resources of the type that refer to the patient
+/// by this parameter.
+pub fn is_membership(release: Release, resource: ResourceType, parameter: &str) -> bool {
+    let compartments = tables::of(release).compartments;
+    let patients = compartments.iter().find(|compartment| compartment.owner == PATIENT);
+    let parameters = patients.and_then(|found| tables::find(found.members, resource.name()));
+    parameters.is_some_and(|parameters| parameters.contains(&parameter))
+}
+
 /// The elements that the subject parameter looks at, as ways from the resource to references. Empty
 /// for Patient, which is about itself, and where the type has no such parameter.
 pub(super) fn subject_paths(release: Release, resource: ResourceType) -> &'static [tables::Path] {

@@ -27,7 +27,8 @@ pub(super) fn all(
     patient: &Id,
 ) -> Result<bool, Refusal> {
     let mut named = false;
-    for param in query.params() {
+    // Chains, `subject:Patient.name`, are judged by where they lead.
+    for param in query.params().iter().filter(|param| !param.name.contains('.')) {
         let (code, modifier) = match param.name.split_once(':') {
             Some((code, modifier)) => (code, Some(modifier)),
             None => (param.name.as_str(), None),
