@@ -6,8 +6,7 @@ use super::named::{self, Criterion};
 use super::needs;
 use super::place::{self, Place};
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::compartment::{is_membership, subject_parameter};
-use crate::fhir::membership::Membership;
+use crate::fhir::compartment::{membership_parameters, subject_parameter};
 use crate::fhir::search::{self, Asked, Include, Included, Link, Way};
 use crate::fhir::{Interaction as I, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
@@ -121,7 +120,7 @@ impl Judge<'_, '_> {
             Ok(Asked::Types(_)) if *interaction == I::SearchSystem => Ok(()),
             Ok(Asked::Types(_)) => self.refuse(param, &SEARCH_TYPES_UNJUDGED),
             Ok(Asked::Cursor(_)) if searches => {
-                reach.held = true;
+                reach.held |= !self.sweeps();
                 Ok(())
             }
             Ok(Asked::Unjudged(name)) => self.refuse(param, unjudged(name)),
@@ -194,9 +193,9 @@ impl Judge<'_, '_> {
 
     /// Whether a parameter makes a resource of the type the patient's whom it refers to.
     fn is_membership(self, of: ResourceType, parameter: &str) -> bool {
-        let by_definition = self.case.smart.membership == Membership::Definition;
+        let Case { api, smart, .. } = self.case;
         self.is_subject(of, parameter)
-            || (by_definition && is_membership(self.case.api.release, of, parameter))
+            || membership_parameters(api.release, smart.membership, of).any(|one| one == parameter)
     }
 
     fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
@@ -224,9 +223,12 @@ impl Judge<'_, '_> {
 
     /// Who may do as much with every type may do it any way.
     fn unless_sweeping(self, refusal: Refusal) -> Result<(), Stop> {
+        if self.sweeps() { Ok(()) } else { Err(refusal.into()) }
+    }
+
+    fn sweeps(self) -> bool {
         let sweeping = needs::sweeping(&self.case.request.interaction);
-        let sweeps = self.covered.patient.is_none() && self.case.covers_plainly(&[sweeping]);
-        if sweeps { Ok(()) } else { Err(refusal.into()) }
+        self.covered.patient.is_none() && self.case.covers_plainly(&[sweeping])
     }
 }
 
