@@ -46,7 +46,7 @@ fn most() -> Value {
             "max_staleness": "1m", "when_stale": "allow",
         },
         "smart": {
-            "search_without_patient": "refuse", "shared_types": ["Practitioner"],
+            "search_without_patient": "refuse", "membership": "definition", "shared_types": ["Practitioner"],
             "response_check": "report",
         },
         "mode": "observe",
@@ -131,6 +131,7 @@ fn every_default_is_the_documented_one() {
         ("revocation.max_staleness", json!("2m")),
         ("revocation.when_stale", json!("refuse")),
         ("smart.search_without_patient", json!("narrow")),
+        ("smart.membership", json!("subject")),
         (
             "smart.shared_types",
             json!([

@@ -120,7 +120,7 @@ impl Judge<'_, '_> {
             Ok(Asked::Types(_)) if *interaction == I::SearchSystem => Ok(()),
             Ok(Asked::Types(_)) => self.refuse(param, &SEARCH_TYPES_UNJUDGED),
             Ok(Asked::Cursor(_)) if searches => {
-                reach.held = true;
+                reach.held |= !self.sweeps();
                 Ok(())
             }
             Ok(Asked::Unjudged(name)) => self.refuse(param, unjudged(name)),
@@ -204,9 +204,12 @@ impl Judge<'_, '_> {
 
     /// Who may do as much with every type may do it any way.
     fn unless_sweeping(self, refusal: Refusal) -> Result<(), Stop> {
+        if self.sweeps() { Ok(()) } else { Err(refusal.into()) }
+    }
+
+    fn sweeps(self) -> bool {
         let sweeping = needs::sweeping(&self.case.request.interaction);
-        let sweeps = self.covered.patient.is_none() && self.case.covers_plainly(&[sweeping]);
-        if sweeps { Ok(()) } else { Err(refusal.into()) }
+        self.covered.patient.is_none() && self.case.covers_plainly(&[sweeping])
     }
 }
 
