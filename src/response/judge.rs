@@ -34,10 +34,10 @@ impl Judge<'_> {
     }
 
     /// The elements at the top of a resource of the type with this name that must be kept for
-    /// [`Judge::sees`]. `None`: all of them.
-    pub(super) fn looked_at(&self, name: &Node<'_>) -> Option<Vec<&'static str>> {
+    /// [`Judge::sees`], besides those of every type.
+    pub(super) fn looked_at(&self, name: &Node<'_>) -> Vec<&'static str> {
         let of = name.text().and_then(|name| ResourceType::parse(self.api.release, name));
-        of.map_or(Some(Vec::new()), |of| self.expected.sight.looks_at(of, self.api, self.smart))
+        of.map(|of| self.expected.sight.looks_at(of, self.api, self.smart)).unwrap_or_default()
     }
 
     fn asked(&self) -> Option<ResourceType> {

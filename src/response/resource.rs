@@ -26,106 +26,62 @@ impl<'a> DeserializeSeed<'a> for AsResource<'_> {
     type Value = Resource<'a>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Resource<'a>, D::Error> {
-        let mut strict = Strict::default();
-        let outer = Part { judge: self.0, strict: &mut strict, contained: false };
-        let node = outer.deserialize(deserializer)?;
-        Ok(Resource { node, strays: strict.resources > 0 })
-    }
-}
-
-/// Reads a resource or one that it contains.
-struct Part<'j, 's, 'a> {
-    judge: &'j Judge<'j>,
-    strict: &'s mut Strict<'a>,
-    contained: bool,
-}
-
-impl<'a> DeserializeSeed<'a> for Part<'_, '_, 'a> {
-    type Value = Node<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Node<'a>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'a> Visitor<'a> for Part<'_, '_, 'a> {
-    type Value = Node<'a>;
+impl<'a> Visitor<'a> for AsResource<'_> {
+    type Value = Resource<'a>;
 
-    scalars!(other: Node::Null, text: Node::Null);
+    scalars!(other: Resource::NONE, text: Resource::NONE);
 
-    fn visit_seq<A: SeqAccess<'a>>(self, elements: A) -> Result<Node<'a>, A::Error> {
-        Skim(self.strict).visit_seq(elements)?;
-        Ok(Node::Null)
+    fn visit_seq<A: SeqAccess<'a>>(self, elements: A) -> Result<Resource<'a>, A::Error> {
+        Skim(&mut Strict::default()).visit_seq(elements)?;
+        Ok(Resource::NONE)
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<Node<'a>, A::Error> {
-        let Part { judge, strict, contained } = self;
-        let open = strict.open();
+    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<Resource<'a>, A::Error> {
+        let mut strict = Strict::default();
         let mut kept: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
+        let mut strays = false;
         // Until the type is known nothing can be left out. Servers write it first.
         let mut looked_at = None;
         while let Some(name) = members.next_key_seed(Name)? {
-            if name == "contained" && !contained {
-                let value = members.next_value_seed(Contained { judge, strict: &mut *strict })?;
-                kept.push((name.clone(), value));
-            } else if is_kept(&name, looked_at.as_deref()) {
+            if is_kept(&name, looked_at.as_deref()) {
                 let value = members.next_value::<Node<'a>>()?;
-                if holds_resource(&value) {
-                    strict.found();
-                }
-                if name == "resourceType" {
-                    looked_at = judge.looked_at(&value);
+                match name.as_ref() {
+                    "contained" => strays |= holds_more(&value),
+                    "resourceType" => looked_at = Some(self.0.looked_at(&value)),
+                    _ => strays |= holds_resource(&value),
                 }
                 kept.push((name.clone(), value));
             } else {
-                members.next_value_seed(Skim(&mut *strict))?;
+                members.next_value_seed(Skim(&mut strict))?;
             }
             strict.member(name);
         }
-        strict.close(open)?;
-        Ok(Node::Object(kept))
+        strict.close(0)?;
+        strays |= strict.resources > 0;
+        Ok(Resource { node: Node::Object(kept), strays })
     }
+}
+
+impl Resource<'_> {
+    /// What is no object.
+    const NONE: Self = Resource { node: Node::Null, strays: false };
 }
 
 fn is_kept(name: &str, looked_at: Option<&[&str]>) -> bool {
     looked_at.is_none_or(|names| names.contains(&name)) || ALWAYS.contains(&name)
 }
 
-/// Reads `contained`. Anything but an array is none.
-struct Contained<'j, 's, 'a> {
-    judge: &'j Judge<'j>,
-    strict: &'s mut Strict<'a>,
+/// Whether there is a resource in `contained` that is not contained directly: contained resources
+/// contain none (<http://hl7.org/fhir/R4/references.html#contained>).
+fn holds_more(contained: &Node<'_>) -> bool {
+    let members = contained.array().unwrap_or_default().iter().flat_map(Node::members);
+    contained.array().is_none() || members.into_iter().any(|(_, value)| holds_resource(value))
 }
 
-impl<'a> DeserializeSeed<'a> for Contained<'_, '_, 'a> {
-    type Value = Node<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Node<'a>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Contained<'_, '_, 'a> {
-    type Value = Node<'a>;
-
-    scalars!(other: Node::Null, text: Node::Null);
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<Node<'a>, A::Error> {
-        let Contained { judge, strict } = self;
-        let mut array = Vec::new();
-        while let Some(resource) =
-            elements.next_element_seed(Part { judge, strict: &mut *strict, contained: true })?
-        {
-            array.push(resource);
-        }
-        Ok(Node::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, members: A) -> Result<Node<'a>, A::Error> {
-        Skim(self.strict).visit_map(members)?;
-        Ok(Node::Null)
-    }
-}
-
-/// What is judged of every resource, whatever its type.
+/// What is judged of every resource, whatever its type. Contained resources are judged by whom they
+/// refer to anywhere.
 const ALWAYS: [&str; 4] = ["resourceType", "id", "meta", "contained"];

@@ -195,14 +195,13 @@ def decided(gateway, request, token, expected):
     ("DELETE ?identifier=x", "conditional_unjudged"),
     ("POST . {}", "bundle_unjudged"),
     ("POST ? {}", "bundle_unjudged"),
-    ("GET Patient/ann/$everything", "operation_unjudged"),
-    ("POST Patient/ann/$everything {}", "operation_unjudged"),
-    ("GET Patient/ben/$everything", "operation_unjudged"),
-    ("GET Patient/$export", "operation_unjudged"),
-    ("GET $export", "operation_unjudged"),
-    ("POST Patient/$match {}", "operation_unjudged"),
-    ("GET Observation/1/_history/1/$meta", "operation_unjudged"),
-    ("GET Binary/1/$meta", "operation_unjudged"),
+    ("GET Patient/ben/$everything", "compartment_other_patient"),
+    ("GET Patient/$everything", "operation_unconfined"),
+    ("GET Patient/$export\nPrefer: respond-async", "export_system_only"),
+    ("GET $export\nPrefer: respond-async", "export_system_only"),
+    ("POST Patient/$match {}", "operation_not_listed"),
+    ("GET Observation/1/_history/1/$meta", "operation_not_listed"),
+    ("GET Binary/1/$meta", "operation_not_listed"),
 ))
 def test_a_patient_app(gateway, issuer, request_, expected):
     decided(gateway, request_, issuer.patient(), expected)
@@ -437,9 +436,9 @@ def test_a_clinician_and_a_service_reach_any_patient(gateway, issuer, who, reque
 
 @pytest.mark.parametrize("request_, code", rows(
     ("POST . {}", "bundle_unjudged"),
-    ("GET Patient/ann/$everything", "operation_unjudged"),
-    ("POST Patient/$match {}", "operation_unjudged"),
-    ("GET $export", "operation_unjudged"),
+    ("GET Patient/ann/$meta", "operation_not_listed"),
+    ("POST Patient/$match {}", "operation_not_listed"),
+    ("GET Observation/$export", "operation_level"),
 ))
 @pytest.mark.parametrize("who", ["patient", "clinician", "backend"])
 def test_bundles_and_operations_are_refused_to_everyone(gateway, issuer, who, request_, code):

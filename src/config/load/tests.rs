@@ -46,8 +46,12 @@ fn most() -> Value {
             "max_staleness": "1m", "when_stale": "allow",
         },
         "smart": {
-            "search_without_patient": "refuse", "membership": "definition", "shared_types": ["Practitioner"],
-            "response_check": "report",
+            "search_without_patient": "refuse", "shared_types": ["Practitioner"],
+            "operations": [{
+                "name": "$docref", "level": "type", "type": "DocumentReference",
+                "requires": "patient/DocumentReference.rs",
+            }],
+            "membership": "definition", "response_check": "report",
         },
         "mode": "observe",
         "forward": {"token": "keep", "headers": ["subject", "scopes"]},
@@ -144,6 +148,7 @@ fn every_default_is_the_documented_one() {
                 "Endpoint"
             ]),
         ),
+        ("smart.operations", json!([])),
         ("smart.response_check", json!("enforce")),
         ("mode", json!("enforce")),
         ("forward.token", json!("strip")),

@@ -40,7 +40,7 @@ fn a_chain_needs_s_on_every_type_and_stays_in_the_compartment() {
     check_all(
         clinician("user/Observation.s user/Encounter.s"),
         &[
-            ("GET Observation?encounter.reason-code=x", "by user/Observation.s"),
+            ("GET Observation?encounter:Encounter.reason-code=x", "by user/Observation.s"),
             ("GET Observation?encounter.location.name=x", "scope_insufficient"),
             ("GET Observation?subject:Patient.name=x", "scope_insufficient"),
         ],
@@ -103,7 +103,7 @@ fn included_types_need_r_and_a_wildcard_all_of_them() {
     check_all(
         clinician("user/Observation.rs user/Encounter.r"),
         &[
-            ("GET Observation?_include=Observation:encounter", "by user/Observation.rs"),
+            ("GET Observation?_include=Observation:encounter:Encounter", "by user/Observation.rs"),
             ("GET Observation?_include=Observation:subject", "scope_insufficient"),
         ],
     );
@@ -113,8 +113,8 @@ fn included_types_need_r_and_a_wildcard_all_of_them() {
 fn what_nobody_can_judge_is_refused_unless_everything_is_granted() {
     let rows = [
         ("_sort=patient.name", "search_chain_unjudged"),
-        ("_has=x", "search_has_unknown"),
-        ("_include:=Observation:performer", "search_modifier_unknown"),
+        ("_has=x", "search_name_invalid"),
+        ("_include:=Observation:performer", "search_include_invalid"),
         ("_filter=code%20eq%20x", "search_filter_unjudged"),
         ("_query=x", "search_query_unjudged"),
         ("_list=x", "search_list_unjudged"),
