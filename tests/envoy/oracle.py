@@ -37,8 +37,16 @@ class Holder:
 
     def may_with_contained(self, permission, resource, mode):
         """The same, and what it contains is covered too."""
-        return self.may(permission, resource, mode) and all(
-            self.may_contain(one) for one in resource.get("contained", []))
+        return self.may(permission, resource, mode) and (
+            self.may_anyones(resource["resourceType"], permission)
+            or all(self.may_contain(one) for one in resource.get("contained", [])))
+
+    def may_anyones(self, kind, permission):
+        """Whether one context opens every resource of the type as it is, whosever it is."""
+        return any(
+            context.patient is None
+            and type_in_scope(kind, [scope for scope in context.scopes if "?" not in scope], permission)
+            for context in self.contexts)
 
     def may_contain(self, resource):
         """Whether one context covers this inside another resource: there it is about whom that is about,

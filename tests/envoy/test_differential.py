@@ -235,22 +235,25 @@ class Case:
                 self.fail("leak", f"an answer that is not JSON: {response.headers}")
             return None
         answer = json.loads(response.body)
-        for found, permission in resources_in(answer, "c" if self.request.write else "r"):
+        for found, permission, around in resources_in(answer, "c" if self.request.write else "r"):
             self.run_.seen += 1
-            if not self.may_see(found, permission):
+            if not self.may_see(found, permission, around):
                 self.fail("leak", f"{found['resourceType']}/{found.get('id')}", short(found))
         self._check_traces(response.body.decode(), answer)
         return answer
 
-    def may_see(self, found, permission):
+    def may_see(self, found, permission, around):
         """Whether the holder may: judged by what the server holds, as the answer may be a part of it."""
         kind = found["resourceType"]
+        if permission == "s" and self.request.types is not None:  # what an operation gives is read
+            permission = "r"
         if kind in ("Bundle", "OperationOutcome"):
             return (kind, found.get("id")) not in self.clinic.versions.latest
         version = found.get("meta", {}).get("versionId")
         stored = self.clinic.versions.all.get((kind, found.get("id"), version), found)
         if permission == "contained":
-            return self.holder.may_contain(found)
+            whole = any(self.holder.may_anyones(around["resourceType"], letter) for letter in "rs")
+            return whole or self.holder.may_contain(found)
         if permission == "c":
             return any(self.holder.may(letter, stored, self.mode) for letter in "cru")
         return self.holder.may(permission, stored, self.mode)
@@ -414,7 +417,7 @@ class Case:
         kind, ident, version = read
         if version == "history":
             expected = [one for one in self.clinic.versions.of_id(kind, ident) if self._expects("r", one)]
-            got = {(key(one), one["meta"]["versionId"]) for one, _ in resources_in(answer, "r")
+            got = {(key(one), one["meta"]["versionId"]) for one, *_ in resources_in(answer, "r")
                    if one["resourceType"] != "Bundle" and "meta" in one}
             missing = [one for one in expected if (key(one), one["meta"]["versionId"]) not in got]
             if missing and "_count" not in self.request.target:
@@ -445,7 +448,7 @@ class Case:
             expected = [
                 one for one in expected if (not types or one["resourceType"] in types)
                 and self.holder.may_with_contained("r", one, self.mode) and self.holder.may("s", one, self.mode)]
-            found = {key(one) for one, _ in resources_in(answer, "r")}
+            found = {key(one) for one, *_ in resources_in(answer, "r")}
             missing = [key(one) for one in expected if key(one) not in found]
             if missing:
                 self.fail("missing of everything", missing)
@@ -512,19 +515,21 @@ def shape(response):
     return response.body.decode().replace(request_id, ""), names
 
 
-def resources_in(value, permission):
-    """Every resource in an answer with the permission that it takes, also those in Bundles in Bundles."""
+def resources_in(value, permission, around=None):
+    """Every resource in an answer with the permission that it takes and the resource around it, also
+    those in Bundles in Bundles."""
     if isinstance(value, list):
         for one in value:
-            yield from resources_in(one, permission)
+            yield from resources_in(one, permission, around)
     elif isinstance(value, dict):
         if "resourceType" in value:
-            yield value, permission
+            yield value, permission, around
+            around = value
         search = value.get("search")
         if isinstance(search, dict) and search.get("mode") == "match":
             permission = "s"
         for name, inner in value.items():
-            yield from resources_in(inner, "contained" if name == "contained" else permission)
+            yield from resources_in(inner, "contained" if name == "contained" else permission, around)
 
 
 def outcomes_in(value):
