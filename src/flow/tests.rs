@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::testing::Gateway;
 use super::*;
-use crate::request::Headers;
 use crate::base::capabilities::Native;
+use crate::request::Headers;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
