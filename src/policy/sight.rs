@@ -56,7 +56,7 @@ impl Sight {
 
     /// The elements at the top of a resource of this type that [`Sight::sees`] looks at, besides
     /// `resourceType`, `id`, `meta` and `contained`: the rest of an answer need not be kept to be
-    /// judged.
+    /// judged. A choice element (`value[x]`) by its name without the type.
     pub fn looks_at(&self, of: ResourceType, api: &Api, smart: &Smart) -> Vec<&'static str> {
         let mut names = match of.name() {
             BINARY => vec!["securityContext"],

@@ -142,7 +142,7 @@ fn an_error_passes_without_a_body_or_with_an_outcome_alone() {
 #[test]
 fn a_resource_passes_when_it_is_of_the_type_and_about_the_patient() {
     let mut with_contained = mine("1");
-    with_contained["contained"] = json!([{"resourceType": "Practitioner", "id": "x"}]);
+    with_contained["contained"] = json!([{"resourceType": "Observation", "id": "x"}]);
     let mut elsewhere = mine("1");
     elsewhere["extension"] = json!([{"url": "x", "valueThing": foreign("2")}]);
     let cases = [
