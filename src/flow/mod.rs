@@ -178,12 +178,7 @@ impl Exchange {
         }
     }
 
-    fn carry_out(
-        &mut self,
-        held: Held,
-        permit: &Permit,
-        worker: &Worker,
-    ) -> Result<Step, Refusal> {
+    fn carry_out(&mut self, held: Held, permit: &Permit, worker: &Worker) -> Result<Step, Refusal> {
         let body = held.body.as_deref().filter(|body| !body.is_empty());
         let body = body.map(|body| (held.request.body, body));
         let (claims, settings) = (self.record.claims(), &worker.config.forward);
