@@ -112,7 +112,8 @@ impl Links {
 
 /// What is in a file. Without `type` (organised by patient, say) it may be anything.
 fn of(item: &Value, release: Release) -> Result<Exported, Refusal> {
-    match item.get("type") {
+    let members = item.as_object().ok_or(&EXPORT_MANIFEST)?;
+    match members.get("type") {
         None => Ok(Exported::AllTypes),
         Some(Value::String(name)) if name == "OperationOutcome" => Ok(Exported::Outcomes),
         Some(Value::String(name)) => {

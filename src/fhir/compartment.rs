@@ -46,8 +46,8 @@ pub fn subject_parameter(release: Release, resource: ResourceType) -> Option<Sub
     if resource.name() == PATIENT {
         return Some(SubjectParameter { name: "_id", form: Form::Bare });
     }
-    let subject = tables::find(tables::of(release).subjects, resource.name())?;
-    Some(SubjectParameter { name: subject.parameter, form: Form::Reference })
+    let name = tables::find(tables::of(release).subjects, resource.name())?;
+    Some(SubjectParameter { name, form: Form::Reference })
 }
 
 /// Whether resources of this type can say whose they are: Binary by its `securityContext`; otherwise
@@ -60,11 +60,23 @@ pub fn is_decidable(release: Release, membership: Membership, resource: Resource
     }
 }
 
-/// The elements that the subject parameter looks at, as ways from the resource to references. Empty
-/// for Patient, which is about itself, and where the type has no such parameter.
-pub(super) fn subject_paths(release: Release, resource: ResourceType) -> &'static [tables::Path] {
-    let subject = tables::find(tables::of(release).subjects, resource.name());
-    subject.map(|subject| subject.paths).unwrap_or_default()
+/// The parameters by which a resource of this type says that it is a patient's; one is enough. None
+/// for Patient, which is its own by identity, whatever it links to.
+pub fn membership_parameters(
+    release: Release,
+    membership: Membership,
+    resource: ResourceType,
+) -> impl Iterator<Item = &'static str> {
+    let tables = tables::of(release);
+    let (one, several) = match membership {
+        _ if resource.name() == PATIENT => (None, None),
+        Membership::Subject => (tables::find(tables.subjects, resource.name()), None),
+        Membership::Definition => {
+            let patients = tables.compartments.iter().find(|found| found.owner == PATIENT);
+            (None, patients.and_then(|found| tables::find(found.members, resource.name())))
+        }
+    };
+    one.into_iter().chain(several.unwrap_or_default().iter().copied())
 }
 
 /// Every parameter of the type whose value can name a patient: those of the compartment, reference

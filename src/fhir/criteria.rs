@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 
 use super::element::{self, Element, Kind};
-use super::{Id, Release, ResourceType, compartment};
+use super::{Id, Release, ResourceType, compartment, membership};
 use crate::base::node::Node;
 
 #[cfg(test)]
@@ -42,9 +42,7 @@ pub fn matches(
     value: &str,
     base_urls: &[String],
 ) -> bool {
-    let named =
-        resource.text_of("resourceType").and_then(|name| ResourceType::parse(release, name));
-    let Some(of) = named else { return false };
+    let Some(of) = membership::type_of(release, resource) else { return false };
     let Some(elements) = element::of(release, of, parameter) else { return false };
     let wanted: Vec<Wanted> = split(value, ',').into_iter().filter_map(Wanted::parse).collect();
     let targets = compartment::reference_targets(release, of, parameter).unwrap_or_default();

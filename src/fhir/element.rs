@@ -20,7 +20,8 @@ use crate::base::node::Node;
 pub(super) struct Element {
     /// How a value is compared with it.
     pub(super) kind: Kind,
-    path: &'static str,
+    /// The names on the way to it.
+    pub(super) path: &'static str,
     /// The only type it may refer to.
     pub(super) target: Option<&'static str>,
 }

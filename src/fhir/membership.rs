@@ -1,40 +1,22 @@
-//! Which patient a resource is about, proven on the resource itself, in exact agreement with
-//! searches: a resource is about a patient when [`compartment::subject_parameter`], by which
-//! searches are narrowed, finds it for that patient. Both come from the parameter's definition.
+//! Whose a resource is, proven on the resource itself, by the elements that search parameters look at:
+//! those by which searches are narrowed, so that what is read and what is found is the same.
 //!
 //! Where a resource refers to several patients (`Appointment.participant.actor`,
 //! `Provenance.target`, `Person.link.target`) one of them is enough, as it is in a search: the
-//! resource is about each of them, and whoever may see it sees the others named. Types without a
-//! subject parameter (Group, Schedule) are about nobody here, just as their searches are refused.
+//! resource is each of theirs, and whoever may see it sees the others named. Types without a subject
+//! parameter (Group, Schedule) are nobody's as [`Membership::Subject`] has it, just as their searches
+//! are refused then.
 //!
-//! What can't be told counts as not about the patient: a reference by identifier only, to a
-//! contained resource, by `urn:`, or of a shape that the release does not allow.
-
-use crate::base::node::Node;
+//! What can't be told counts as not the patient's: a reference by identifier only, to a contained
+//! resource, by a `urn:` that is no alias, or of a shape that the release does not allow.
 
 use super::compartment::{self, PATIENT};
-use super::tables::Step;
+use super::element::{self, Element, Kind};
 use super::{Id, Release, ResourceType};
+use crate::base::node::Node;
 
 #[cfg(test)]
 mod tests;
-
-/// Whether a resource, a parsed JSON object, is about the patient. Total; `false` when it can't be
-/// told. A Patient is about itself alone, whatever it links to. What is `contained` is not looked
-/// at: it has no identity of its own, and is where the resource around it is.
-///
-/// Left to the caller: that the parser refused repeated member names, which two readers could take
-/// differently, and that a Bundle entry's `fullUrl`, against which relative references are resolved,
-/// is no other server's.
-pub fn is_about(release: Release, resource: &Node<'_>, naming: &Naming<'_>) -> bool {
-    let Some(found) = type_of(release, resource) else { return false };
-    if found.name() == PATIENT {
-        return resource.text_of("id") == Some(naming.patient.as_str());
-    }
-    let names = |reference: &str| naming.names(reference);
-    let mut paths = compartment::subject_paths(release, found).iter();
-    paths.any(|path| reaches(resource, path, &names))
-}
 
 crate::words! {
     /// What makes a resource a patient's (`smart.membership`).
@@ -47,17 +29,25 @@ crate::words! {
     }
 }
 
-/// Whether a resource is the patient's. Total; `false` when it can't be told.
+/// Whether a resource is the patient's: whether an element by which resources of its type say so
+/// refers to the patient. Total; `false` when it can't be told. A Patient is its own alone, whatever
+/// it links to. What is `contained` is not looked at: it has no identity of its own, and is where the
+/// resource around it is.
+///
+/// Left to the caller: that a Bundle entry's `fullUrl`, against which relative references are
+/// resolved, is no other server's.
 pub fn is_member(
     release: Release,
     membership: Membership,
     resource: &Node<'_>,
     naming: &Naming<'_>,
 ) -> bool {
-    match membership {
-        Membership::Subject => is_about(release, resource, naming),
-        Membership::Definition => is_about(release, resource, naming),
+    let Some(found) = type_of(release, resource) else { return false };
+    if found.name() == PATIENT {
+        return resource.text_of("id") == Some(naming.patient.as_str());
     }
+    let named = |end: &Node<'_>| end.text_of("reference").is_some_and(|text| naming.names(text));
+    references(release, membership, found).any(|element| element.any(resource, &named))
 }
 
 /// How a patient is named in references.
@@ -89,19 +79,16 @@ impl Naming<'_> {
     }
 }
 
-/// The elements of the type, by their names at its top, without which [`is_about`] can't tell: a
+/// The elements of the type, by their names at its top, without which [`is_member`] can't tell: a
 /// client that selects elements (`_elements`) must get these as well.
 pub fn proving_elements(
     release: Release,
-    _membership: Membership,
+    membership: Membership,
     resource: ResourceType,
 ) -> Vec<&'static str> {
-    let tops = compartment::subject_paths(release, resource).iter().filter_map(|path| path.first());
-    let mut names: Vec<&'static str> = tops
-        .map(|step| match step {
-            Step::One(name) | Step::Many(name) => *name,
-        })
-        .collect();
+    let mut names: Vec<&'static str> =
+        references(release, membership, resource).map(Element::top).collect();
+    names.sort_unstable();
     names.dedup();
     names
 }
@@ -109,6 +96,20 @@ pub fn proving_elements(
 /// The resource's type, when it is one of the release.
 pub fn type_of(release: Release, resource: &Node<'_>) -> Option<ResourceType> {
     ResourceType::parse(release, resource.text_of("resourceType")?)
+}
+
+/// The references by which a resource of the type says whose it is.
+fn references(
+    release: Release,
+    membership: Membership,
+    resource: ResourceType,
+) -> impl Iterator<Item = Element> {
+    let parameters = compartment::membership_parameters(release, membership, resource);
+    let elements =
+        parameters.filter_map(move |parameter| element::of(release, resource, parameter));
+    elements.flatten().filter(|element| {
+        element.kind == Kind::Reference && element.target.is_none_or(|target| target == PATIENT)
+    })
 }
 
 /// Whether a relative reference is `Patient/P` or `Patient/P/_history/v`.
@@ -121,20 +122,5 @@ fn is_patient(relative: &str, patient: &Id) -> bool {
         (None, ..) => true,
         (Some("_history"), Some(version), None) => Id::parse(version).is_some(),
         _ => false,
-    }
-}
-
-/// Whether a Reference at the end of the path names the patient. An array where the release allows
-/// one value, or one value where it has an array, leads nowhere: a server may read it as another.
-fn reaches(value: &Node<'_>, path: &[Step], names: &impl Fn(&str) -> bool) -> bool {
-    let Some((step, rest)) = path.split_first() else {
-        return value.text_of("reference").is_some_and(names);
-    };
-    match step {
-        Step::One(name) => value.get(name).is_some_and(|next| reaches(next, rest, names)),
-        Step::Many(name) => {
-            let items = value.get(name).and_then(Node::array);
-            items.is_some_and(|items| items.iter().any(|next| reaches(next, rest, names)))
-        }
     }
 }

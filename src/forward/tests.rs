@@ -231,7 +231,11 @@ fn inbound_preferences_give_way_to_strict_handling() {
     let head = head_with("GET", "/fhir/Observation", prefer);
     let forward = forwarded(&head, None, &claims(), &Settings::default());
     assert_eq!(
-        forward.edits.iter().filter(|edit| **edit == set("prefer", "handling=strict")).count(),
+        forward
+            .edits
+            .iter()
+            .filter(|edit| **edit == set("prefer", "handling=strict, return=minimal"))
+            .count(),
         1
     );
 }

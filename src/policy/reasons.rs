@@ -98,6 +98,11 @@ crate::reasons! {
     /// A patch of an element that proves whose the resource is or what a granular scope matches.
     PATCH_MEMBERSHIP = forbidden("patch_membership",
         "a patch may not touch an element that decides who may see the resource: update it");
+    /// A conditional update with an `id` in its body: where the criteria find nothing, servers update
+    /// or create the resource with that id, which may be anybody's
+    /// (<http://hl7.org/fhir/R4/http.html#cond-update>).
+    CONDITIONAL_ID = forbidden("conditional_id",
+        "under a confined scope a conditional update has no `id` in its body: update by id instead");
     /// The stored resource is of another version than the client's `If-Match` says.
     WRITE_VERSION_CONFLICT = Reason::new(412, "write_version_conflict", "conflict",
         "the resource is of another version than this request asks for: read it again");
@@ -191,9 +196,11 @@ crate::reasons! {
     SEARCH_CHAIN_OUTSIDE = forbidden("search_chain_outside",
         "under a patient scope a chain can't leave the patient compartment, nor enter it from a \
          shared type: name the type, as in subject:Patient.name");
-    /// A chain into Patient along something else than whom the resource is about.
+    /// A chain into Patient, or `_has` from there, along something else than whom the resource is
+    /// about.
     SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",
-        "under a patient scope a chain may lead to a patient only by patient or subject");
+        "under a patient scope a chain or _has may go by a patient only where the resource is about \
+         the patient: patient or subject");
     /// `_has` on a shared type.
     SEARCH_HAS_OUTSIDE = forbidden("search_has_outside",
         "under a patient scope _has can't ask what refers to a shared resource");

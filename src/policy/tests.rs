@@ -1,10 +1,17 @@
 //! The decision table, row by row: scopes and context, request, decision.
 
+mod attacks;
+mod batches;
+mod granular;
 mod laws;
+mod searches;
+mod sight;
+mod writes;
 
 use super::*;
 use crate::fhir::{Body, Release, Routed, route};
 use crate::request::{Headers, read};
+use crate::store::HttpAnswer;
 use crate::token::Claims;
 
 /// Who asks: the token's claims in short.
@@ -114,6 +121,42 @@ fn asked(
     decide(&LiveToken::for_tests(claims), &grants, &request, &head, evidence, api, smart)
 }
 
+/// The decision in short once what it needs has come in: the body, and resources by `Type/id`.
+fn settled(
+    who: Who,
+    text: &str,
+    body: &str,
+    stored: &[(&str, &str)],
+    api: &Api,
+    smart: &Smart,
+) -> String {
+    let mut known = Stored::default();
+    let mut looked_up = 0;
+    loop {
+        let evidence = Evidence::new(Some(body.as_bytes()), &known);
+        match asked(who, text, evidence, api, smart) {
+            Ok(Decision::Permit(permit)) => return shown(&Ok(*permit)),
+            Ok(Decision::Body) => panic!("{text}: the body is there"),
+            Err(refusal) => return refusal.reason.code.to_owned(),
+            Ok(Decision::Stored(probes)) => {
+                looked_up += 1;
+                assert!(looked_up < 3, "{text}: asked again for the same");
+                for probe in probes {
+                    let name = format!("{}/{}", probe.resource.name(), probe.id.as_str());
+                    let found = stored.iter().find(|(path, _)| *path == name);
+                    let status = if found.is_some() { "200" } else { "404" };
+                    let body = found.map(|(_, body)| (*body).to_owned()).unwrap_or_default();
+                    let answer =
+                        HttpAnswer::read(&[(b":status".to_vec(), status.into())], body.into());
+                    if let Err(refusal) = known.answered(probe, answer) {
+                        return refusal.reason.code.to_owned();
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// The decision in short: `by SCOPE for P +name=value strict`, or the reason's code.
 fn shown(decision: &Result<Permit, Refusal>) -> String {
     let permit = match decision {
@@ -126,6 +169,14 @@ fn shown(decision: &Result<Permit, Refusal>) -> String {
     }
     for Narrowing { name, value } in permit.narrowing() {
         text += &format!(" +{name}={value}");
+    }
+    for Narrowing { name, value } in permit.condition() {
+        text += &format!(" if {name}={value}");
+    }
+    match permit.precondition() {
+        Some(Precondition::Unchanged(tag)) => text += &format!(" at {tag}"),
+        Some(Precondition::Absent) => text += " if absent",
+        None => {}
     }
     if permit.strict_handling() {
         text += " strict";
@@ -212,11 +263,13 @@ fn types_outside_the_compartment_are_readable_when_shared() {
             ("GET Device?patient=P", "compartment_type_outside"),
             ("GET Task?patient=P", "compartment_type_outside"),
             ("GET Bundle/1", "compartment_type_outside"),
-            ("GET Binary/1", "binary_unjudged"),
-            ("GET Binary?_id=1", "binary_unjudged"),
-            ("GET Practitioner?_has:Observation:performer:code=x", "search_has_unjudged"),
-            ("GET PractitionerRole?practitioner.name=x", "search_chain_unjudged"),
-            ("GET Practitioner?_revinclude=Observation:performer", "search_include_unjudged"),
+            ("GET Binary/1", "by patient/*.rs for P held"),
+            ("GET Binary?_id=1", "search_subject_unknown"),
+            ("GET Practitioner?_has:Observation:performer:code=x", "search_has_outside"),
+            ("GET PractitionerRole?practitioner.name=x", "by patient/*.rs for P"),
+            ("GET Location?organization.name=x", "by patient/*.rs for P"),
+            ("GET PractitionerRole?_include=*", "by patient/*.rs for P held"),
+            ("GET Practitioner?_revinclude=Observation:performer", "by patient/*.rs for P held"),
             ("GET Practitioner/_history", "history_unconfined"),
         ],
     );
@@ -227,38 +280,29 @@ fn types_outside_the_compartment_are_readable_when_shared() {
 }
 
 #[test]
-fn what_a_later_version_judges_is_refused_with_its_own_reason() {
+fn only_the_answer_tells_whose_a_resource_is() {
+    let held = "by patient/*.cruds for P held";
     check_all(
         EVERYTHING,
         &[
-            ("GET Observation/1", "by patient/*.cruds for P held"),
+            ("GET Observation/1", held),
             ("HEAD Observation/1", "head_unjudged"),
             ("GET Observation/1?_format=xml", "format_unjudged"),
-            ("GET Observation/1?_format=application/fhir+json", "by patient/*.cruds for P held"),
-            ("GET Observation/1/_history/1", "by patient/*.cruds for P held"),
-            ("GET Observation/1/_history", "by patient/*.cruds for P held"),
-            ("POST Observation", "write_unjudged"),
-            ("PUT Observation/1", "write_unjudged"),
-            ("PUT Patient/P", "write_unjudged"),
-            ("PATCH Observation/1", "write_unjudged"),
-            ("DELETE Observation/1", "write_unjudged"),
-            ("POST Practitioner", "write_unjudged"),
-            ("POST Binary", "write_unjudged"),
-            ("POST Observation\nif-none-exist: identifier=x", "conditional_unjudged"),
-            ("PUT Observation?identifier=x", "conditional_unjudged"),
-            ("PATCH Observation?identifier=x", "conditional_unjudged"),
-            ("DELETE Observation?identifier=x", "conditional_unjudged"),
-            ("DELETE ?identifier=x", "conditional_unjudged"),
-            ("POST ", "bundle_unjudged"),
-            ("GET Patient/P/$everything", "operation_unjudged"),
-            ("GET $export", "operation_unjudged"),
-            ("GET Patient/$match", "operation_unjudged"),
+            ("GET Observation/1?_format=application/fhir+json", held),
+            ("GET Observation/1\naccept: application/xml", "format_unjudged"),
+            ("GET Observation/1\naccept: text/html, */*", held),
+            ("GET Observation/1/_history/1", held),
+            ("GET Observation/1/_history", held),
+            ("GET Binary/1", held),
+            ("GET Group/1", "search_subject_unknown"),
             ("GET Observation/_history", "history_unconfined"),
             ("GET _history", "history_unconfined"),
             ("GET ?_type=Observation", "search_system_unconfined"),
             ("POST _search < _type=Observation&patient=P", "search_system_unconfined"),
-            ("GET Patient/P/*?code=x", "search_compartment_unjudged"),
-            ("GET Encounter/1/Observation", "search_compartment_unjudged"),
+            ("GET Patient/P/*?code=x", "by patient/*.cruds for P strict held"),
+            ("GET Patient/other/*?code=x", "compartment_other_patient"),
+            ("GET Encounter/1/Observation", "by patient/*.cruds for P +patient=Patient/P strict"),
+            ("GET Encounter/1/*", "search_compartment_unjudged"),
         ],
     );
 }
@@ -356,9 +400,9 @@ fn a_criterion_that_can_name_a_patient_names_this_one_and_nothing_else() {
             ("GET Observation?patient:missing=true", modifier),
             ("GET Observation?patient:below=P", modifier),
             ("GET Observation?subject:Group=P", modifier),
-            ("GET Observation?subject:patient=P", modifier),
-            ("GET Observation?patient:=P", modifier),
-            ("GET Observation?patient:Patient:Patient=P", modifier),
+            ("GET Observation?subject:patient=P", "search_modifier_unknown"),
+            ("GET Observation?patient:=P", "search_modifier_unknown"),
+            ("GET Observation?patient:Patient:Patient=P", "search_modifier_unknown"),
         ],
     );
     let patients = "by patient/*.s for P +_id=P strict";
@@ -374,7 +418,7 @@ fn a_criterion_that_can_name_a_patient_names_this_one_and_nothing_else() {
             ("GET Patient?_id:not=other", modifier),
             ("GET Patient?_id:Patient=P", modifier),
             ("GET Patient?link=Patient/other", other),
-            ("GET Patient?_ID=other", "search_parameter_unjudged"),
+            ("GET Patient?_ID=other", "search_name_case"),
         ],
     );
 }
@@ -399,6 +443,9 @@ fn no_type_of_any_release_is_searched_or_read_beyond_the_patient() {
                 continue;
             }
             if let Ok(permit) = &read {
+                if *name == "Binary" {
+                    continue;
+                }
                 let expected = permit.expected().unwrap_or_else(|| panic!("{release:?} {name}"));
                 assert!(matches!(expected.form, Form::Resource(of) if of.name() == *name));
                 assert!(!expected.proving.is_empty(), "{release:?} {name}");
@@ -441,8 +488,8 @@ fn a_form_counts_like_the_query_and_both_together() {
             ("POST Observation/_search < patient=other", other),
             ("POST Observation/_search?patient=P < patient=other", other),
             ("POST Observation/_search?patient=other < patient=P", other),
-            ("POST Observation/_search < _include=*", "search_include_unjudged"),
-            ("POST Observation/_search?_include=* < code=x", "search_include_unjudged"),
+            ("POST Observation/_search < _include=*", "scope_insufficient"),
+            ("POST Observation/_search?_include=* < code=x", "scope_insufficient"),
             ("POST Patient/_search < _id=P%2Cother", other),
         ],
     );
@@ -466,71 +513,6 @@ fn a_search_without_the_patient_is_refused_when_configured_so() {
         (clinician("user/*.s"), "GET Observation", "by user/*.s"),
     ];
     check_with(&rows, &api(Release::R4), &smart);
-}
-
-/// Parameters that reach further than the type searched, and why they are refused.
-const REACHING: &[(&str, &str)] = &[
-    ("subject.name=x", "search_chain_unjudged"),
-    ("patient.name=x", "search_chain_unjudged"),
-    ("subject:Patient.name=x", "search_chain_unjudged"),
-    ("subject%2Ename=x", "search_chain_unjudged"),
-    ("_sort=patient.name", "search_chain_unjudged"),
-    ("_has:Observation:patient:code=x", "search_has_unjudged"),
-    ("_has=x", "search_has_unjudged"),
-    ("_HAS:Observation:patient:code=x", "search_has_unjudged"),
-    ("_include=Observation:performer", "search_include_unjudged"),
-    ("_include:iterate=Observation:performer", "search_include_unjudged"),
-    ("_include:recurse=Observation:performer", "search_include_unjudged"),
-    ("_include:=x", "search_include_unjudged"),
-    ("_revinclude=Provenance:target", "search_include_unjudged"),
-    ("_revinclude:iterate=Provenance:target", "search_include_unjudged"),
-    ("_INCLUDE=Observation:performer", "search_include_unjudged"),
-    ("%5Finclude=Observation:performer", "search_include_unjudged"),
-    ("_filter=code%20eq%20x", "search_filter_unjudged"),
-    ("_query=x", "search_query_unjudged"),
-    ("_list=x", "search_list_unjudged"),
-    ("_contained=true", "search_contained_unjudged"),
-    ("_containedType=container", "search_contained_unjudged"),
-    ("_type=Patient", "search_types_unjudged"),
-    ("_getpages=abc", "search_parameter_unjudged"),
-    ("_getpagesoffset=1", "search_parameter_unjudged"),
-    ("_in=List/1", "search_parameter_unjudged"),
-    ("_offset=abc", "search_parameter_unjudged"),
-    ("_page=eyJ", "search_parameter_unjudged"),
-    ("_page=", "search_parameter_unjudged"),
-    ("_Count=1", "search_parameter_unjudged"),
-    ("_cascade=delete", "search_parameter_unjudged"),
-    ("$x=1", "search_parameter_unjudged"),
-    (":patient=x", "search_parameter_unjudged"),
-    ("1=1", "search_parameter_unjudged"),
-];
-
-#[test]
-fn parameters_that_reach_further_are_refused_under_patient_scopes() {
-    for (param, reason) in REACHING {
-        let request = format!("GET Observation?code=x&{param}");
-        check_all(EVERYTHING, &[(&request, reason)]);
-        check_all(EVERYTHING, &[(&format!("GET Patient/P/Observation?{param}"), reason)]);
-        check_all(EVERYTHING, &[(&format!("POST Observation/_search < {param}"), reason)]);
-    }
-}
-
-#[test]
-fn parameters_that_reach_further_need_everything_under_other_scopes() {
-    for (param, reason) in REACHING {
-        let search = format!("GET Observation?{param}");
-        let delete = format!("DELETE Observation?{param}");
-        check(&[
-            (clinician("user/Observation.cruds"), &search, reason),
-            (clinician("user/Observation.rs user/*.s"), &search, reason),
-            (clinician("user/Observation.s user/*.r user/*.s?code=x"), &search, reason),
-            (system("system/Observation.cruds system/*.r"), &search, reason),
-            (clinician("user/*.rs"), &search, "by user/*.rs"),
-            (system("system/*.cruds"), &search, "by system/*.cruds"),
-            (clinician("user/*.rs user/Observation.d"), &delete, reason),
-            (system("system/*.cruds"), &delete, "by system/*.cruds"),
-        ]);
-    }
 }
 
 #[test]
@@ -573,9 +555,8 @@ fn unconfined_scopes_reach_as_far_as_the_type() {
             ("GET ?_type:not=Patient", "scope_insufficient"),
             ("GET ?_TYPE=Observation", "scope_insufficient"),
             ("GET ?code=x", "scope_insufficient"),
-            ("POST ", "bundle_unjudged"),
-            ("GET Patient/anyone/$everything", "operation_unjudged"),
-            ("POST Observation/$lastn", "operation_unjudged"),
+            ("GET Patient/anyone/$everything", "scope_insufficient"),
+            ("POST Observation/$lastn", "operation_not_listed"),
             // what a write may not carry along
             ("DELETE Observation/1?_cascade=delete", "parameter_unjudged"),
             ("DELETE Observation/1\nx-cascade: delete", "header_unjudged"),
@@ -583,11 +564,12 @@ fn unconfined_scopes_reach_as_far_as_the_type() {
             ("POST Observation\nx-provenance: {}", "header_unjudged"),
             ("PUT Observation/1\nx-provenance: {}", "header_unjudged"),
             ("PUT Observation/1?_format=json", "by user/Observation.cruds"),
-            ("POST Observation\nif-none-exist: patient.name=x", "search_chain_unjudged"),
+            ("POST Observation\nif-none-exist: patient.name=x", "scope_insufficient"),
             (
                 "POST Observation\nif-none-exist: _has:Provenance:target:agent=x",
-                "search_has_unjudged",
+                "scope_insufficient",
             ),
+            ("POST Observation\nif-none-exist: _include=*", "search_parameter_unjudged"),
             ("POST Observation\nif-none-exist: Patient?identifier=x", "parameter_name"),
             ("POST Observation?identifier=x", "parameter_unjudged"),
         ],
@@ -604,10 +586,12 @@ fn unconfined_scopes_reach_as_far_as_the_type() {
             ("GET Binary/1", "by system/*.rs"),
             ("PUT Patient?identifier=x", "by system/Patient.cud system/*.rs"),
             ("POST Observation", "scope_insufficient"),
-            ("POST Patient\nif-none-exist: _has:Observation:patient:code=x", "search_has_unjudged"),
+            (
+                "POST Patient\nif-none-exist: _has:Observation:patient:code=x",
+                "by system/Patient.cud system/*.rs",
+            ),
             ("DELETE Patient/1?_cascade=delete", "parameter_unjudged"),
-            ("POST ", "bundle_unjudged"),
-            ("GET $export", "operation_unjudged"),
+            ("GET $export", "export_prefer_missing"),
         ],
     );
 }
@@ -673,7 +657,7 @@ fn what_is_missing_is_named_as_the_smallest_scope_that_would_do() {
         (patient("openid launch/patient"), "GET Observation/1", "patient/Observation.r"),
         (clinician("openid fhirUser"), "GET Observation/1", "user/Observation.r"),
         (system(""), "GET Observation/1", "system/Observation.r"),
-        (clinician("user/Observation.rs?category=x"), "GET Observation/1", "user/Observation.r"),
+        (clinician("user/Observation.rs?nothing=x"), "GET Observation/1", "user/Observation.r"),
         (system("patient/Observation.rs"), "GET Observation", "launch/patient"),
         (system("user/Observation.rs"), "GET Observation", "openid fhirUser"),
     ];
@@ -821,7 +805,7 @@ fn contexts_are_judged_apart() {
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
             "GET Observation",
-            "by patient/*.rs for P +patient=Patient/P strict",
+            "by patient/*.rs user/*.rs +patient=Patient/P,Patient/A strict",
         ),
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
@@ -864,36 +848,6 @@ fn scopes_that_are_not_clinical_or_not_of_the_release_grant_nothing() {
     ];
     check_with(&rows, &r5, &Smart::default());
     check(&[(system("system/DeviceUsage.rs"), "GET DeviceUseStatement", "scope_insufficient")]);
-}
-
-#[test]
-fn granular_scopes_are_said_to_be_unjudged_unless_a_plain_one_covers_too() {
-    let granular = "patient/Observation.rs?category=http://x.example|laboratory";
-    check(&[
-        (patient(granular), "GET Observation", "scope_granular_unjudged"),
-        (patient(granular), "GET Observation/1", "scope_granular_unjudged"),
-        (patient(granular), "GET Condition", "scope_insufficient"),
-        (patient(granular), "POST Observation", "scope_insufficient"),
-        (clinician("user/*.rs?category=x"), "GET Observation/1", "scope_granular_unjudged"),
-        (clinician("user/*.rs?category=x"), "GET _history", "scope_granular_unjudged"),
-        (
-            clinician("user/Observation.rs?a=b user/Observation.r"),
-            "GET Observation/1",
-            "by user/Observation.r",
-        ),
-        (
-            clinician("user/Observation.rs?a=b user/Observation.r"),
-            "GET Observation",
-            "scope_granular_unjudged",
-        ),
-        (clinician("user/Observation.rs?a=b user/*.read"), "GET Observation", "by user/*.read"),
-        (
-            clinician("user/Observation.c user/Observation.s?a=b"),
-            "POST Observation\nif-none-exist: code=x",
-            "scope_granular_unjudged",
-        ),
-        (clinician("user/Observation.rs?a:in=b"), "GET Observation", "scope_insufficient"),
-    ]);
 }
 
 #[test]
@@ -948,6 +902,10 @@ fn every_refusal_but_those_of_form_is_forbidden_and_its_code_is_its_own() {
         let (status, issue) = match reason.code {
             "head_unjudged" => (405, "not-supported"),
             "format_unjudged" => (406, "not-supported"),
+            "write_version_conflict" => (412, "conflict"),
+            "probe_failed" => (503, "transient"),
+            "probe_unreadable" | "probe_version_missing" => (502, "exception"),
+            "export_prefer_missing" => (400, "invalid"),
             _ => (403, "forbidden"),
         };
         assert_eq!((reason.status, reason.issue, reason.public), (status, issue, reason.code));
@@ -989,7 +947,7 @@ fn settings_have_the_documented_defaults_and_name_what_is_wrong() {
         json!({"shared_types": [1]}),
         json!({"shared_types": "Practitioner"}),
         json!({"shared_type": []}),
-        json!({"membership": "subject"}),
+        json!({"membership": "owner"}),
     ] {
         let (_, errors) = read_document(&wrong, Smart::read);
         assert_eq!(errors.len(), 1, "{wrong}: {errors:?}");

@@ -65,7 +65,7 @@ WOULD_BE_REFUSED = [
     ("PUT", "/fhir/Patient/ann", "patient", "write_unjudged"),
     ("DELETE", "/fhir/Observation/1", "patient", "write_unjudged"),
     ("POST", "/fhir", "clinician", "bundle_unjudged"),
-    ("GET", "/fhir/Patient/ann/$everything", "clinician", "operation_unjudged"),
+    ("GET", "/fhir/Patient/ann/$meta", "clinician", "operation_not_listed"),
     ("GET", "/fhir//Patient/ann", "patient", "target_empty_segment"),
     ("GET", "/fhir/Patient/ann/../ben", "patient", "target_dot_segment"),
     ("GET", "/fhir/Patient;v=1/ann", "patient", "target_semicolon"),

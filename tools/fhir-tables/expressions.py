@@ -43,7 +43,8 @@ class Elements:
 
     def ends(self, place, steps, path):
         """Where steps lead: each end with its datatype and, of a reference, the type it must refer
-        to. None when the element is never of the type that it is cast to."""
+        to. None when the element is never of the type that it is cast to: a cast is to that type
+        alone, not to those derived from it."""
         name, *steps = steps
         element, names = self.element(place, name)
         cast, steps = taken(CAST, steps)

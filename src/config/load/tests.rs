@@ -47,7 +47,11 @@ fn most() -> Value {
         },
         "smart": {
             "search_without_patient": "refuse", "shared_types": ["Practitioner"],
-            "response_check": "report",
+            "operations": [{
+                "name": "$docref", "level": "type", "type": "DocumentReference",
+                "requires": "patient/DocumentReference.rs",
+            }],
+            "membership": "definition", "response_check": "report",
         },
         "mode": "observe",
         "forward": {"token": "keep", "headers": ["subject", "scopes"]},
@@ -131,6 +135,7 @@ fn every_default_is_the_documented_one() {
         ("revocation.max_staleness", json!("2m")),
         ("revocation.when_stale", json!("refuse")),
         ("smart.search_without_patient", json!("narrow")),
+        ("smart.membership", json!("subject")),
         (
             "smart.shared_types",
             json!([
@@ -143,6 +148,7 @@ fn every_default_is_the_documented_one() {
                 "Endpoint"
             ]),
         ),
+        ("smart.operations", json!([])),
         ("smart.response_check", json!("enforce")),
         ("mode", json!("enforce")),
         ("forward.token", json!("strip")),

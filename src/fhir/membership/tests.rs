@@ -1,11 +1,14 @@
-use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::base::node::read;
 use crate::fhir::compartment::{SubjectParameter, reference_targets, subject_parameter};
+use crate::fhir::tables;
+
+mod laws;
 
 const ALL: [Release; 3] = [Release::R4, Release::R4B, Release::R5];
+const BOTH: [Membership; 2] = [Membership::Subject, Membership::Definition];
 const BASES: [&str; 2] = ["https://api.example/fhir", "http://fhir:8080"];
 
 /// What names `Patient/P`, all of it.
@@ -79,12 +82,12 @@ fn bases() -> Vec<String> {
 }
 
 fn about(release: Release, resource: &Value) -> bool {
-    about_whom(release, resource, &patient())
+    is_of(release, Membership::Subject, resource, &patient())
 }
 
-fn about_whom(release: Release, resource: &Value, patient: &Id) -> bool {
+fn is_of(release: Release, membership: Membership, resource: &Value, patient: &Id) -> bool {
     let naming = Naming { patient, base_urls: &bases(), aliases: &[] };
-    is_about(release, &read(resource.to_string().as_bytes()).unwrap(), &naming)
+    is_member(release, membership, &read(resource.to_string().as_bytes()).unwrap(), &naming)
 }
 
 fn type_found(release: Release, resource: &Value) -> Option<ResourceType> {
@@ -99,26 +102,19 @@ fn types(release: Release) -> impl Iterator<Item = ResourceType> {
     release.types().iter().map(move |name| ResourceType::parse(release, name).unwrap())
 }
 
-/// A path as a person writes it: `participant[].actor`.
-fn text(path: &[Step]) -> String {
-    let step = |step: &Step| match step {
-        Step::One(name) => (*name).to_owned(),
-        Step::Many(name) => format!("{name}[]"),
-    };
-    path.iter().map(step).collect::<Vec<_>>().join(".")
+/// The ways to the references by which resources of a type say whose they are.
+fn paths(release: Release, membership: Membership, found: ResourceType) -> Vec<&'static str> {
+    references(release, membership, found).map(|element| element.path).collect()
 }
 
 /// Puts `end` where a path leads, in the resource's shape; `turned` makes one value of each array
 /// and an array of each one value.
-fn at(path: &[Step], end: &Value, turned: bool) -> Map<String, Value> {
-    let (step, rest) = path.split_first().unwrap();
+fn at(path: &str, end: &Value, turned: bool) -> Map<String, Value> {
+    let (step, rest) = path.split_once('.').unwrap_or((path, ""));
     let inner = if rest.is_empty() { end.clone() } else { Value::from(at(rest, end, turned)) };
-    let (name, many) = match step {
-        Step::One(name) => (name, false),
-        Step::Many(name) => (name, true),
-    };
-    let value = if many == turned { inner } else { json!([inner]) };
-    Map::from_iter([((*name).to_owned(), value)])
+    let name = step.trim_end_matches('*').replace('+', "");
+    let value = if step.ends_with('*') == turned { inner } else { json!([inner]) };
+    Map::from_iter([(name, value)])
 }
 
 fn resource(name: &str, mut members: Map<String, Value>) -> Value {
@@ -131,17 +127,17 @@ fn resource(name: &str, mut members: Map<String, Value>) -> Value {
 fn expected(release: Release, name: &str) -> Vec<&'static str> {
     let r5 = release == Release::R5;
     match name {
-        "Account" | "Contract" => vec!["subject[]"],
-        "Composition" | "List" if r5 => vec!["subject[]"],
-        "Appointment" if r5 => vec!["participant[].actor", "subject"],
-        "Appointment" => vec!["participant[].actor"],
+        "Account" | "Contract" => vec!["subject*"],
+        "Composition" | "List" if r5 => vec!["subject*"],
+        "Appointment" if r5 => vec!["participant*.actor", "subject"],
+        "Appointment" => vec!["participant*.actor"],
         "AppointmentResponse" => vec!["actor"],
-        "AuditEvent" if !r5 => vec!["agent[].who", "entity[].what"],
+        "AuditEvent" if !r5 => vec!["agent*.who", "entity*.what"],
         "Coverage" => vec!["beneficiary"],
         "EnrollmentRequest" => vec!["candidate"],
         "InventoryItem" => vec!["instance.subject"],
-        "Person" => vec!["link[].target"],
-        "Provenance" if !r5 => vec!["target[]"],
+        "Person" => vec!["link*.target"],
+        "Provenance" if !r5 => vec!["target*"],
         "ResearchSubject" if !r5 => vec!["individual"],
         "SupplyRequest" if r5 => vec!["deliverFor"],
         "SupplyRequest" => vec!["deliverTo"],
@@ -176,16 +172,90 @@ fn expected(release: Release, name: &str) -> Vec<&'static str> {
 fn every_type_is_about_whom_its_definition_says() {
     for release in ALL {
         for found in types(release) {
-            let paths = compartment::subject_paths(release, found);
             let narrowed = subject_parameter(release, found).is_some() && found.name() != PATIENT;
             let expected = if narrowed { expected(release, found.name()) } else { Vec::new() };
-            let paths: Vec<String> = paths.iter().map(|path| text(path)).collect();
+            let paths = paths(release, Membership::Subject, found);
             assert_eq!(paths, expected, "{release:?} {}", found.name());
         }
     }
     let narrowed =
         |release| types(release).filter(move |t| subject_parameter(release, *t).is_some());
     assert_eq!(ALL.map(|release| narrowed(release).count()), [68, 68, 73]);
+}
+
+#[test]
+fn by_the_definition_every_parameter_of_the_compartment_counts() {
+    let cases: [(&str, [&[&str]; 3]); 12] = [
+        ("Observation", [&["performer*", "subject"]; 3]),
+        ("Group", [&["member*.entity"]; 3]),
+        ("Schedule", [&["actor*"]; 3]),
+        ("Patient", [&[]; 3]),
+        ("Organization", [&[]; 3]),
+        ("Device", [&[]; 3]),
+        (
+            "Condition",
+            [
+                &["asserter", "subject"],
+                &["asserter", "subject"],
+                &["participant*.actor", "subject"],
+            ],
+        ),
+        (
+            "AuditEvent",
+            [&["agent*.who", "entity*.what"], &["agent*.who", "entity*.what"], &["patient"]],
+        ),
+        (
+            "Coverage",
+            [
+                &["beneficiary", "payor*", "policyHolder", "subscriber"],
+                &["beneficiary", "payor*", "policyHolder", "subscriber"],
+                &["beneficiary", "paymentBy*.party", "policyHolder", "subscriber"],
+            ],
+        ),
+        ("Procedure", [&["performer*.actor", "subject"]; 3]),
+        ("Person", [&["link*.target"]; 3]),
+        ("RequestOrchestration", [&[], &[], &["action*.participant*.actor+Reference", "subject"]]),
+    ];
+    for (name, expected) in cases {
+        for (release, expected) in ALL.into_iter().zip(expected) {
+            let Some(found) = ResourceType::parse(release, name) else { continue };
+            let mut found = paths(release, Membership::Definition, found);
+            found.sort_unstable();
+            found.dedup();
+            assert_eq!(found, expected, "{release:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn every_parameter_of_every_compartment_comes_down_to_references() {
+    let mut counts = Vec::new();
+    for release in ALL {
+        for compartment in tables::of(release).compartments {
+            let members = compartment.members.iter();
+            for (name, parameter) in
+                members.flat_map(|(name, all)| all.iter().map(move |p| (name, p)))
+            {
+                let row = format!("{release:?} {} {name}.{parameter}", compartment.owner);
+                let found = ResourceType::parse(release, name).unwrap();
+                let elements = element::of(release, found, parameter);
+                let kinds: Vec<Kind> = elements.expect(&row).map(|element| element.kind).collect();
+                assert!(kinds.contains(&Kind::Reference), "{row}");
+                // A canonical names no resource of a compartment.
+                let rest = kinds.iter().filter(|kind| **kind != Kind::Reference);
+                assert!(rest.clone().all(|kind| *kind == Kind::Text), "{row}");
+                assert!(rest.count() == 0 || *name == "RequestOrchestration", "{row}");
+            }
+        }
+        let decided = types(release).filter(|found| {
+            let paths = paths(release, Membership::Definition, *found);
+            let member = compartment::is_in_patient_compartment(release, *found);
+            assert_eq!(!paths.is_empty(), member && found.name() != PATIENT, "{found:?}");
+            member
+        });
+        counts.push(decided.count());
+    }
+    assert_eq!(counts, [66, 66, 73]);
 }
 
 #[test]
@@ -205,26 +275,68 @@ fn the_parameter_whose_elements_are_read_is_patient_and_only_without_it_subject(
 }
 
 #[test]
-fn a_resource_of_every_type_is_about_the_patient_that_any_of_its_paths_names() {
-    for release in ALL {
+fn a_resource_of_every_type_is_of_the_patient_that_any_of_its_paths_names() {
+    for (release, membership) in ALL.into_iter().flat_map(|r| BOTH.map(|m| (r, m))) {
         for found in types(release) {
-            for path in compartment::subject_paths(release, found) {
-                let row = format!("{release:?} {} {}", found.name(), text(path));
-                for reference in NAMING {
+            for path in paths(release, membership, found) {
+                let row = format!("{release:?} {membership:?} {} {path}", found.name());
+                let given = |reference: &str, turned: bool| {
                     let end = json!({"reference": reference});
-                    let given = resource(found.name(), at(path, &end, false));
-                    assert!(about(release, &given), "{row} {reference}");
-                    let given = resource(found.name(), at(path, &end, true));
-                    assert!(!about(release, &given), "{row} {reference} turned");
+                    resource(found.name(), at(path, &end, turned))
+                };
+                let is_of = |given: &Value| is_of(release, membership, given, &patient());
+                for reference in NAMING {
+                    assert!(is_of(&given(reference, false)), "{row} {reference}");
+                    assert!(!is_of(&given(reference, true)), "{row} {reference} turned");
                 }
                 for reference in OTHER {
-                    let end = json!({"reference": reference});
-                    let given = resource(found.name(), at(path, &end, false));
-                    assert!(!about(release, &given), "{row} {reference:?}");
+                    assert!(!is_of(&given(reference, false)), "{row} {reference:?}");
                 }
             }
         }
     }
+}
+
+#[test]
+fn an_alias_names_the_patient_as_a_whole_and_nowhere_else() {
+    let aliases = ["urn:uuid:1".to_owned()];
+    let (patient, base_urls) = (patient(), bases());
+    let with = Naming { patient: &patient, base_urls: &base_urls, aliases: &aliases };
+    let without = Naming { aliases: &[], ..with };
+    for (reference, expected) in [("urn:uuid:1", true), ("urn:uuid:11", false), ("1", false)] {
+        let given = json!({"resourceType": "Observation", "subject": {"reference": reference}});
+        let given = given.to_string();
+        let given = read(given.as_bytes()).unwrap();
+        for (release, membership) in ALL.into_iter().flat_map(|r| BOTH.map(|m| (r, m))) {
+            assert_eq!(is_member(release, membership, &given, &with), expected, "{reference}");
+            assert!(!is_member(release, membership, &given, &without), "{reference}");
+        }
+    }
+}
+
+#[test]
+fn what_proves_membership_is_named_as_elements_takes_it() {
+    let proving = |release, membership, name| {
+        proving_elements(release, membership, ResourceType::parse(release, name).unwrap())
+    };
+    for release in ALL {
+        assert_eq!(proving(release, Membership::Subject, "Observation"), ["subject"]);
+        assert_eq!(
+            proving(release, Membership::Definition, "Observation"),
+            ["performer", "subject"]
+        );
+        assert_eq!(proving(release, Membership::Definition, "Group"), ["member"]);
+        for (membership, name) in
+            BOTH.into_iter().flat_map(|m| ["Patient", "Organization"].map(|n| (m, n)))
+        {
+            assert!(proving(release, membership, name).is_empty(), "{name}");
+        }
+        assert!(proving(release, Membership::Subject, "Group").is_empty());
+    }
+    assert_eq!(
+        proving(Release::R5, Membership::Definition, "NutritionIntake"),
+        ["reported", "subject"]
+    );
 }
 
 #[test]
@@ -273,18 +385,20 @@ fn what_the_examples_of_the_definitions_look_like_is_judged_as_a_search_would() 
     let schedule = json!({"resourceType": "Schedule", "actor": [{"reference": "Patient/P"}]});
     let account = json!({"resourceType": "Account", "id": "ewg",
         "subject": [{"reference": "Device/d"}, {"reference": "Patient/P"}]});
+    // As the subject has it, and as the whole definition.
     let cases = [
-        ("subject among performers", &observation, [true, true, true]),
-        ("of a child, recorded by the mother", &child, [false, false, false]),
-        ("one of two patients", &appointment, [true, true, true]),
-        ("an entity of an audit event, until R5", &audit, [true, true, false]),
-        ("a person linked", &person, [true, true, true]),
-        ("a group has no subject", &group, [false, false, false]),
-        ("a schedule has no subject", &schedule, [false, false, false]),
-        ("a list of subjects", &account, [true, true, true]),
+        ("subject among performers", &observation, [[true; 2]; 3]),
+        ("of a child, recorded by the mother", &child, [[false, true]; 3]),
+        ("one of two patients", &appointment, [[true; 2]; 3]),
+        ("an entity of an audit event, until R5", &audit, [[true; 2], [true; 2], [false; 2]]),
+        ("a person linked", &person, [[true; 2]; 3]),
+        ("a group has no subject", &group, [[false, true]; 3]),
+        ("a schedule has no subject", &schedule, [[false, true]; 3]),
+        ("a list of subjects", &account, [[true; 2]; 3]),
     ];
     for (row, given, expected) in cases {
-        assert_eq!(ALL.map(|release| about(release, given)), expected, "{row}");
+        let found = ALL.map(|release| BOTH.map(|m| is_of(release, m, given, &patient())));
+        assert_eq!(found, expected, "{row}");
     }
 }
 
@@ -306,8 +420,9 @@ fn a_patient_is_about_itself_alone() {
         (json!({"id": "P"}), false),
     ];
     for (given, expected) in cases {
-        for release in ALL {
-            assert_eq!(about(release, &given), expected, "{release:?} {given}");
+        for (release, membership) in ALL.into_iter().flat_map(|r| BOTH.map(|m| (r, m))) {
+            let found = is_of(release, membership, &given, &patient());
+            assert_eq!(found, expected, "{release:?} {membership:?} {given}");
         }
     }
 }
@@ -344,8 +459,9 @@ fn what_can_not_be_told_is_not_about_the_patient() {
     ];
     for given in cases {
         let given = resource("Observation", given.as_object().unwrap().clone());
-        for release in ALL {
-            assert!(!about(release, &given), "{release:?} {given}");
+        for (release, membership) in ALL.into_iter().flat_map(|r| BOTH.map(|m| (r, m))) {
+            let found = is_of(release, membership, &given, &patient());
+            assert!(!found, "{release:?} {membership:?} {given}");
         }
     }
     for actors in [
@@ -358,8 +474,9 @@ fn what_can_not_be_told_is_not_about_the_patient() {
         json!([null, 1, "actor", {"actor": "Patient/P"}]),
     ] {
         let given = json!({"resourceType": "Appointment", "participant": actors});
-        for release in ALL {
-            assert!(!about(release, &given), "{release:?} {given}");
+        for (release, membership) in ALL.into_iter().flat_map(|r| BOTH.map(|m| (r, m))) {
+            let found = is_of(release, membership, &given, &patient());
+            assert!(!found, "{release:?} {membership:?} {given}");
         }
     }
 }
@@ -393,127 +510,5 @@ fn the_type_of_a_resource_is_one_of_the_release_or_none() {
         if !expected.contains(&true) {
             assert!(!ALL.iter().any(|release| about(*release, &given)), "{given}");
         }
-    }
-}
-
-/// Every string in a value with the way to it: `.participant[].actor.reference`.
-fn strings(value: &Value, way: &str, found: &mut Vec<(String, String)>) {
-    match value {
-        Value::String(text) => found.push((way.to_owned(), text.clone())),
-        Value::Array(items) => {
-            items.iter().for_each(|item| strings(item, &format!("{way}[]"), found));
-        }
-        Value::Object(members) => {
-            members.iter().for_each(|(name, item)| strings(item, &format!("{way}.{name}"), found));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// Member names of the paths and of references, so that random values meet them often.
-const NAMES: [&str; 18] = [
-    "subject",
-    "patient",
-    "participant",
-    "actor",
-    "agent",
-    "who",
-    "entity",
-    "what",
-    "link",
-    "target",
-    "beneficiary",
-    "for",
-    "instance",
-    "contained",
-    "reference",
-    "resource",
-    "resourceType",
-    "id",
-];
-
-fn references() -> impl Strategy<Value = String> {
-    prop_oneof![
-        prop::sample::select(&NAMING[..]).prop_map(str::to_owned),
-        prop::sample::select(&OTHER[..]).prop_map(str::to_owned),
-        "(Patient|Group)/[PQ]{1,2}",
-    ]
-}
-
-fn noise() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        4 => references().prop_map(Value::from),
-        3 => references().prop_map(|reference| json!({"reference": reference})),
-        1 => any::<i32>().prop_map(Value::from),
-        1 => Just(Value::Null),
-    ];
-    leaf.prop_recursive(4, 24, 4, |inner| {
-        let name = prop::sample::select(&NAMES[..]).prop_map(str::to_owned);
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-            prop::collection::hash_map(name, inner, 0..4)
-                .prop_map(|members| Value::from(Map::from_iter(members))),
-        ]
-    })
-}
-
-/// A resource of a random type, with noise, and something where one of its paths leads.
-fn resources() -> impl Strategy<Value = (Release, Value)> {
-    let pick = any::<prop::sample::Index>;
-    let end = prop_oneof![
-        3 => references().prop_map(|reference| json!({"reference": reference})),
-        1 => noise(),
-    ];
-    let parts = (prop::sample::select(&ALL[..]), pick(), pick(), end, 0..8, noise());
-    parts.prop_map(|(release, kind, path, end, shape, noise)| {
-        let found =
-            ResourceType::parse(release, release.types()[kind.index(release.types().len())])
-                .unwrap();
-        let mut members = noise.as_object().cloned().unwrap_or_default();
-        let paths = compartment::subject_paths(release, found);
-        if !paths.is_empty() && shape > 0 {
-            let mut planted = at(paths[path.index(paths.len())], &end, shape == 1);
-            // Arrays get more than what was planted.
-            let lists = planted.values_mut().filter_map(Value::as_array_mut);
-            lists.for_each(|list| list.insert(0, noise.clone()));
-            members.extend(planted);
-        }
-        (release, resource(found.name(), members))
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-    #[test]
-    fn a_resource_is_about_the_patient_if_and_only_if_a_path_holds_a_reference_that_names_it(
-        (release, given) in resources(),
-    ) {
-        let found = type_found(release, &given).unwrap();
-        let mut all = Vec::new();
-        strings(&given, "", &mut all);
-        let paths = compartment::subject_paths(release, found).iter();
-        let paths: Vec<String> = paths.map(|path| format!(".{}.reference", text(path))).collect();
-        let naming = |(way, text): &(String, String)| {
-            paths.contains(way) && NAMING.contains(&text.as_str())
-                || found.name() == PATIENT && way == ".id" && text == "P"
-        };
-        prop_assert_eq!(about(release, &given), all.iter().any(naming), "{:?}", given);
-    }
-
-    #[test]
-    fn no_value_and_no_reference_makes_it_panic_or_is_about_two_patients_by_one_reference(
-        (release, given) in resources(), any in noise(), text in ".*", id in "[A-Za-z0-9.-]{1,64}",
-    ) {
-        type_found(release, &any);
-        about(release, &any);
-        names_patient(&text, &patient(), &bases());
-        let Some(id) = Id::parse(&id) else { return Ok(()) };
-        prop_assume!(id != patient());
-        for reference in [format!("Patient/{}", id.as_str()), text] {
-            let both = [&id, &patient()].map(|id| names_patient(&reference, id, &bases()));
-            prop_assert!(both != [true, true], "{:?}", reference);
-        }
-        about_whom(release, &given, &id);
     }
 }

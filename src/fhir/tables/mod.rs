@@ -22,8 +22,9 @@ pub(in crate::fhir) struct Tables {
     pub(in crate::fhir) references: &'static [(&'static str, References)],
     /// Parameters of each type whose value can name a patient.
     pub(in crate::fhir) patient_parameters: &'static [(&'static str, Names)],
-    /// What says who a resource is about, of each type that has it. Patient is not listed.
-    pub(in crate::fhir) subjects: &'static [(&'static str, Subject)],
+    /// The parameter that says who a resource is about, `patient` or `subject`, of each type that has
+    /// one. Patient is not listed.
+    pub(in crate::fhir) subjects: &'static [(&'static str, &'static str)],
     /// What the token, reference, string and uri parameters of each type look at, and under
     /// `Resource` those of all types: `category=Ccategory*;code=Ccode,Ccomponent*.code`. How an
     /// element is written: [`super::element`]. Parameters that can't be reduced to elements exactly
@@ -44,27 +45,6 @@ pub(in crate::fhir) struct Compartment {
     pub(in crate::fhir) owner: &'static str,
     /// Member types with the parameters that make a resource a member; none: only the owner itself.
     pub(in crate::fhir) members: &'static [(&'static str, Names)],
-}
-
-/// The search parameter that says which patient a resource is about, and the elements it looks at.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::fhir) struct Subject {
-    /// `patient` or `subject`.
-    pub(in crate::fhir) parameter: &'static str,
-    /// Ways from the resource to references: one for each branch of the parameter's expression.
-    pub(in crate::fhir) paths: &'static [Path],
-}
-
-/// The way from a resource to a reference in it.
-pub(in crate::fhir) type Path = &'static [Step];
-
-/// One element on the way, by its name in JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::fhir) enum Step {
-    /// It occurs at most once: no array in JSON.
-    One(&'static str),
-    /// It may repeat: always an array in JSON.
-    Many(&'static str),
 }
 
 /// The tables of a release.
@@ -127,6 +107,7 @@ mod tests {
             }
             assert!(sorted(tables.patient_parameters.iter().map(|p| p.0)), "{release:?} patient");
             assert!(sorted(tables.subjects.iter().map(|s| s.0)), "{release:?} subjects");
+            assert!(sorted(tables.elements.iter().map(|e| e.0)), "{release:?} elements");
         }
     }
 
@@ -139,7 +120,8 @@ mod tests {
             let targets = tables.references.iter().flat_map(|r| r.1).flat_map(|p| p.1).copied();
             let owners = tables.references.iter().map(|r| r.0);
             let subjects = tables.subjects.iter().map(|s| s.0);
-            for name in members.chain(targets).chain(owners).chain(subjects) {
+            let evaluated = tables.elements.iter().map(|e| e.0).filter(|name| *name != "Resource");
+            for name in members.chain(targets).chain(owners).chain(subjects).chain(evaluated) {
                 assert!(known(name), "{release:?} {name}");
             }
         }

@@ -27,7 +27,8 @@ pub(super) fn all(
     patient: &Id,
 ) -> Result<bool, Refusal> {
     let mut named = false;
-    for param in query.params() {
+    // Chains are judged with what they reach.
+    for param in query.params().iter().filter(|param| !param.name.contains('.')) {
         let (code, modifier) = match param.name.split_once(':') {
             Some((code, modifier)) => (code, Some(modifier)),
             None => (param.name.as_str(), None),
@@ -58,7 +59,7 @@ pub(super) fn one(
     if !matches!(modifier, None | Some("Patient")) || (is_id && modifier.is_some()) {
         return Err(refuse(&SEARCH_PATIENT_MODIFIER));
     }
-    let items = alternatives(criterion.value).map_err(|reason| refuse(reason))?;
+    let items = alternatives(criterion.value).map_err(&refuse)?;
     let mut named = false;
     for item in items {
         if (is_id && item == patient.as_str()) || (!is_id && names(case, &item, patient)) {

@@ -6,7 +6,7 @@ use super::named::{self, Criterion};
 use super::needs;
 use super::place::{self, Place};
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::compartment::subject_parameter;
+use crate::fhir::compartment::{membership_parameters, subject_parameter};
 use crate::fhir::search::{self, Asked, Include, Included, Link, Way};
 use crate::fhir::{Interaction as I, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
@@ -120,7 +120,7 @@ impl Judge<'_, '_> {
             Ok(Asked::Types(_)) if *interaction == I::SearchSystem => Ok(()),
             Ok(Asked::Types(_)) => self.refuse(param, &SEARCH_TYPES_UNJUDGED),
             Ok(Asked::Cursor(_)) if searches => {
-                reach.held = true;
+                reach.held |= !self.sweeps();
                 Ok(())
             }
             Ok(Asked::Unjudged(name)) => self.refuse(param, unjudged(name)),
@@ -153,10 +153,22 @@ impl Judge<'_, '_> {
         let of = self.case.request.interaction.resource_type();
         self.searched(types, of)?;
         let Some(patient) = self.covered.patient else { return Ok(()) };
+        let mut from_patient = of.is_some_and(is_patient);
         for (index, link) in way.links.iter().enumerate() {
-            let Link::To { parameter, types, .. } = link else { continue };
-            let is_subject = index == 0 && of.is_some_and(|of| self.is_subject(of, parameter));
-            if types.iter().any(|of| of.name() == "Patient") && !is_subject {
+            let own = match link {
+                Link::To { parameter, types, .. } => {
+                    let subject = index == 0 && of.is_some_and(|of| self.is_subject(of, parameter));
+                    from_patient = types.iter().copied().any(is_patient);
+                    subject || !from_patient
+                }
+                // What refers to a patient otherwise is about somebody else.
+                Link::From { resource, parameter } => {
+                    let member = !from_patient || self.is_membership(*resource, parameter);
+                    from_patient = is_patient(*resource);
+                    member
+                }
+            };
+            if !own {
                 return self.refuse(param, &SEARCH_CHAIN_PATIENT);
             }
         }
@@ -177,6 +189,13 @@ impl Judge<'_, '_> {
     fn is_subject(self, of: ResourceType, parameter: &str) -> bool {
         subject_parameter(self.case.api.release, of).is_some()
             && matches!(parameter, "patient" | "subject")
+    }
+
+    /// Whether a parameter makes a resource of the type the patient's whom it refers to.
+    fn is_membership(self, of: ResourceType, parameter: &str) -> bool {
+        let Case { api, smart, .. } = self.case;
+        self.is_subject(of, parameter)
+            || membership_parameters(api.release, smart.membership, of).any(|one| one == parameter)
     }
 
     fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
@@ -204,10 +223,17 @@ impl Judge<'_, '_> {
 
     /// Who may do as much with every type may do it any way.
     fn unless_sweeping(self, refusal: Refusal) -> Result<(), Stop> {
-        let sweeping = needs::sweeping(&self.case.request.interaction);
-        let sweeps = self.covered.patient.is_none() && self.case.covers_plainly(&[sweeping]);
-        if sweeps { Ok(()) } else { Err(refusal.into()) }
+        if self.sweeps() { Ok(()) } else { Err(refusal.into()) }
     }
+
+    fn sweeps(self) -> bool {
+        let sweeping = needs::sweeping(&self.case.request.interaction);
+        self.covered.patient.is_none() && self.case.covers_plainly(&[sweeping])
+    }
+}
+
+fn is_patient(of: ResourceType) -> bool {
+    of.name() == "Patient"
 }
 
 /// Why a parameter that may reach anything is refused.
@@ -248,5 +274,6 @@ const UNJUDGED: &[(&str, &Reason)] = &[
 ];
 
 /// Headers with which a write reaches further: HAPI deletes referring resources too; `X-Provenance`
-/// creates a Provenance beside the resource (<http://hl7.org/fhir/R4/provenance.html#header>).
-const REACHING_HEADERS: &[&str] = &["x-cascade", "x-provenance"];
+/// creates a Provenance beside the resource (<http://hl7.org/fhir/R4/provenance.html#header>);
+/// `X-Security-Context` says whose a Binary is (<http://hl7.org/fhir/R4/binary.html#rest>).
+const REACHING_HEADERS: &[&str] = &["x-cascade", "x-provenance", "x-security-context"];

@@ -198,6 +198,7 @@ proptest! {
                 prop_assert!(permit.strict_handling() && permit.expected().is_some());
             }
             Interaction::SearchCompartment(_, _, None) => prop_assert!(permit.expected().is_some()),
+            Interaction::Operation(_) => prop_assert!(permit.expected().is_some()),
             other => prop_assert!(false, "{:?} under a confined scope", other),
         }
     }
