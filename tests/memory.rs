@@ -1,5 +1,7 @@
 //! Judging an answer takes little memory besides the answer, also when it is one huge resource: the
 //! body, the body that replaces it, and what is being judged fit in three times its size.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::arithmetic_side_effects, clippy::cast_precision_loss, reason = "small numbers")]
 
 #[path = "../benches/judging/judged.rs"]
 mod judged;
