@@ -21,6 +21,7 @@ OTHERS = [
      "search": {"mode": "include"}},
     {"resource": {"resourceType": "Practitioner", "id": "7", "name": [{"family": MARK}]},
      "search": {"mode": "match"}},
+    {"resource": {**FOREIGN, "resourceType": "Condition"}, "search": {"mode": "include"}},
     {"resource": {**OWN, "resourceType": "Condition", "code": {"text": MARK}}},
     {"resource": {**OWN, "contents": FOREIGN}},
     {"resource": {**OWN, "code": {"text": MARK}}, "fullUrl": "https://other.example/fhir/Observation/1"},
@@ -232,6 +233,14 @@ def test_what_stays_keeps_its_bytes(gateway, issuer):
     response = search(gateway, issuer.patient())
     passed(gateway, response, removed=1)
     assert EXACT in response.body
+
+
+def test_what_is_included_and_may_be_read_stays(gateway, issuer):
+    ann = {"resource": {"resourceType": "Patient", "id": "ann"}, "search": {"mode": "include"}}
+    answers(gateway, *ok(bundle({"resource": OWN}, ann, OTHERS[2])))
+    response = search(gateway, issuer.patient())
+    passed(gateway, response, removed=1)
+    assert response.json()["entry"][1] == ann
 
 
 def test_a_search_for_patients_finds_one(gateway, issuer):
