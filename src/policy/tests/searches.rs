@@ -213,7 +213,19 @@ fn without_looking_at_answers_only_what_the_request_proves_is_allowed() {
         (patient("patient/Observation.rs?category=x"), "GET Observation/1", "by_id_unjudged"),
     ];
     check_with(&rows, &api(Release::R4), &smart);
-    let request = "GET Observation?code=x";
-    let permit = decided(EVERYTHING, request, &api(Release::R4), &smart).unwrap();
-    assert!(permit.expected().is_none() && permit.narrowing().len() == 1);
+    let narrowed = |who| {
+        let permit = decided(who, "GET Observation?code=x", &api(Release::R4), &smart).unwrap();
+        assert!(permit.expected().is_none());
+        let shown = |one: &Narrowing| format!("{}={}", one.name, one.value);
+        permit.narrowing().iter().map(shown).collect::<Vec<_>>().join("&")
+    };
+    assert_eq!(narrowed(EVERYTHING), "patient=Patient/P");
+    // Two contexts, each narrowed by itself: no search says what both allow.
+    let two = |scope, user| narrowed(Who { scope, patient: Some("P"), user: Some(user) });
+    let granular = "patient/Observation.rs user/Observation.rs?category=x";
+    assert_eq!(two(granular, "Practitioner/7"), "category=x");
+    assert_eq!(two(granular, "Patient/A"), "patient=Patient/P");
+    let plain = "patient/Observation.rs user/Observation.rs";
+    assert_eq!(two(plain, "Patient/A"), "patient=Patient/P,Patient/A");
+    assert_eq!(two(plain, "Patient/P"), "patient=Patient/P");
 }
