@@ -12,17 +12,21 @@ fn a_chain_needs_s_on_every_type_and_stays_in_the_compartment() {
         &[
             ("GET Observation?subject:Patient.name=x", NARROWED),
             ("GET Observation?patient:Patient.name=x", NARROWED),
-            ("GET Observation?encounter.reason-code=x", NARROWED),
-            ("GET Observation?encounter.location.name=x", NARROWED),
             ("GET Observation?performer:Practitioner.name=x", NARROWED),
+            ("GET Observation?performer:PractitionerRole.organization.name=x", NARROWED),
+            // to what may be about somebody else: whose it is, no answer tells
+            ("GET Observation?encounter.reason-code=x", "search_chain_outside"),
+            ("GET Observation?derived-from:Observation.code=x", "search_chain_outside"),
+            ("GET Provenance?target:Observation.code=x", "search_chain_outside"),
+            // several patients in one resource
+            ("GET Appointment?patient:Patient.birthdate=x", "search_chain_patient"),
             // to what is neither about patients nor shared
             ("GET Observation?subject.name=x", "search_chain_outside"),
             ("GET Observation?device:Device.type=x", "search_chain_outside"),
             // to whoever else it may be
             ("GET Observation?performer:Patient.name=x", "search_chain_patient"),
-            ("GET Observation?encounter.subject:Patient.name=x", "search_chain_patient"),
-            ("GET Observation?encounter.patient=Patient/other", "search_other_patient"),
-            ("GET Observation?encounter.subject=Patient/P", NARROWED),
+            ("GET Observation?encounter.subject:Patient.name=x", "search_chain_outside"),
+            ("GET Observation?encounter.subject=Patient/P", "search_chain_outside"),
             ("GET Observation?subject:Patient._id=other", "search_other_patient"),
             ("GET Observation?subject:Patient.link=Patient/other", "search_other_patient"),
             ("GET Observation?nothing.name=x", "search_chain_unknown"),
@@ -54,8 +58,19 @@ fn a_reverse_chain_needs_s_too_and_a_base_about_patients() {
         EVERYTHING,
         &[
             ("GET Patient?_has:Observation:patient:code=x", patients),
-            ("GET Encounter?_has:Observation:encounter:code=x", NARROWED),
-            ("GET Patient?_has:Encounter:patient:_has:Observation:encounter:code=x", patients),
+            ("GET Patient?_has:Observation:subject:performer:Practitioner.name=x", patients),
+            ("GET Observation?subject:Patient._has:Encounter:patient:status=x", NARROWED),
+            // what is not about the patient itself
+            ("GET Patient?_has:Observation:performer:code=x", "search_has_outside"),
+            ("GET Encounter?_has:Observation:encounter:code=x", "search_has_outside"),
+            (
+                "GET Patient?_has:Encounter:patient:_has:Observation:encounter:code=x",
+                "search_has_outside",
+            ),
+            (
+                "GET Observation?performer:Practitioner._has:Observation:performer:code=x",
+                "search_has_outside",
+            ),
             (
                 "GET Patient?_has:Observation:patient:performer=Patient/other",
                 "search_other_patient",
@@ -188,6 +203,8 @@ fn by_definition_a_search_goes_to_the_compartment_itself() {
         (who, "GET Patient?name=x", "by patient/*.cruds for P +_id=P strict"),
         (who, "GET Observation?performer=other", "search_other_patient"),
         (who, "GET Observation?_include=Observation:encounter", inside),
+        // performed by P, about somebody else
+        (who, "GET Observation?subject:Patient.birthdate=x", "search_chain_patient"),
         (who, "POST Observation/_search < code=x", "search_form_unconfined"),
         (who, "GET Patient/P/Observation?code=x", "by patient/*.cruds for P strict held"),
         (who, "GET Patient/other/Observation", "compartment_other_patient"),
