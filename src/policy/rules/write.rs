@@ -60,7 +60,7 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Permit, St
         }
         I::ConditionalUpdate(_) => {
             let narrowing = write.criteria()?;
-            write.body(None, Update)?;
+            leaves_id_open(&write.body(None, Update)?)?;
             permit.narrowed(narrowing)
         }
         I::ConditionalPatch(_) => {
@@ -95,7 +95,7 @@ impl<'a> Write<'_, 'a> {
     }
 
     /// Judges the resource in the body.
-    fn body(self, id: Option<&Id>, permission: Permission) -> Result<(), Stop> {
+    fn body(self, id: Option<&Id>, permission: Permission) -> Result<Node<'a>, Stop> {
         let Write { case, of, .. } = self;
         written::judgeable(case.head.headers(), case.api.release)?;
         let resource = written::resource(case.body()?, of, id)?;
@@ -105,7 +105,8 @@ impl<'a> Write<'_, 'a> {
             }
             self.names_nobody_else(&resource, patient)?;
         }
-        self.in_scope(&resource, permission)
+        self.in_scope(&resource, permission)?;
+        Ok(resource)
     }
 
     /// Judges a patch: it may neither move the resource out of what was judged nor bring in anybody.
@@ -202,5 +203,14 @@ impl<'a> Write<'_, 'a> {
                 Ok(vec![narrowing])
             }
         }
+    }
+}
+
+/// Where the criteria find nothing, servers take the id in the body for an update by id
+/// (<http://hl7.org/fhir/R4/http.html#cond-update>), and nobody looked up whose that is.
+fn leaves_id_open(resource: &Node<'_>) -> Result<(), Refusal> {
+    match resource.get("id") {
+        Some(_) => Err(Refusal::new(&CONDITIONAL_UNJUDGED).hint("element `id`")),
+        None => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use crate::fhir::membership::Membership;
 const JSON: &str = "content-type: application/fhir+json";
 const PATCH: &str = "content-type: application/json-patch+json";
 const MINE: &str = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"7"},"subject":{"reference":"Patient/P"}}"#;
+const NEW: &str = r#"{"resourceType":"Observation","subject":{"reference":"Patient/P"}}"#;
 const THEIRS: &str = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"7"},"subject":{"reference":"Patient/Q"}}"#;
 
 fn with_cluster() -> Api {
@@ -235,7 +236,9 @@ fn conditions_find_only_what_is_the_patient_s() {
             ("POST Observation\nif-none-exist: identifier=x", MINE, &[], if_p),
             ("POST Observation\nif-none-exist: patient=Q", MINE, &[], "search_other_patient"),
             ("POST Observation\nif-none-exist: identifier=x", THEIRS, &[], "write_not_member"),
-            ("PUT Observation?identifier=x", MINE, &[], narrowed),
+            ("PUT Observation?identifier=x", NEW, &[], narrowed),
+            // may be taken for an update of whatever has that id
+            ("PUT Observation?identifier=x", MINE, &[], "conditional_unjudged"),
             ("PUT Observation?identifier=x", THEIRS, &[], "write_not_member"),
             ("PUT Observation?patient=Q", MINE, &[], "search_other_patient"),
             ("PATCH Observation?identifier=x", "[]", &[], narrowed),
