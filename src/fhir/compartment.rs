@@ -63,7 +63,7 @@ pub fn is_decidable(release: Release, membership: Membership, resource: Resource
 
 /// The parameters by which a resource of this type says that it is a patient's; one is enough. None
 /// for Patient, which is its own by identity, whatever it links to.
-pub(super) fn membership_parameters(
+pub fn membership_parameters(
     release: Release,
     membership: Membership,
     resource: ResourceType,

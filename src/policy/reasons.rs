@@ -98,6 +98,11 @@ crate::reasons! {
     /// A patch of an element that proves whose the resource is or what a granular scope matches.
     PATCH_MEMBERSHIP = forbidden("patch_membership",
         "a patch may not touch an element that decides who may see the resource: update it");
+    /// A conditional update with an `id` in its body: where the criteria find nothing, servers update
+    /// or create the resource with that id, which may be anybody's
+    /// (<http://hl7.org/fhir/R4/http.html#cond-update>).
+    CONDITIONAL_ID = forbidden("conditional_id",
+        "under a confined scope a conditional update has no `id` in its body: update by id instead");
     /// The stored resource is of another version than the client's `If-Match` says.
     WRITE_VERSION_CONFLICT = Reason::new(412, "write_version_conflict", "conflict",
         "the resource is of another version than this request asks for: read it again");
@@ -191,14 +196,14 @@ crate::reasons! {
     SEARCH_CHAIN_OUTSIDE = forbidden("search_chain_outside",
         "under a patient scope a chain may lead to shared types, or by patient or subject to the \
          patient: name the type, as in subject:Patient.name, or search that type itself");
-    /// A chain into Patient along something else than the one whom the resource is about.
+    /// A chain into Patient, or `_has` from there, along something else than the one whom the resource
+    /// is about.
     SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",
-        "under a patient scope a chain may lead to a patient only by patient or subject, where a \
-         resource has one");
-    /// `_has`, confined to a patient, of anything else than what is about the patient.
+        "under a patient scope a chain or _has may go by a patient only where the resource is about \
+         the patient and nobody else: patient or subject");
+    /// `_has` on a shared type.
     SEARCH_HAS_OUTSIDE = forbidden("search_has_outside",
-        "under a patient scope _has may ask of the patient only, by patient or subject, what is about \
-         them");
+        "under a patient scope _has can't ask what refers to a shared resource");
     /// `_summary=count` where only the answer tells what a granular scope matches.
     SEARCH_COUNT_UNJUDGED = forbidden("search_count_unjudged",
         "the scopes can't be said in one search, so its result can't be counted: leave out _summary");

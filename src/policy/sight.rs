@@ -56,7 +56,7 @@ impl Sight {
 
     /// The elements at the top of a resource of this type that [`Sight::sees`] looks at, besides
     /// `resourceType`, `id`, `meta` and `contained`: the rest of an answer need not be kept to be
-    /// judged.
+    /// judged. A choice element (`value[x]`) by its name without the type.
     pub fn looks_at(&self, of: ResourceType, api: &Api, smart: &Smart) -> Vec<&'static str> {
         let mut names = match of.name() {
             BINARY => vec!["securityContext"],
@@ -99,7 +99,8 @@ impl World<'_> {
         within && grant.coverage.grants(of, permission, resource, self.api)
     }
 
-    /// Whether a resource is proven to be of this patient.
+    /// Whether a resource is proven to be of this patient. Of a type outside the compartment (in R4 a
+    /// Task) none is: what is included, or given by an operation, is judged as when it is read.
     pub(super) fn is_of(self, resource: &Node<'_>, of: ResourceType, patient: &Id) -> bool {
         let aliases = self.aliases_of(patient);
         let naming = Naming { patient, base_urls: &self.api.base_urls, aliases: &aliases };
@@ -108,7 +109,8 @@ impl World<'_> {
             let named = context.and_then(|context| context.text_of("reference"));
             return named.is_some_and(|reference| naming.names(reference));
         }
-        is_member(self.api.release, self.smart.membership, resource, &naming)
+        is_in_patient_compartment(self.api.release, of)
+            && is_member(self.api.release, self.smart.membership, resource, &naming)
     }
 
     /// Whether a value refers to a patient other than this one.

@@ -1,5 +1,6 @@
 //! The decision table, row by row: scopes and context, request, decision.
 
+mod attacks;
 mod batches;
 mod granular;
 mod laws;

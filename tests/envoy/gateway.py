@@ -102,29 +102,30 @@ class Gateway:
                 return list(answers.values())
         raise AssertionError(f"only {len(answers)} of {workers} workers answered")
 
-    def allowed(self, response, audit=None):
-        """Proves that the request was let through once and audited, and returns what the FHIR server
-        got and the audit record. The token stays here."""
-        assert response.status == 200, _shown(response)
-        request_id, token, before = self._exchange(response)
-        got = self.upstream.requests[before:]
-        assert len(got) == 1, f"the FHIR server got {len(got)} requests"
-        assert got[0].header("x-request-id") == request_id
-        assert got[0].header("authorization") is None
+    def allowed(self, response, audit=None, status=200, probes=()):
+        """Proves that the request was let through once, after the lookup of the stored resources
+        `probes` (`Type/id`), and audited, and returns what the FHIR server got and the audit record.
+        The token stays here."""
+        assert response.status == status, _shown(response)
+        request_id, token, _ = self._exchange(response)
+        (got,) = self._forwarded(response, probes)
+        assert got.header("x-request-id") == request_id
+        assert got.header("authorization") is None
         record = self._record(request_id, token)
         assert record["decision"] == "allow", record
         assert audit is None or record["reason"] == audit, record
-        return got[0], record
+        return got, record
 
-    def refused(self, response, status, code, challenge=None, audit=None, method="GET"):
+    def refused(self, response, status, code, challenge=None, audit=None, method="GET", probes=()):
         """Proves a refusal, and returns its audit record:
 
         `status`; `code` in the OperationOutcome; `WWW-Authenticate` starts with `challenge`, or is not
         there; `Cache-Control: no-store`; the audit record has the code `audit` (`code` unless given);
-        the FHIR server received nothing; the token is in none of it."""
+        the FHIR server received nothing but the lookup of the stored resources `probes`; the token is
+        in none of it."""
         assert response.status == status, _shown(response)
-        request_id, token, before = self._exchange(response)
-        assert self.upstream.requests[before:] == [], "the FHIR server received it"
+        request_id, token, _ = self._exchange(response)
+        assert self._forwarded(response, probes) == [], "the FHIR server received it"
         if challenge is None:
             assert response.header("www-authenticate") is None, _shown(response)
         else:
@@ -138,13 +139,13 @@ class Gateway:
         assert record["outcome"]["status"] == status, record
         return record
 
-    def withheld(self, response, status, code, audit=None):
+    def withheld(self, response, status, code, audit=None, probes=()):
         """Proves that the request was let through once and that a refusal took the place of the answer,
         and returns what the FHIR server got and the audit record. The audit record has the code `audit`
         (`code` unless given)."""
         assert response.status == status, _shown(response)
-        request_id, token, before = self._exchange(response)
-        (got,) = self.upstream.requests[before:]
+        request_id, token, _ = self._exchange(response)
+        (got,) = self._forwarded(response, probes)
         assert got.header("x-request-id") == request_id
         assert got.header("authorization") is None
         assert response.header("cache-control") == "no-store", _shown(response)
@@ -166,6 +167,20 @@ class Gateway:
         while len(records := self._never_seen()[before:]) < 1 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert [record["outcome"].get("status") for record in records] == [status]
+
+    def _forwarded(self, response, probes):
+        """What the FHIR server got of the client, after the lookups of these stored resources in this
+        order, which carry nothing of the client's."""
+        _, _, before = self._exchange(response)
+        seen = self.upstream.requests[before:]
+        lookups, forwarded = seen[:len(probes)], seen[len(probes):]
+        assert [(one.method, one.target) for one in lookups] == [
+            ("GET", f"/fhir/{probe}") for probe in probes], seen
+        for one in lookups:
+            names = {name for name, _ in one.headers if not name.startswith("x-envoy-")}
+            assert names == {"host", "accept"}, one
+            assert (one.header("accept"), one.body) == ("application/fhir+json", b""), one
+        return forwarded
 
     def _never_seen(self):
         return [one for one in self.envoy.audits() if one["reason"] == "request_never_seen"]

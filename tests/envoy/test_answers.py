@@ -6,26 +6,14 @@ import json
 
 import pytest
 
+from hostile import (
+    CHUNKED, FHIR_JSON, FOREIGN, MARK, OUTCOME, OWN, answers, bundle, chunked, observation, ok, passed, shows,
+    turned_back)
 from lab import http2
 from lab.http import NoResponse
 
-MARK = "written-about-ben"  # in everything that is not ann's
 READ, SEARCH = "/fhir/Observation/ann-1", "/fhir/Observation?code=8867-4"
-FHIR_JSON = ("content-type", "application/fhir+json")
-CHUNKED = ("transfer-encoding", "chunked")
 
-
-# What a FHIR server holds.
-
-def observation(ident, patient="ann", **more):
-    text = MARK if patient != "ann" else "Ann"
-    return {"resourceType": "Observation", "id": ident, "status": "final", "code": {"text": text},
-            "subject": {"reference": f"Patient/{patient}"}, **more}
-
-
-OWN = observation("ann-1")
-FOREIGN = observation("ben-1", "ben")
-OUTCOME = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "processing"}]}
 OTHERS = [
     {"resource": FOREIGN},
     {"resource": FOREIGN, "search": {"mode": "match"}},
@@ -43,59 +31,6 @@ OTHERS = [
 # Bytes that a parser that writes anew would change.
 EXACT = (json.dumps(OWN, indent=2)[:-1].rstrip()
          + ',\n  "valueQuantity": {"value": 1.10, "unit": "\\u00b5g"}\n}\n').encode()
-
-
-def bundle(*entries, kind="searchset", **more):
-    return {"resourceType": "Bundle", "type": kind, **more, "entry": list(entries)}
-
-
-def ok(document, *headers, status=200):
-    """An answer in JSON."""
-    body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return status, [FHIR_JSON, *headers], body
-
-
-def chunked(document, *trailers, size=100):
-    """The same in chunks, with trailers."""
-    status, headers, body = ok(document, CHUNKED)
-    parts = [body[at:at + size] for at in range(0, len(body), size)]
-    parts = [b"%x\r\n%s\r\n" % (len(part), part) for part in parts]
-    return status, headers, [*parts, b"0\r\n", *trailers, b"\r\n"]
-
-
-def answers(gateway, *reply):
-    """From now on the FHIR server answers this."""
-    gateway.upstream.reply = lambda _: reply
-
-
-# What the client got.
-
-def passed(gateway, response, **audit):
-    """Proves that the answer was let through, and returns what the FHIR server got and the record."""
-    got, record = gateway.allowed(response)
-    assert not shows(response, MARK), response
-    for name, value in audit.items():
-        assert record.get(name) == value, record
-    return got, record
-
-
-def turned_back(gateway, response, status, code, audit=None):
-    """Proves that the answer was replaced by a refusal that shows nothing of it."""
-    assert (response.status, response.reason) == (status, code), response
-    assert not shows(response, MARK), response
-    assert response.header("content-type") == "application/fhir+json", response
-    assert response.header("cache-control") == "no-store"
-    names = {name for name, _ in response.headers}
-    assert not names & {"etag", "last-modified", "content-location", "location", "content-encoding"}
-    record = gateway.envoy.audit(response.header("x-request-id"))
-    assert record["decision"] == ("deny" if status < 500 else "error"), record
-    assert (record["reason"], record["outcome"]["status"]) == (audit or code, status), record
-    assert len(gateway.upstream.with_id(response.header("x-request-id"))) == 1
-    return record
-
-
-def shows(response, text):
-    return text in f"{response.headers}{response.body.decode(errors='replace')}"
 
 
 # By id.

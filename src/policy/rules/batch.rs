@@ -108,4 +108,4 @@ fn stored(mut probes: Vec<Probe>) -> Result<Decision, Refusal> {
 }
 
 /// Headers with which writes reach further, see `parameters`.
-const REACHING: [&str; 2] = ["x-cascade", "x-provenance"];
+const REACHING: [&str; 3] = ["x-cascade", "x-provenance", "x-security-context"];

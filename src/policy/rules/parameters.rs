@@ -6,7 +6,7 @@ use super::named::{self, Criterion};
 use super::needs;
 use super::place::{self, Place};
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::compartment::{has_one_value, subject_parameter};
+use crate::fhir::compartment::{has_one_value, membership_parameters, subject_parameter};
 use crate::fhir::membership::Membership;
 use crate::fhir::search::{self, Asked, Include, Included, Link, Way};
 use crate::fhir::{Interaction as I, Release, ResourceType};
@@ -177,8 +177,13 @@ impl Judge<'_, '_> {
         match link {
             Link::From { resource, parameter } => {
                 let from_patient = here.is_some_and(|here| here.name() == PATIENT);
-                let own = from_patient && is_subject(release, *resource, parameter);
-                (!own && !self.is_shared(Some(*resource))).then_some(&SEARCH_HAS_OUTSIDE)
+                match from_patient {
+                    _ if self.is_shared(Some(*resource)) => None,
+                    true if self.is_membership(*resource, parameter) => None,
+                    // What refers to a patient otherwise is about somebody else.
+                    true => Some(&SEARCH_CHAIN_PATIENT),
+                    false => Some(&SEARCH_CHAIN_OUTSIDE),
+                }
             }
             Link::To { parameter, types, .. } => {
                 // Elsewhere the patient may be the performer, and the subject somebody else.
@@ -196,6 +201,13 @@ impl Judge<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Whether a parameter makes a resource of the type the patient's whom it refers to.
+    fn is_membership(self, of: ResourceType, parameter: &str) -> bool {
+        let Case { api, smart, .. } = self.case;
+        is_subject(api.release, of, parameter)
+            || membership_parameters(api.release, smart.membership, of).any(|one| one == parameter)
     }
 
     fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
@@ -275,7 +287,8 @@ const UNJUDGED: &[(&str, &Reason)] = &[
 ];
 
 /// Headers with which a write reaches further: HAPI deletes referring resources too; `X-Provenance`
-/// creates a Provenance beside the resource (<http://hl7.org/fhir/R4/provenance.html#header>).
-const REACHING_HEADERS: &[&str] = &["x-cascade", "x-provenance"];
+/// creates a Provenance beside the resource (<http://hl7.org/fhir/R4/provenance.html#header>);
+/// `X-Security-Context` says whose a Binary is (<http://hl7.org/fhir/R4/binary.html#rest>).
+const REACHING_HEADERS: &[&str] = &["x-cascade", "x-provenance", "x-security-context"];
 
 const PATIENT: &str = "Patient";

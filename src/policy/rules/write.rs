@@ -12,11 +12,12 @@ use crate::base::refusal::Refusal;
 use crate::fhir::membership::Membership;
 use crate::fhir::{Id, Interaction as I, ResourceType, patch, written};
 use crate::policy::case::{Case, Covered, Stop};
+use crate::policy::coverage::Need;
 use crate::policy::evidence::{Probe, Version};
-use crate::policy::permission::Permission::{self, Create, Delete, Update};
+use crate::policy::permission::Permission::{self, Create, Delete, Read, Update};
 use crate::policy::permit::{Form, Narrowing, Permit, Precondition};
 use crate::policy::reasons::{
-    COMPARTMENT_NOT_MEMBER, COMPARTMENT_OTHER_PATIENT, COMPARTMENT_TYPE_OUTSIDE,
+    COMPARTMENT_NOT_MEMBER, COMPARTMENT_OTHER_PATIENT, COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_ID,
     CONDITIONAL_UNJUDGED, PATCH_MEMBERSHIP, PROBE_UNCONFIGURED, WRITE_NOT_MEMBER,
     WRITE_OTHER_PATIENT, WRITE_OUT_OF_SCOPE, WRITE_UNJUDGED, WRITE_VERSION_CONFLICT,
 };
@@ -60,7 +61,9 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Permit, St
         }
         I::ConditionalUpdate(_) => {
             let narrowing = write.criteria()?;
-            leaves_id_open(&write.body(None, Update)?)?;
+            if write.body(None, Update)?.get("id").is_some() {
+                return Err((&CONDITIONAL_ID).into());
+            }
             permit.narrowed(narrowing)
         }
         I::ConditionalPatch(_) => {
@@ -114,6 +117,11 @@ impl<'a> Write<'_, 'a> {
         let Write { case, of, .. } = self;
         patch::judgeable(case.head.headers())?;
         let patch = patch::read(case.body()?, case.head.headers())?;
+        let read = Need::on(of, &[Read]);
+        if patch.tests && !case.covers_plainly(&[read]) {
+            // Whether a test holds tells what is stored.
+            return Err(case.lacking(&[read]).into());
+        }
         for element in place::proves(case, of) {
             if patch.touches(element) {
                 let hint = format!("element `{element}`");
@@ -203,14 +211,5 @@ impl<'a> Write<'_, 'a> {
                 Ok(vec![narrowing])
             }
         }
-    }
-}
-
-/// Where the criteria find nothing, servers take the id in the body for an update by id
-/// (<http://hl7.org/fhir/R4/http.html#cond-update>), and nobody looked up whose that is.
-fn leaves_id_open(resource: &Node<'_>) -> Result<(), Refusal> {
-    match resource.get("id") {
-        Some(_) => Err(Refusal::new(&CONDITIONAL_UNJUDGED).hint("element `id`")),
-        None => Ok(()),
     }
 }

@@ -61,15 +61,15 @@ fn a_reverse_chain_needs_s_too_and_a_base_about_patients() {
             ("GET Patient?_has:Observation:subject:performer:Practitioner.name=x", patients),
             ("GET Observation?subject:Patient._has:Encounter:patient:status=x", NARROWED),
             // what is not about the patient itself
-            ("GET Patient?_has:Observation:performer:code=x", "search_has_outside"),
-            ("GET Encounter?_has:Observation:encounter:code=x", "search_has_outside"),
+            ("GET Patient?_has:Observation:performer:code=x", "search_chain_patient"),
+            ("GET Encounter?_has:Observation:encounter:code=x", "search_chain_outside"),
             (
                 "GET Patient?_has:Encounter:patient:_has:Observation:encounter:code=x",
-                "search_has_outside",
+                "search_chain_outside",
             ),
             (
                 "GET Observation?performer:Practitioner._has:Observation:performer:code=x",
-                "search_has_outside",
+                "search_chain_outside",
             ),
             (
                 "GET Patient?_has:Observation:patient:performer=Patient/other",

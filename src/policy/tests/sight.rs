@@ -15,6 +15,8 @@ fn a_resource_is_shown_by_one_context_that_reaches_it() {
     let theirs = r#"{"resourceType":"Observation","subject":{"reference":"Patient/Q"}}"#;
     let clinic = r#"{"resourceType":"Organization"}"#;
     let device = r#"{"resourceType":"Device"}"#;
+    // Outside the compartment of R4, though it has a parameter `patient`.
+    let task = r#"{"resourceType":"Task","for":{"reference":"Patient/P"}}"#;
     let own = r#"{"resourceType":"Patient","id":"P"}"#;
     let linked =
         r#"{"resourceType":"Patient","id":"Q","link":[{"other":{"reference":"Patient/P"}}]}"#;
@@ -26,6 +28,7 @@ fn a_resource_is_shown_by_one_context_that_reaches_it() {
         (patient("patient/Condition.rs"), By::Read, mine, false),
         (patient("patient/*.rs"), By::Read, clinic, true),
         (patient("patient/*.rs"), By::Read, device, false),
+        (patient("patient/*.rs"), By::Read, task, false),
         (patient("patient/*.rs"), By::Read, own, true),
         (patient("patient/*.rs"), By::Read, linked, false),
         (clinician("user/Observation.r"), By::Read, theirs, true),

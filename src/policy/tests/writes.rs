@@ -237,10 +237,8 @@ fn conditions_find_only_what_is_the_patient_s() {
             ("POST Observation\nif-none-exist: patient=Q", MINE, &[], "search_other_patient"),
             ("POST Observation\nif-none-exist: identifier=x", THEIRS, &[], "write_not_member"),
             ("PUT Observation?identifier=x", NEW, &[], narrowed),
-            // may be taken for an update of whatever has that id
-            ("PUT Observation?identifier=x", MINE, &[], "conditional_unjudged"),
             ("PUT Observation?identifier=x", THEIRS, &[], "write_not_member"),
-            ("PUT Observation?patient=Q", MINE, &[], "search_other_patient"),
+            ("PUT Observation?patient=Q", NEW, &[], "search_other_patient"),
             ("PATCH Observation?identifier=x", "[]", &[], narrowed),
             ("DELETE Observation?identifier=x", "", &[], narrowed),
             ("DELETE Observation?performer=Patient/Q", "", &[], "search_other_patient"),
