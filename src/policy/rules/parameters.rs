@@ -25,6 +25,8 @@ use crate::request::query::{Param, Query};
 pub(super) struct Reach {
     /// Only the answer tells whether the client may have what they reach.
     pub(super) held: bool,
+    /// A place in another search: what the server counts is counted there.
+    pub(super) elsewhere: bool,
     /// Types that are included.
     included: Vec<ResourceType>,
 }
@@ -122,6 +124,7 @@ impl Judge<'_, '_> {
             Ok(Asked::Types(_)) => self.refuse(param, &SEARCH_TYPES_UNJUDGED),
             Ok(Asked::Cursor(_)) if searches => {
                 reach.held |= !self.sweeps();
+                reach.elsewhere = true;
                 Ok(())
             }
             Ok(Asked::Unjudged(name)) => self.refuse(param, unjudged(name)),

@@ -79,7 +79,8 @@ fn of_type(
         }
         _ if covered.granular => narrow_and_hold(case, covered, reach, of, permit),
         _ if reach.held => {
-            place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), true)
+            let counted = !reach.elsewhere;
+            place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), counted)
         }
         _ => Ok(permit),
     }
@@ -176,6 +177,7 @@ fn narrow_and_hold(
     if case.smart.response_check == ResponseCheck::Off && counted && !reach.held {
         return Ok(permit);
     }
+    let counted = counted && !reach.elsewhere;
     place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), counted)
 }
 

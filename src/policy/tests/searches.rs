@@ -193,6 +193,24 @@ fn a_page_that_only_the_server_knows_is_judged_on_the_answer() {
 }
 
 #[test]
+fn a_count_passes_only_where_it_counts_what_the_client_may_see() {
+    let definition = Smart { membership: Membership::Definition, ..Smart::default() };
+    let rows = [
+        ("GET Observation?_summary=count", true, true),
+        ("GET Observation?_getpages=of-somebody&_count=0", false, false),
+        ("GET Practitioner?_getpages=of-somebody&_count=0", false, false),
+        ("GET ?_getpages=of-somebody&_count=0", false, false),
+    ];
+    for (request, subject, by_definition) in rows {
+        for (smart, expected) in [(Smart::default(), subject), (definition.clone(), by_definition)]
+        {
+            let permit = decided(EVERYTHING, request, &api(Release::R4), &smart).unwrap();
+            assert_eq!(permit.expected().unwrap().counted, expected, "{request}");
+        }
+    }
+}
+
+#[test]
 fn by_definition_a_search_goes_to_the_compartment_itself() {
     let smart = Smart { membership: Membership::Definition, ..Smart::default() };
     let who = EVERYTHING;
