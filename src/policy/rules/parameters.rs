@@ -3,7 +3,6 @@
 //! known pass. To those who may do as much with every type, they are all allowed.
 
 use super::named::{self, Criterion};
-use super::needs;
 use super::place::{self, Place};
 use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::compartment::{has_one_value, membership_parameters, subject_parameter};
@@ -242,8 +241,7 @@ impl Judge<'_, '_> {
     }
 
     fn sweeps(self) -> bool {
-        let sweeping = needs::sweeping(&self.case.request.interaction);
-        self.covered.patient.is_none() && self.case.covers_plainly(&[sweeping])
+        self.case.sweeping(&self.case.request.interaction).is_some()
     }
 }
 

@@ -177,6 +177,9 @@ fn a_page_that_only_the_server_knows_is_judged_on_the_answer() {
         (patient("patient/Observation.r"), "GET ?_getpages=abc", "scope_insufficient"),
         (patient("patient/*.rs"), "GET ?_getpages=abc&code=x", "search_system_unconfined"),
         (clinician("user/Observation.rs"), "GET ?_getpages=abc", "by user/Observation.rs held"),
+        // who may search and read everything is not held up
+        (clinician("user/*.rs"), "GET ?_getpages=abc&_format=xml", "by user/*.rs"),
+        (clinician("user/*.s"), "GET ?_getpages=abc", "by user/*.s held"),
         (EVERYTHING, "GET Observation?_page=abc", NARROWED),
         (
             clinician("user/Observation.rs"),
