@@ -251,6 +251,12 @@ fn without_looking_at_answers_only_what_the_request_proves_is_allowed() {
         (patient("patient/Observation.rs?category=x"), "GET Observation/1", "by_id_unjudged"),
     ];
     check_with(&rows, &api(Release::R4), &smart);
+    let types = [(
+        clinician("user/Observation.s"),
+        "GET ?_type=Observation",
+        "by user/Observation.s strict",
+    )];
+    check_with(&types, &api(Release::R4), &smart);
     let narrowed = |who| {
         let permit = decided(who, "GET Observation?code=x", &api(Release::R4), &smart).unwrap();
         assert!(permit.expected().is_none());
