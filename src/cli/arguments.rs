@@ -107,6 +107,7 @@ fn explain(mut parser: Parser) -> Result<Command, Wrong> {
             Arg::Long("at") => read.at = Some(parser.value()?.string()?),
             Arg::Long("keys") => read.keys = Some(PathBuf::from(parser.value()?)),
             Arg::Long("revocations") => read.revocations = Some(PathBuf::from(parser.value()?)),
+            Arg::Long("stored") => read.stored = Some(PathBuf::from(parser.value()?)),
             Arg::Long("answer") => read.answer = Some(PathBuf::from(parser.value()?)),
             Arg::Long("status") => read.status = Some(parser.value()?.parse()?),
             Arg::Long("json") => read.json = true,

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::request::Request;
+use super::stored::Stored;
 use crate::base::capabilities::Native;
 use crate::base::notice::Notice;
 use crate::base::time::Instant;
@@ -88,17 +89,27 @@ impl Gateway {
         fed
     }
 
-    /// Sends a request, and answers it when it went on and there is an answer.
-    pub(super) fn exchange(&mut self, request: &Request, answer: Option<&Answer>) -> Outcome {
+    /// Sends a request to a server that has this, and answers it when it went on and there is an
+    /// answer.
+    pub(super) fn exchange(
+        &mut self,
+        request: &Request,
+        stored: &Stored,
+        answer: Option<&Answer>,
+    ) -> Outcome {
         let mut exchange = Exchange::default();
         let head = Event::RequestHead {
             headers: request.fields(),
             end_of_stream: request.body.is_empty(),
         };
         let mut step = exchange.on(head, &mut self.worker, &self.caps);
-        if exchange.wants_body() {
+        if exchange.wants_body().is_some() {
             let body = Event::RequestBody { body: request.body.clone() };
             step = exchange.on(body, &mut self.worker, &self.caps);
+        }
+        while let [Effect::Call(call)] = step.effects.as_slice() {
+            let answer = stored.answer(&call.path);
+            step = exchange.on(Event::CallAnswered { answer }, &mut self.worker, &self.caps);
         }
         let mut outcome = Outcome::of(request, step);
         if let (Some(_), Some(answer)) = (&outcome.sent, answer) {
@@ -139,7 +150,9 @@ impl Outcome {
                 Effect::ReplaceBody(body) => sent.body = body,
                 Effect::Reply(answer) => reply = Some(answer),
                 Effect::FilterState(..)
+                | Effect::Call(_)
                 | Effect::RemoveAnswerHeader(_)
+                | Effect::SetAnswerHeader(..)
                 | Effect::ReplaceAnswer(_) => {}
             }
         }

@@ -12,6 +12,7 @@ mod meanings;
 mod places;
 mod request;
 mod signer;
+mod stored;
 mod time;
 mod yaml;
 
@@ -88,6 +89,7 @@ options of explain:
   --at TIME           when it takes place: RFC 3339 or seconds since 1970; otherwise now
   --keys FILE         the issuer's keys (JWKS), where the configuration fetches them
   --revocations FILE  the revocation list
+  --stored FILE       what the FHIR server has: resources by `Type/id`, YAML or JSON
   --answer FILE       the FHIR server's answer in JSON, to be judged
   --status N          its status, otherwise 200
   --json              the same as JSON

@@ -71,8 +71,13 @@ impl Resource<'_> {
     const NONE: Self = Resource { node: Node::Null, strays: false };
 }
 
+/// Whether a member is kept. A choice element such as `value[x]` is looked at as `value`.
 fn is_kept(name: &str, looked_at: Option<&[&str]>) -> bool {
-    looked_at.is_none_or(|names| names.contains(&name)) || ALWAYS.contains(&name)
+    let is = |wanted: &&str| {
+        let rest = name.strip_prefix(wanted);
+        rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_lowercase()))
+    };
+    looked_at.is_none_or(|names| names.iter().any(is)) || ALWAYS.contains(&name)
 }
 
 /// Whether there is a resource in `contained` that is not contained directly: contained resources

@@ -11,6 +11,8 @@ use crate::policy::{Form, Grants, Sight};
 use crate::token::Claims;
 
 mod answers;
+mod batch;
+mod forms;
 mod hostile;
 mod laws;
 

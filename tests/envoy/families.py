@@ -4,7 +4,6 @@ is found wherever it comes to light."""
 
 import base64
 import hashlib
-from functools import cache
 from itertools import chain, product
 
 BASE = "https://api.clinic.example/fhir"
@@ -68,16 +67,6 @@ def observation(ident, subject, category="vital-signs", code="8867-4", day="2026
 
 def base64_of(data):
     return base64.b64encode(data).decode()
-
-
-def stored(reference):
-    """The resource `Type/id` as it was put last, or `None`."""
-    return _stored().get(reference)
-
-
-@cache
-def _stored():
-    return {f"{one['resourceType']}/{one['id']}": one for one in steps() if isinstance(one, dict)}
 
 
 def shared():

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from families import BASE, stored
+from families import BASE
 
 SHARED = ("Practitioner", "PractitionerRole", "Organization", "Location", "Medication", "HealthcareService",
           "Endpoint")
@@ -37,16 +37,39 @@ class Holder:
 
     def may_with_contained(self, permission, resource, mode):
         """The same, and what it contains is covered too."""
-        return self.may(permission, resource, mode) and all(
-            self.may("r", one, mode) for one in resource.get("contained", []))
+        return self.may(permission, resource, mode) and (
+            self.may_anyones(resource["resourceType"], permission)
+            or all(self.may_contain(one) for one in resource.get("contained", [])))
+
+    def may_anyones(self, kind, permission):
+        """Whether one context opens every resource of the type as it is, whosever it is."""
+        return any(
+            context.patient is None
+            and type_in_scope(kind, [scope for scope in context.scopes if "?" not in scope], permission)
+            for context in self.contexts)
+
+    def may_contain(self, resource):
+        """Whether one context covers this inside another resource: there it is about whom that is about,
+        unless it is a person itself or refers to another patient."""
+        kind = resource["resourceType"]
+        return any(
+            in_scope(resource, context.scopes, "r")
+            and (context.patient is None or kind in SHARED
+                 or kind in PATHS and kind != "Patient" and not names_another(resource, context.patient))
+            for context in self.contexts)
 
     def counted(self, resource, mode):
         """Whether a server that reads references loosely finds it in a narrowed search."""
         return any(
             in_scope(resource, context.scopes, "s")
-            and (context.patient is None or is_mine(resource, context.patient, mode, loosely=True)
+            and (context.patient is None or self._finds(resource, context.patient, mode)
                  or resource["resourceType"] in SHARED)
             for context in self.contexts)
+
+    def _finds(self, resource, patient, mode):
+        """The server takes whatever refers to a patient for a member of the compartment."""
+        refers = any(_names(one, patient, True) for one in references(resource))
+        return is_mine(resource, patient, mode, loosely=True) or mode == "definition" and refers
 
     def apart(self, kind):
         """A holder for each context that may search for the type."""
@@ -67,14 +90,32 @@ def is_mine(resource, patient, mode, loosely=False):
     their compartment."""
     kind = resource["resourceType"]
     if kind == "Binary":
-        return _is_context_mine(resource.get("securityContext"), patient, mode)
+        return _names(resource.get("securityContext"), patient, loosely)
     if kind not in PATHS:
         return False
-    if kind == "Patient" and resource.get("id") == patient:
-        return True
+    if kind == "Patient":  # whatever it links to
+        return resource.get("id") == patient
     subject, others = PATHS[kind]
     paths = subject if mode == "subject" else subject + others
     return any(_names(found, patient, loosely) for path in paths for found in walk(resource, path))
+
+
+def names_another(resource, patient):
+    """Whether anything in it refers to a patient and not to this one."""
+    return any("Patient/" in one["reference"] and not _names(one, patient, False)
+               for one in references(resource))
+
+
+def references(value):
+    """Every literal reference, however deep."""
+    if isinstance(value, list):
+        for one in value:
+            yield from references(one)
+    elif isinstance(value, dict):
+        if isinstance(value.get("reference"), str):
+            yield value
+        for one in value.values():
+            yield from references(one)
 
 
 def in_scope(resource, scopes, permission):
@@ -110,11 +151,6 @@ def walk(value, path):
     elif isinstance(value, dict):
         head, _, rest = path.partition(".")
         yield from walk(value.get(head), rest)
-
-
-def _is_context_mine(context, patient, mode):
-    target = stored(context["reference"]) if context else None
-    return target is not None and is_mine(target, patient, mode)
 
 
 def _covers(scope, resource, permission):
@@ -219,7 +255,7 @@ PATHS = _table("""
     MolecularSequence: patient
     NutritionOrder: patient
     Observation: subject | performer
-    Patient: | link.other
+    Patient:
     Person: link.target
     Procedure: subject | performer.actor
     Provenance: target

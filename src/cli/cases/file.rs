@@ -11,6 +11,7 @@ use crate::cli::document::{self, Document, Problems};
 use crate::cli::gateway::Answer;
 use crate::cli::places::Place;
 use crate::cli::request::Request;
+use crate::cli::stored::Stored;
 use crate::cli::{meanings, time};
 use crate::config::section::{Section, read_document};
 
@@ -51,6 +52,7 @@ pub(super) struct Case {
     pub(super) request: Request,
     pub(super) settings: Map<String, Value>,
     pub(super) token: Person,
+    pub(super) stored: Stored,
     pub(super) answer: Option<Answer>,
     pub(super) expected: Expected,
     /// Where it stands.
@@ -144,8 +146,8 @@ fn case(section: &mut Section<'_>) -> Option<Case> {
     let request = request(section);
     let settings = settings(section);
     let token = token(section);
-    let stored = section.optional::<Members>("stored", "resources that probes find, by `Type/id`");
-    check_stored(section, stored.as_ref());
+    let stored = section.optional::<Members>("stored", "what the FHIR server has, by `Type/id`");
+    let stored = stored.map(|stored| Stored::read(section, "stored", stored.0));
     let answer = section.optional_section("answer", "the FHIR server's answer", answer);
     let expected = expected(section);
     let place = Place::START;
@@ -154,6 +156,7 @@ fn case(section: &mut Section<'_>) -> Option<Case> {
         request: request?,
         settings,
         token,
+        stored: stored.unwrap_or_default(),
         answer,
         expected: expected?,
         place,
@@ -234,17 +237,6 @@ fn settings(section: &mut Section<'_>) -> Map<String, Value> {
 
 fn token(section: &mut Section<'_>) -> Person {
     section.default("token", Person::Unsaid, "claims that differ from a valid token's")
-}
-
-/// Each stored resource is what its name says.
-fn check_stored(section: &mut Section<'_>, stored: Option<&Members>) {
-    for (name, resource) in stored.into_iter().flat_map(|stored| &stored.0) {
-        let text = |member: &str| resource.get(member).and_then(Value::as_str).unwrap_or_default();
-        if *name != format!("{}/{}", text("resourceType"), text("id")) {
-            let problem = format!("what stands at `{name}` is another resource");
-            section.problem("stored", problem, "resources by their `Type/id`", None);
-        }
-    }
 }
 
 impl CaseFile {

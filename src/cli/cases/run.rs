@@ -8,6 +8,7 @@ use crate::cli::document::{self, Document, Problems};
 use crate::cli::gateway::{Feeds, Gateway, Outcome, resources};
 use crate::cli::request::Request;
 use crate::cli::signer::{Claims, Signer};
+use crate::cli::stored::Stored;
 use crate::config::{self, ConfigError, Configuration};
 
 /// What became of a case.
@@ -28,6 +29,8 @@ pub(in crate::cli) struct Prepared {
     pub(in crate::cli) feeds: Feeds,
     /// With its token.
     pub(in crate::cli) request: Request,
+    /// What the FHIR server has.
+    pub(in crate::cli) stored: Stored,
 }
 
 /// Runs every case.
@@ -46,12 +49,13 @@ fn one<'a>(
     case: &'a Case,
     document: &Document,
 ) -> Result<Ran<'a>, Problems> {
-    let Prepared { configuration, feeds, request } = prepared(file, section, case, document)?;
+    let Prepared { configuration, feeds, request, stored } =
+        prepared(file, section, case, document)?;
     let (mut gateway, fed) = Gateway::new(configuration, file.at, &feeds);
     if let Some(notice) = fed.revocations.filter(|notice| notice.level == log::Level::Warn) {
         return Err(Problems::whole(&file.config, notice.text));
     }
-    let outcome = gateway.exchange(&request, case.answer.as_ref());
+    let outcome = gateway.exchange(&request, &stored, case.answer.as_ref());
     let differences = differences(&case.expected, &outcome);
     Ok(Ran { section, case, outcome, differences })
 }
@@ -77,7 +81,8 @@ pub(super) fn prepared(
         let token = signer.token(&settings, &Claims::filled(&settings, &given, file.at));
         request.headers.push(("authorization".to_owned(), format!("Bearer {token}")));
     }
-    Ok(Prepared { configuration, feeds: Feeds { keys: None, revocations: Some(list) }, request })
+    let feeds = Feeds { keys: None, revocations: Some(list) };
+    Ok(Prepared { configuration, feeds, request, stored: case.stored.clone() })
 }
 
 /// What is wrong with the configuration: by itself, or with the settings of a case.

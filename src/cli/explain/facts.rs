@@ -10,7 +10,7 @@ use crate::cli::request::Request;
 use crate::cli::time;
 use crate::fhir::{Body, Id, Interaction, Release, Routed};
 use crate::flow::{Reply, answer};
-use crate::policy::{Expected, Form, Permit};
+use crate::policy::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
 use crate::request::Head;
 use crate::token::Claims;
 
@@ -115,36 +115,95 @@ pub(super) fn of_list(given: Option<bool>) -> Vec<Fact> {
     vec![text("list", told)]
 }
 
-/// What allowed the request, and what must hold for it.
-pub(super) fn of_permit(permit: &Permit) -> Vec<Fact> {
+/// What the policy asked for before it decided.
+pub(super) fn of_asked(body: bool, looked_up: Vec<String>) -> Vec<Fact> {
+    let body = body.then(|| text("body", "held and judged"));
+    body.into_iter().chain(list("looked_up", looked_up)).collect()
+}
+
+/// What allowed the request, and what must hold for it. `body` is that of the request.
+pub(super) fn of_permit(permit: &Permit, body: &[u8]) -> Vec<Fact> {
     let confined = permit.patient().map(|patient| format!("Patient/{}", patient.as_str()));
-    let narrowing = permit.narrowing();
     let facts = [
         maybe("allowed_by", permit.allowed_by()),
         Some(text("confined_to", confined.as_deref().unwrap_or("no patient"))),
-        maybe("narrowed_by", narrowing.map(|added| format!("{}={}", added.name, added.value))),
-        permit
-            .strict_handling()
-            .then(|| text("handling", "the server must refuse parameters it doesn't know")),
-        Some(text("answer", permit.expected().map_or("not looked at".to_owned(), expectation))),
+    ];
+    let strict = permit
+        .strict_handling()
+        .then(|| text("handling", "the server must refuse parameters it doesn't know"));
+    let answer = text("answer", permit.expected().map_or("not looked at".to_owned(), expectation));
+    let facts = facts.into_iter().flatten().chain(of_changes(permit)).chain(strict);
+    facts.chain(list("entries", entries(permit, body))).chain([answer]).collect()
+}
+
+/// What makes the request fit what was judged.
+fn of_changes(permit: &Permit) -> Vec<Fact> {
+    let criteria = |all: &[Narrowing]| {
+        all.iter().map(|one| format!("{}={}", one.name, one.value)).collect::<Vec<_>>()
+    };
+    let compartment = permit.compartment().zip(permit.patient());
+    let compartment =
+        compartment.map(|(of, patient)| format!("Patient/{}/{}", patient.as_str(), of.name()));
+    let holds = permit.precondition().map(|precondition| match precondition {
+        Precondition::Unchanged(tag) => format!("If-Match: {tag}"),
+        Precondition::Absent => "If-None-Match: *".to_owned(),
+    });
+    let facts = [
+        maybe("searched_in", compartment),
+        list("narrowed_by", criteria(permit.narrowing())),
+        list("if_none_exist_narrowed_by", criteria(permit.condition())),
+        maybe("written_only_if", holds),
     ];
     facts.into_iter().flatten().collect()
 }
 
+/// Each entry of a Bundle and what is decided of it.
+fn entries(permit: &Permit, body: &[u8]) -> Vec<String> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let method = |index: usize| {
+        let method = body.pointer(&format!("/entry/{index}/request/method"));
+        method.and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let line = |(index, entry): (usize, &EntryPermit)| {
+        let facts = of_permit(&entry.permit, &[]);
+        let facts = facts.into_iter().map(|(name, value)| format!("{name}: {}", one_line(&value)));
+        let facts = facts.collect::<Vec<_>>().join("; ");
+        format!("{index} {} {}: {facts}", method(index), entry.url)
+    };
+    permit.entries().iter().enumerate().map(line).collect()
+}
+
+fn one_line(value: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    match value {
+        Value::Array(list) => list.iter().map(text).collect::<Vec<_>>().join(" and "),
+        one => text(one),
+    }
+}
+
 /// What the answer is judged by.
 fn expectation(expected: &Expected) -> String {
-    let Expected { patient, resource, form, proving } = expected;
+    let Expected { form, proving, counted, .. } = expected;
     let form = match form {
-        Form::Resource => "one resource",
-        Form::History => "the versions of one resource",
-        Form::Searchset => "a searchset",
+        Form::Resource(of) => format!("one {}", of.name()),
+        Form::History(of) => format!("versions of {}", of.name()),
+        Form::Searchset(Some(of)) => format!("a searchset of {}", of.name()),
+        Form::Searchset(None) => "a searchset of any types".to_owned(),
+        Form::Collection => "a Bundle of resources that belong together".to_owned(),
+        Form::Result => "what the operation gives".to_owned(),
+        Form::Written(of) => format!("nothing, an outcome or the {} as it now is", of.name()),
+        Form::Batch(entries) => format!("the answers to {} entries", entries.len()),
     };
-    let patient = patient.as_str();
     let proven = match proving.is_empty() {
         true => String::new(),
-        false => format!(", which `{}` must prove", proving.join("` or `")),
+        false => format!(", proven by `{}`", proving.join("` or `")),
     };
-    format!("held and judged: {form} of {}, about Patient/{patient}{proven}", resource.name())
+    let total = match (&expected.form, counted) {
+        (Form::Searchset(_), true) => "; its `total` stays while nothing is removed",
+        (Form::Searchset(_), false) => "; without its `total`",
+        _ => "",
+    };
+    format!("held and judged: {form}{proven}{total}")
 }
 
 /// What goes on to the FHIR server, as far as it differs from what came.

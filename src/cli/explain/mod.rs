@@ -35,6 +35,8 @@ pub(super) struct Arguments {
     pub(super) keys: Option<PathBuf>,
     /// The revocation list.
     pub(super) revocations: Option<PathBuf>,
+    /// What the FHIR server has.
+    pub(super) stored: Option<PathBuf>,
     /// The FHIR server's answer.
     pub(super) answer: Option<PathBuf>,
     /// Its status.

@@ -13,6 +13,7 @@ use crate::cli::document::{self, Problems};
 use crate::cli::gateway::{Answer, Fed, Feeds, Gateway};
 use crate::cli::request::Request;
 use crate::cli::signer::{Claims, Signer};
+use crate::cli::stored::Stored;
 use crate::cli::time;
 use crate::config::{self, Configuration, Mode};
 use crate::token::reasons::KEYS_UNAVAILABLE;
@@ -65,23 +66,27 @@ pub(super) fn run(arguments: &Arguments, now: Instant) -> Result<Explained, Unus
     let line = format!("{} {}", request.method, request.target);
     let answer = arguments.answer.as_deref().map(|file| answer(file, arguments.status));
     let answer = answer.transpose()?;
+    let stored = arguments.stored.as_deref().map(stored).transpose()?;
+    let given = stored.is_some();
+    let stored = stored.unwrap_or_default();
     let Setup { configuration, feeds, request, proof, .. } = setup(arguments, request, at)?;
     let (mut gateway, fed) = Gateway::new(configuration.clone(), at, &feeds);
     if let Some(notice) = fed.revocations.filter(|notice| notice.level == log::Level::Warn) {
         let file = arguments.revocations.as_deref().unwrap_or(&arguments.config);
         return Err(Problems::whole(file, notice.text).into());
     }
-    let mut outcome = gateway.exchange(&request, None);
+    let mut outcome = gateway.exchange(&request, &stored, None);
     let mut stages = stages::walk(&Walk {
         configuration: &configuration,
         caps: &gateway.caps,
         request: &request,
         proof: &proof,
         listed: arguments.revocations.is_some(),
+        stored: (&stored, given),
         outcome: &outcome,
     });
     if let Some(answer) = answer.filter(|_| outcome.sent.is_some()) {
-        outcome = gateway.exchange(&request, Some(&answer));
+        outcome = gateway.exchange(&request, &stored, Some(&answer));
         stages.push(stages::answered(&answer, &outcome));
     }
     let reason = outcome.reason().to_owned();
@@ -139,7 +144,7 @@ fn bearer(
     }
     let (mut gateway, Fed { keys: notice, .. }) =
         Gateway::new(setup.configuration.clone(), setup.at, &setup.feeds);
-    let reason = gateway.exchange(&setup.request, None).reason().to_owned();
+    let reason = gateway.exchange(&setup.request, &Stored::default(), None).reason().to_owned();
     let unfetched = reason == KEYS_UNAVAILABLE.code;
     match (&arguments.keys, notice, parts) {
         (Some(file), Some(notice), _) if unfetched => {
@@ -194,6 +199,14 @@ fn request(argument: &str) -> Result<Request, Unusable> {
             request.map_err(|problem| Problems::whole(Path::new(file), problem).into())
         }
     }
+}
+
+fn stored(file: &Path) -> Result<Stored, Unusable> {
+    let document = document::read(file)?;
+    let Value::Object(members) = document.value else {
+        return Err(Problems::whole(file, "is no object of resources by `Type/id`").into());
+    };
+    Stored::of(members).map_err(|problem| Problems::whole(file, problem).into())
 }
 
 fn answer(file: &Path, status: Option<u16>) -> Result<Answer, Unusable> {

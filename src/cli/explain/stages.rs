@@ -1,5 +1,7 @@
 //! The stages in the order of the flow, each with what it has to tell.
 
+use std::rc::Rc;
+
 use super::facts::{self, Fact};
 use super::run::Proof;
 use crate::audit::ALLOWED;
@@ -8,10 +10,11 @@ use crate::base::refusal::Refusal;
 use crate::binding;
 use crate::cli::gateway::{Answer, Outcome};
 use crate::cli::request::Request;
+use crate::cli::stored::{self, Stored};
 use crate::config::Configuration;
 use crate::fhir::{self, Routed};
 use crate::flow::reasons::BODY_UNEXPECTED;
-use crate::policy::{self, Grants, Permit};
+use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe};
 use crate::request::{self, Head};
 use crate::revocation::{self, LiveToken, Revocation};
 use crate::token::{self, Keys};
@@ -47,6 +50,8 @@ pub(super) struct Walk<'a> {
     pub(super) proof: &'a Proof,
     /// Whether a revocation list was given.
     pub(super) listed: bool,
+    /// What the FHIR server has, and whether that was given.
+    pub(super) stored: (&'a Stored, bool),
     /// What the gateway made of the request.
     pub(super) outcome: &'a Outcome,
 }
@@ -98,8 +103,12 @@ impl Walk<'_> {
             notes.pass("policy", vec![facts::text("allowed_by", "public: needs no token")]);
         } else {
             let token = self.authenticate(&head, notes)?;
-            let permit = self.decide(&head, request, &token);
-            notes.note("policy", permit, facts::of_permit)?;
+            let mut asked = Asked::default();
+            let permit = self.decide(&head, request, &token, &mut asked);
+            let permitted = |permit: &Permit| facts::of_permit(permit, &self.request.body);
+            let judged = notes.note("policy", permit, permitted);
+            notes.add(self.of_asked(&asked));
+            judged?;
         }
         notes.pass("forward", facts::of_sent(self.request, self.outcome));
         Ok(())
@@ -136,6 +145,7 @@ impl Walk<'_> {
         head: &Head,
         request: fhir::Request,
         token: &LiveToken,
+        asked: &mut Asked,
     ) -> Result<Permit, Refusal> {
         let Configuration { fhir, smart, .. } = self.configuration;
         let request = match request.body {
@@ -143,8 +153,46 @@ impl Walk<'_> {
             _ => request,
         };
         let grants = Grants::of(token.claims(), fhir);
-        policy::decide(token, &grants, &request, head, fhir, smart)
+        let grants = Rc::new(grants);
+        let whole = self.request.body.is_empty() || request.body == fhir::Body::Form;
+        let mut body = whole.then_some(self.request.body.as_slice());
+        let mut found = policy::Stored::default();
+        loop {
+            let evidence = Evidence::new(body, &found);
+            match policy::decide(token, &grants, &request, head, evidence, fhir, smart)? {
+                Decision::Permit(permit) => return Ok(*permit),
+                Decision::Body => {
+                    asked.body = true;
+                    body = Some(&self.request.body);
+                }
+                Decision::Stored(probes) => {
+                    for probe in probes {
+                        asked.stored.push(probe.clone());
+                        let answer = self.stored.0.looked_up(&probe);
+                        found.answered(probe, answer)?;
+                    }
+                }
+            }
+        }
     }
+
+    fn of_asked(&self, asked: &Asked) -> Vec<Fact> {
+        let (stored, given) = self.stored;
+        let found = |probe: &Probe| match given {
+            true => stored.found(probe),
+            false => {
+                format!("{}: NOT GIVEN (`--stored`), so taken for missing", stored::name(probe))
+            }
+        };
+        facts::of_asked(asked.body, asked.stored.iter().map(found).collect())
+    }
+}
+
+/// What the policy asked for before it decided.
+#[derive(Default)]
+struct Asked {
+    body: bool,
+    stored: Vec<Probe>,
 }
 
 /// The stages so far.
@@ -170,6 +218,13 @@ impl Notes {
 
     fn pass(&mut self, name: &'static str, facts: Vec<Fact>) {
         self.0.push(Stage { name, verdict: Verdict::Passed, facts });
+    }
+
+    /// Adds to what the last stage told.
+    fn add(&mut self, facts: Vec<Fact>) {
+        if let Some(last) = self.0.last_mut() {
+            last.facts.splice(..0, facts);
+        }
     }
 
     /// What was noted of a stage; `otherwise` when nothing was.

@@ -254,13 +254,14 @@ fn the_stages_say_what_the_gateway_does_on_every_case_of_the_project() {
     for (name, prepared, at) in every_case() {
         let configuration = &prepared.configuration;
         let (mut gateway, _) = Gateway::new(configuration.clone(), at, &prepared.feeds);
-        let outcome = gateway.exchange(&prepared.request, None);
+        let outcome = gateway.exchange(&prepared.request, &prepared.stored, None);
         let stages = stages::walk(&Walk {
             configuration,
             caps: &gateway.caps,
             request: &prepared.request,
             proof: &Proof::Nothing,
             listed: true,
+            stored: (&prepared.stored, true),
             outcome: &outcome,
         });
         let names: Vec<&str> = stages.iter().map(|stage| stage.name).collect();

@@ -15,6 +15,8 @@ fn a_resource_is_shown_by_one_context_that_reaches_it() {
     let theirs = r#"{"resourceType":"Observation","subject":{"reference":"Patient/Q"}}"#;
     let clinic = r#"{"resourceType":"Organization"}"#;
     let device = r#"{"resourceType":"Device"}"#;
+    // Outside the compartment of R4, though it has a parameter `patient`.
+    let task = r#"{"resourceType":"Task","for":{"reference":"Patient/P"}}"#;
     let own = r#"{"resourceType":"Patient","id":"P"}"#;
     let linked =
         r#"{"resourceType":"Patient","id":"Q","link":[{"other":{"reference":"Patient/P"}}]}"#;
@@ -26,6 +28,7 @@ fn a_resource_is_shown_by_one_context_that_reaches_it() {
         (patient("patient/Condition.rs"), By::Read, mine, false),
         (patient("patient/*.rs"), By::Read, clinic, true),
         (patient("patient/*.rs"), By::Read, device, false),
+        (patient("patient/*.rs"), By::Read, task, false),
         (patient("patient/*.rs"), By::Read, own, true),
         (patient("patient/*.rs"), By::Read, linked, false),
         (clinician("user/Observation.r"), By::Read, theirs, true),
@@ -76,6 +79,21 @@ fn what_is_contained_needs_a_scope_of_its_type_and_names_nobody_else() {
         let resource = r#"{"resourceType":"Observation","subject":{"reference":"Patient/P"},"contained":[INNER]}"#;
         let resource = resource.replace("INNER", contained);
         assert_eq!(sees(patient(scope), By::Read, &resource), shown, "{scope} {contained}");
+    }
+}
+
+#[test]
+fn what_is_contained_is_part_of_a_resource_to_those_who_may_have_all_of_its_type() {
+    let resource = r#"{"resourceType":"Encounter","status":"finished","contained":[{"resourceType":"Practitioner"}]}"#;
+    let rows = [
+        (clinician("user/Encounter.r"), By::Read, true),
+        (clinician("user/Encounter.r"), By::Search, false),
+        (clinician("user/Encounter.r?status=finished"), By::Read, false),
+        (clinician("user/Encounter.r?status=finished user/Practitioner.r"), By::Read, true),
+        (system("system/*.s"), By::Search, true),
+    ];
+    for (who, by, shown) in rows {
+        assert_eq!(sees(who, by, resource), shown, "{who:?} {by:?}");
     }
 }
 

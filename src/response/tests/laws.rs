@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::base::node;
+use crate::fhir::membership::Membership;
+use crate::policy::By;
 
 /// Any JSON, with the names that the judge looks at.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -71,6 +74,101 @@ fn entry() -> impl Strategy<Value = Value> {
 
 fn form() -> impl Strategy<Value = Form> {
     select(vec![read(), history(), search()])
+}
+
+/// Members of resources, those that are judged among others.
+fn element() -> impl Strategy<Value = (&'static str, Value)> {
+    let reference = |id: &str| json!({"reference": format!("Patient/{id}")});
+    let coded = |code: &str| json!([{"coding": [{"system": "s", "code": code}]}]);
+    select(vec![
+        ("id", json!("P")),
+        ("id", json!("1")),
+        ("meta", json!({"tag": [{"code": "a"}], "security": [{"system": "s", "code": "R"}]})),
+        ("subject", reference("P")),
+        ("subject", reference("Q")),
+        ("patient", reference("P")),
+        ("performer", json!([reference("P")])),
+        ("recorder", reference("P")),
+        ("encounter", json!({"reference": "Encounter/1"})),
+        ("participant", json!([{"actor": reference("P")}, {"individual": reference("Q")}])),
+        ("category", coded("laboratory")),
+        ("category", coded("vital-signs")),
+        ("code", json!({"coding": [{"system": "s", "code": "c"}]})),
+        ("status", json!("final")),
+        (
+            "component",
+            json!([{"code": {"coding": [{"code": "c"}]}, "valueCodeableConcept": {"coding": [{"code": "v"}]}}]),
+        ),
+        ("valueCodeableConcept", json!({"coding": [{"code": "v"}]})),
+        ("contained", json!([{"resourceType": "Practitioner", "id": "p"}])),
+        (
+            "contained",
+            json!([{"resourceType": "Observation", "subject": {"reference": "Patient/Q"}}]),
+        ),
+        (
+            "contained",
+            json!([{"resourceType": "Observation", "category": coded("laboratory"), "note": [{"authorReference": {"reference": "Patient/Q"}}]}]),
+        ),
+        ("extension", json!([{"url": "x", "valueReference": {"reference": "Patient/Q"}}])),
+        ("securityContext", reference("P")),
+        ("text", json!({"div": "<div/>"})),
+    ])
+}
+
+/// Scopes of which some look at elements of the resource.
+fn scopes() -> impl Strategy<Value = String> {
+    let scope = select(vec![
+        "patient/*.rs",
+        "patient/Observation.rs",
+        "patient/Observation.r?category=s|laboratory",
+        "patient/Observation.rs?category=vital-signs&status=final",
+        "patient/Observation.rs?combo-code=c",
+        "patient/Observation.rs?value-concept=v",
+        "patient/*.rs?_tag=a",
+        "patient/*.r?_security=s|R",
+        "patient/Observation.rs?performer=Patient/P",
+        "patient/Condition.rs?encounter=Encounter/1",
+        "patient/Practitioner.r",
+        "user/Observation.r?code=s|c",
+    ]);
+    vec(scope, 1..4).prop_map(|scopes| scopes.join(" "))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn what_is_not_kept_of_a_resource_makes_no_difference(
+        name in select(vec!["Observation", "Condition", "Patient", "Appointment", "Encounter", "Binary", "Practitioner"]),
+        elements in vec(element(), 0..9),
+        at in any::<prop::sample::Index>(),
+        scope in scopes(),
+        definition: bool,
+    ) {
+        let mut members: Vec<(&str, Value)> = Vec::new();
+        for (name, value) in elements {
+            if members.iter().all(|(known, _)| *known != name) {
+                members.push((name, value));
+            }
+        }
+        members.insert(at.index(members.len() + 1), ("resourceType", json!(name)));
+        let text = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
+        let text = format!("{{{}}}", text.collect::<Vec<_>>().join(","));
+        let whole = node::read(text.as_bytes()).unwrap();
+        let membership = if definition { Membership::Definition } else { Membership::Subject };
+        let smart = Smart { membership, ..Smart::default() };
+        let sight = sight(&scope);
+        for (form, by) in [(Form::Resource(named(name)), By::Read), (Form::Searchset(None), By::Search)] {
+            let seen = sight.sees(&whole, by, &api(), &smart);
+            let expected = Expected { sight: sight.clone(), ..expected(&form) };
+            let answer = match by {
+                By::Read => text.clone(),
+                By::Search => format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{text}}}]}}"#),
+            };
+            let verdict = body(&expected, 200, answer.as_bytes(), &api(), &smart);
+            prop_assert_eq!(verdict == Verdict::Whole, seen, "{} {:?} {}", scope, by, text);
+        }
+    }
 }
 
 proptest! {
