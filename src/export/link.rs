@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use super::reasons::{EXPORT_CLIENT_MISSING, EXPORT_LOCATION, EXPORT_METHOD, EXPORT_NOT_BOUND};
 use super::{Answering, Key};
 use crate::base::refusal::Refusal;
-use crate::fhir::{Api, Release, ResourceType};
+use crate::fhir::{Api, Level, Release, ResourceType};
 use crate::forward::Edit;
 use crate::policy::Exported;
 use crate::request::{Head, MAX_TARGET, Method};
@@ -64,6 +64,14 @@ pub fn claimed(head: &Head, release: Release) -> Result<Option<Claimed>, Refusal
 }
 
 impl Claimed {
+    /// Where it stands among the operations, for the audit record: a file of one type with that type.
+    pub fn level(&self) -> Level {
+        match self.of {
+            Exported::Type(resource) => Level::Type(resource),
+            Exported::Status | Exported::Outcomes | Exported::AllTypes => Level::System,
+        }
+    }
+
     fn read(head: &Head, release: Release) -> Option<Claimed> {
         let (target, last) = head.raw_target().rsplit_once(['?', '&'])?;
         let (name, signature) = last.split_once('=')?;
