@@ -45,18 +45,33 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Re
         (I::HistoryType(of), None) if covered.granular => {
             place::held(case, permit, Form::History(*of), &[*of], false)
         }
-        // The types in `_type` were judged: a server that ignores it would search the others too.
-        (I::SearchSystem, None) if covered.granular || reach.held => {
-            place::held(case, permit.strict(), Form::Searchset(None), &[], false)
-        }
-        (I::SearchSystem, None) => Ok(permit.strict()),
+        (I::SearchSystem, None) => of_types(case, covered, reach, permit.strict()),
         _ if reach.held => place::held(case, permit, Form::Searchset(None), &[], false),
         _ => Ok(permit),
     }
 }
 
+/// A search over all types, or over those in `_type`: a server that ignores it searches the others too.
+fn of_types(
+    case: &Case<'_>,
+    covered: &Covered<'_>,
+    reach: &Reach,
+    permit: Permit,
+) -> Result<Permit, Stop> {
+    let said = !covered.granular && !reach.held;
+    let trusted = case.smart.response_check == ResponseCheck::Off
+        || case.covers_plainly(&[Need::on_all(&[Search])]);
+    if said && trusted {
+        return Ok(permit);
+    }
+    place::held(case, permit, Form::Searchset(None), &[], said)
+}
+
 /// A page of a search that only the server can tell from another: its members are judged.
 pub(super) fn page(case: &Case<'_>) -> Result<Permit, Stop> {
+    if let Some(scopes) = case.sweeping(&I::SearchSystem) {
+        return Ok(Permit::by(scopes, None));
+    }
     let Some(scopes) = case.grant.coverage.any(Search) else {
         return Err(case.lacking(&[Need::on_all(&[Search])]).into());
     };
@@ -79,7 +94,8 @@ fn of_type(
         }
         _ if covered.granular => narrow_and_hold(case, covered, reach, of, permit),
         _ if reach.held => {
-            place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), true)
+            let counted = !reach.elsewhere;
+            place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), counted)
         }
         _ => Ok(permit),
     }
@@ -176,6 +192,7 @@ fn narrow_and_hold(
     if case.smart.response_check == ResponseCheck::Off && counted && !reach.held {
         return Ok(permit);
     }
+    let counted = counted && !reach.elsewhere;
     place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), counted)
 }
 
