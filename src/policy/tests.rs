@@ -301,7 +301,11 @@ fn only_the_answer_tells_whose_a_resource_is() {
             ("POST _search < _type=Observation&patient=P", "search_system_unconfined"),
             ("GET Patient/P/*?code=x", "by patient/*.cruds for P strict held"),
             ("GET Patient/other/*?code=x", "compartment_other_patient"),
-            ("GET Encounter/1/Observation", "by patient/*.cruds for P +patient=Patient/P strict"),
+            ("GET Encounter/1/Observation", "search_compartment_unjudged"),
+            (
+                "GET Practitioner/7/Observation",
+                "by patient/*.cruds for P +patient=Patient/P strict",
+            ),
             ("GET Encounter/1/*", "search_compartment_unjudged"),
         ],
     );

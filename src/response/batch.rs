@@ -12,7 +12,7 @@ use super::bundle::Bundle;
 use super::edits::Edits;
 use super::entry::Entry;
 use super::judge::{Judge, holds_resource, is_bare_outcome, is_outcome};
-use super::reasons::{ANSWER_BATCH_ENTRIES, ANSWER_BATCH_ENTRY};
+use super::reasons::{ANSWER_BATCH_ENTRIES, ANSWER_BATCH_ENTRY, ANSWER_UNREADABLE};
 use super::resource::AsResource;
 use super::status::{Outcome, error_body, outcome};
 use super::strict::{Skim, Strict};

@@ -28,7 +28,7 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Re
             if owner.name() == PATIENT && patient.is_some_and(|patient| patient != id) {
                 return Err((&COMPARTMENT_OTHER_PATIENT).into());
             }
-            in_compartment(case, covered, reach, (owner.name(), *of), permit)
+            in_compartment(case, covered, reach, (*owner, *of), permit)
         }
         (I::SearchCompartment(owner, id, None), Some(patient)) => {
             if owner.name() != PATIENT {
@@ -106,13 +106,17 @@ fn in_compartment(
     case: &Case<'_>,
     covered: &Covered<'_>,
     reach: &Reach,
-    (owner, of): (&str, ResourceType),
+    (owner, of): (ResourceType, ResourceType),
     permit: Permit,
 ) -> Result<Permit, Stop> {
     let by_definition = case.smart.membership == Membership::Definition;
+    // Servers answer 404 where there is no such owner: which encounters exist is nobody's to learn.
+    let other = owner.name() != PATIENT && place::of(case, covered, owner) != Ok(Place::Shared);
     match (place::of(case, covered, of)?, covered.patient) {
-        (Place::Inside, Some(patient)) if by_definition => {
-            if owner != PATIENT {
+        (_, Some(_)) if other => Err((&SEARCH_COMPARTMENT_UNJUDGED).into()),
+        // Who links to the patient is in the compartment as well, and another person.
+        (Place::Inside, Some(patient)) if by_definition && of.name() != PATIENT => {
+            if owner.name() != PATIENT {
                 return Err((&SEARCH_COMPARTMENT_UNJUDGED).into());
             }
             named::all(case, &case.request.query, of, None, patient)?;

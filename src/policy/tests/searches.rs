@@ -229,6 +229,8 @@ fn by_definition_a_search_goes_to_the_compartment_itself() {
         (who, "POST Observation/_search < code=x", "search_form_unconfined"),
         (who, "GET Patient/P/Observation?code=x", "by patient/*.cruds for P strict held"),
         (who, "GET Patient/other/Observation", "compartment_other_patient"),
+        (who, "GET Patient/P/Patient", "by patient/*.cruds for P +_id=P strict"),
+        (who, "GET Practitioner/7/Observation", "search_compartment_unjudged"),
         (who, "GET Encounter/1/Observation", "search_compartment_unjudged"),
         (who, "GET Group/1", "by patient/*.cruds for P held"),
         (who, "GET Patient/other", "compartment_other_patient"),
