@@ -17,7 +17,7 @@ from urllib.parse import quote
 import families
 import pytest
 from families import BASE
-from generator import JSON, PARAMETERS, Generator, Request
+from generator import JSON, PARAMETERS, PATCH, Generator, Request
 from oracle import PATHS, SHARED, Context, Holder, is_evaluable, is_mine, plain, type_in_scope
 
 from lab.fhir_server import FhirServer
@@ -136,7 +136,7 @@ class Run:
         self.clinic, self.wrong = clinic, defaultdict(list)
         self.sent, self.allowed, self.refused = Counter(), Counter(), Counter()
         self.reasons, self.counted = defaultdict(Counter), Counter()
-        self.seen = self.removed = self.complete = self.requests = 0
+        self.seen = self.removed = self.complete = self.obliged = self.requests = 0
 
     def one(self, number, forms):
         case = Case(self, number, forms)
@@ -154,7 +154,8 @@ class Run:
     def report(self, seconds):
         lines = [f"seed {SEED}: {self.requests} requests in {seconds:.0f} s, {self.seen} resources seen, "
                  f"{self.complete} searches compared, {self.removed} resources withheld from them",
-                 f"  {self.counted['allowed']} of {self.counted['sent']} allowed of what may be allowed"]
+                 f"  {self.counted['allowed']} of {self.counted['sent']} allowed of what may be allowed, "
+                 f"{self.obliged} had to be"]
         for form in (*FORMS, *WRITES):
             reasons = ", ".join(f"{reason} {count}" for reason, count in self.reasons[form].most_common(6))
             lines.append(f"  {form:18} sent {self.sent[form]:4}  allowed {self.allowed[form]:4}  "
@@ -181,10 +182,14 @@ class Case:
     def run(self):
         request = self.request
         before = self.clinic.written() if request.write else None
+        must_pass = self._must_pass(self.request)
+        self.run_.obliged += must_pass
         response = self.send(request)
         self._count(response)
         if request.write:
             self.check_written(response, before)
+        if must_pass and response.reason:
+            self.fail("wrongly refused", f"{response.status} {response.reason}")
         if response.status >= 300:
             self.check_refusal(response)
             return
@@ -281,8 +286,6 @@ class Case:
             self.fail("leak", f"{response.status} with {told}")
         if response.reason and self.request.read:
             self._check_twin(response, self.request.read[1])
-        if response.reason and self._must_pass():
-            self.fail("wrongly refused", f"{response.status} {response.reason}")
 
     def _is_open(self):
         """Whether the request is for what is about nobody, or by id for what is theirs: nothing to hide."""
@@ -313,9 +316,12 @@ class Case:
         if (twin.status, shape(twin)) != (response.status, shape(response)):
             self.fail("tells", f"{response.status} {shape(response)}", f"missing: {twin.status} {shape(twin)}")
 
-    def _must_pass(self):
+    def _must_pass(self, request):
         """Whether this may not be refused: it is in scope, and nothing in it reaches further."""
-        request = self.request
+        if request.parts:
+            return all(map(self._must_pass, request.parts))
+        if request.types is not None:
+            return any(self._opens_everything(context, request) for context in self.holder.contexts)
         if request.read:
             kind, ident, version = request.read
             stored = self._stored(kind, ident, None if version == "history" else version)
@@ -326,6 +332,12 @@ class Case:
         if request.write and request.document and "?" not in request.target:
             return self._must_write(request)
         return False
+
+    def _opens_everything(self, context, request):
+        """Whether a context opens `$everything` of these types."""
+        scopes = plain(context.scopes)
+        return request.target.split("/")[1] == context.patient and all(
+            type_in_scope(kind, scopes, letter) for kind in request.types or ("*",) for letter in "rs")
 
     def _is_harmless(self, search):
         """Whether a search has only criteria on its own type that name nobody."""
@@ -371,7 +383,7 @@ class Case:
         if kind == "Patient" or kind in SHARED:
             return False
         if stored is None:
-            return all(may(letter, request.document, self.mode, True) for letter in ("cu" if ident else "c"))
+            return may("u" if ident else "c", request.document, self.mode, True)
         return may("u", stored, self.mode) and may("u", request.document, self.mode, True)
 
     def _stored(self, kind, ident, version):
@@ -511,8 +523,10 @@ class Case:
         for entry in reversed(changes):
             changed, new = address(entry["fullUrl"]), entry.get("resource")
             old = self.clinic.state.get(changed)
-            letter = "c" if old is None else "d" if new is None else "u"
-            may = [self.holder.may_write(letter, one, self.mode, anew=one is new)
+            named = changed[1] in self._asked()  # a PUT that creates is an update
+            letter = "d" if new is None else "c" if old is None and not named else "u"
+            patched = PATCH[0][1] in self._asked()  # whom it named before it may go on naming
+            may = [self.holder.may_write(letter, one, self.mode, anew=one is new and not patched)
                    for one in (old, new) if one is not None]
             if not all(may):
                 self.fail("written", changed, f"before {short(old)}", f"after {short(new)}")
