@@ -222,6 +222,12 @@ fn a_deletion_and_a_patch_need_a_stored_resource_of_the_patient() {
                 "write_other_patient",
             ),
             ("PATCH Observation/1", r#"[{"op":"add","path":"","value":{}}]"#, &[], "patch_whole"),
+            (
+                "PATCH Binary/1",
+                r#"[{"op":"replace","path":"/securityContext/reference","value":"Encounter/1"}]"#,
+                &[],
+                "patch_membership",
+            ),
         ],
     );
 }
