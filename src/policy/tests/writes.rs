@@ -125,6 +125,16 @@ fn an_update_is_tied_to_the_version_that_was_judged() {
                 )],
                 "probe_version_missing",
             ),
+            // of somebody else's it tells nothing
+            (
+                "PUT Observation/1",
+                MINE,
+                &[(
+                    "Observation/1",
+                    r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/Q"}}"#,
+                )],
+                "compartment_not_member",
+            ),
             (
                 "PUT Observation/1",
                 MINE,
