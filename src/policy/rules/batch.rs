@@ -8,11 +8,13 @@ use crate::policy::evidence::{Evidence, Probe};
 use crate::policy::operations::EXPORT;
 use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
 use crate::policy::reasons::{
-    BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, FORMAT_UNJUDGED, HEADER_UNJUDGED, PARAMETER_UNJUDGED,
+    BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, COMPARTMENT_NOT_MEMBER, FORMAT_UNJUDGED, HEADER_UNJUDGED,
+    PARAMETER_UNJUDGED, PROBE_UNCONFIGURED,
 };
 use crate::policy::rules::needs;
 use crate::policy::rules::place::takes_json;
-use crate::policy::sight::Sight;
+use crate::policy::sight::{By, Sight};
+use crate::policy::smart::ResponseCheck;
 use crate::policy::{self, Asked, Decision, case};
 
 /// Most stored resources that one Bundle may have looked up, one after the other.
@@ -33,7 +35,13 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
         let decision =
             entry_of(asked, entry, &aliases).map_err(|refusal| in_entry(index, refusal))?;
         match decision {
-            Decision::Permit(permit) => permits.push(permitted(asked, entry, *permit)),
+            Decision::Permit(permit) => {
+                if batch.transaction {
+                    let read = read_ahead(asked, entry, &permit);
+                    probes.extend(read.map_err(|refusal| in_entry(index, refusal))?);
+                }
+                permits.push(permitted(asked, entry, *permit));
+            }
             Decision::Stored(more) => probes.extend(more),
             Decision::Body => {
                 return Err(in_entry(index, Refusal::new(&BUNDLE_ENTRY_UNJUDGED)));
@@ -73,6 +81,35 @@ fn entry_of(
     }
     let evidence = Evidence { body: body.as_deref(), aliases, ..asked.evidence };
     policy::judge(Asked { request, head, evidence, ..asked })
+}
+
+/// A transaction fails with a read of what is not there: that it went through would tell that somebody
+/// else's resource exists. So what only the answer to a read would tell is looked up before.
+fn read_ahead(
+    asked: Asked<'_>,
+    entry: &Entry<'_>,
+    permit: &Permit,
+) -> Result<Option<Probe>, Refusal> {
+    let Asked { evidence, api, smart, .. } = asked;
+    let held = permit.expected().map(|expected| &expected.form);
+    let (Some(Form::Resource(of) | Form::History(of)), Some(id)) =
+        (held, entry.request.interaction.id())
+    else {
+        return Ok(None);
+    };
+    if smart.response_check != ResponseCheck::Enforce {
+        return Ok(None);
+    }
+    if api.cluster.is_none() {
+        return Err(Refusal::new(&PROBE_UNCONFIGURED));
+    }
+    let probe = Probe { resource: *of, id: id.clone() };
+    let sight = Sight::new(asked.grants.clone());
+    match evidence.stored.get(&probe) {
+        None => Ok(Some(probe)),
+        Some(Some(version)) if sight.sees(&version.resource()?, By::Read, api, smart) => Ok(None),
+        Some(_) => Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
+    }
 }
 
 fn permitted(asked: Asked<'_>, entry: &Entry<'_>, permit: Permit) -> EntryPermit {
