@@ -308,3 +308,60 @@ fn unconfined_writes_need_neither_body_nor_lookup() {
         ],
     );
 }
+
+/// A patient who signed in by themselves, with the same patient in context: both contexts permit.
+#[test]
+fn what_ties_a_write_down_holds_whichever_context_permits_it() {
+    let scope = "patient/*.cruds user/*.cruds";
+    let who = Who { scope, patient: Some("P"), user: Some("Patient/P") };
+    let by = format!("by {scope} for P");
+    rows(
+        who,
+        &[
+            (
+                "PUT Observation/1",
+                MINE,
+                &[("Observation/1", MINE)],
+                &format!("{by} at W/\"7\" held"),
+            ),
+            ("PUT Observation/1", MINE, &[], &format!("{by} if absent held")),
+            (
+                "DELETE Observation/1",
+                "",
+                &[("Observation/1", MINE)],
+                &format!("{by} at W/\"7\" held"),
+            ),
+            (
+                "POST Observation\nif-none-exist: identifier=x",
+                MINE,
+                &[],
+                &format!("{by} if patient=Patient/P strict held"),
+            ),
+            (
+                "DELETE Observation?identifier=x",
+                "",
+                &[],
+                &format!("{by} +patient=Patient/P strict"),
+            ),
+        ],
+    );
+    let another = Who { user: Some("Patient/A"), ..who };
+    let shared = r#"{"resourceType":"Appointment","id":"1","meta":{"versionId":"7"},"participant":[{"actor":{"reference":"Patient/P"}},{"actor":{"reference":"Patient/A"}}]}"#;
+    rows(
+        another,
+        &[
+            (
+                "DELETE Appointment/1",
+                "",
+                &[("Appointment/1", shared)],
+                &format!("by {scope} at W/\"7\" held"),
+            ),
+            (
+                "DELETE Observation?identifier=x",
+                "",
+                &[],
+                &format!("by {scope} +patient=Patient/P,Patient/A strict"),
+            ),
+        ],
+    );
+}
