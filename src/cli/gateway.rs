@@ -152,6 +152,7 @@ impl Outcome {
                 Effect::FilterState(..)
                 | Effect::Call(_)
                 | Effect::RemoveAnswerHeader(_)
+                | Effect::SetAnswerHeader(..)
                 | Effect::ReplaceAnswer(_) => {}
             }
         }

@@ -4,12 +4,14 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use super::export::{Followed, Linked};
 use super::worker::Known;
 use super::{Exchange, MAX_FORM, Worker, probe, reasons};
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
 use crate::binding;
 use crate::config::Configuration;
+use crate::export;
 use crate::fhir::{self, Body, Routed};
 use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe, Stored};
 use crate::request::{self, Head, Headers};
@@ -26,19 +28,23 @@ pub(super) struct Held {
     pub(super) stored: Stored,
     /// Stored resources still to be asked for; the call for the first is on its way.
     pub(super) probes: VecDeque<Probe>,
+    /// Of a permitted kick-off: who gets the links of its answer.
+    pub(super) linked: Option<Box<Linked>>,
 }
 
 /// Who calls, and what their token grants.
 #[derive(Debug)]
-struct Caller {
-    token: LiveToken,
-    grants: Rc<Grants>,
+pub(super) struct Caller {
+    pub(super) token: LiveToken,
+    pub(super) grants: Rc<Grants>,
 }
 
 /// A decision that came out well.
 pub(super) enum Passed {
     /// The request may go on, by this.
     Permit(Box<Held>, Box<Permit>),
+    /// The request follows a link of an export and may go on.
+    Link(Box<Followed>),
     /// A path outside the API that the configuration lets through.
     Untouched,
     /// Not decided yet: the body comes first.
@@ -50,7 +56,7 @@ pub(super) enum Passed {
 impl Held {
     fn new(head: Head, request: Rc<fhir::Request>) -> Held {
         let (body, stored, probes) = (None, Stored::default(), VecDeque::new());
-        Held { head, request, body, stored, probes }
+        Held { head, request, body, stored, probes, linked: None }
     }
 
     /// Longest body that is held, in bytes: Envoy's own buffer bounds the others.
@@ -71,6 +77,9 @@ impl Exchange {
         let head = request::read(headers)?;
         if !end_of_stream && !head.method().takes_body() {
             return Err(Refusal::new(&reasons::BODY_UNEXPECTED));
+        }
+        if let Some(claimed) = export::claimed(&head, worker.config.fhir.release)? {
+            return self.follow(head, claimed, worker, caps);
         }
         let request = match fhir::route(&head, &worker.config.fhir)? {
             Routed::Passthrough => {
@@ -95,7 +104,7 @@ impl Exchange {
         self.decide(held, worker, caps)
     }
 
-    fn authenticate(
+    pub(super) fn authenticate(
         &mut self,
         head: &Head,
         worker: &mut Worker,
@@ -166,13 +175,17 @@ impl Exchange {
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
-        let Caller { token, grants } = self.authenticate(&held.head, worker, caps)?;
+        let caller = self.authenticate(&held.head, worker, caps)?;
+        let Caller { token, grants } = &caller;
         let evidence = Evidence::new(held.body.as_deref(), &held.stored);
         let Configuration { fhir, smart, .. } = &worker.config;
         let decision =
-            policy::decide(&token, &grants, &held.request, &held.head, evidence, fhir, smart)?;
+            policy::decide(token, grants, &held.request, &held.head, evidence, fhir, smart)?;
         match decision {
             Decision::Permit(permit) => {
+                if export::is_kickoff(&held.request.interaction) {
+                    held.linked = Some(Linked::kickoff(&caller, &held.head, worker, caps)?);
+                }
                 self.record.permitted(Some(&permit));
                 Ok(Passed::Permit(held, permit))
             }

@@ -89,6 +89,8 @@ pub enum Effect {
     ReplaceBody(Vec<u8>),
     /// Remove a header field of the held answer.
     RemoveAnswerHeader(&'static str),
+    /// Set a header field of the answer, in place of every field of that name.
+    SetAnswerHeader(&'static str, String),
     /// Replace the body of the held answer.
     ReplaceAnswer(Vec<u8>),
     /// Set a key of the filter state, where the filters behind us and the access log read it.

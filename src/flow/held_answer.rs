@@ -58,9 +58,7 @@ impl Exchange {
                     self.record.only_observed();
                     return pass();
                 }
-                let stale = response::STALE.iter().map(|name| Effect::RemoveAnswerHeader(name));
-                let effects = stale.chain([Effect::ReplaceAnswer(body)]).collect();
-                Step { effects, next: Next::Continue }
+                replace(body)
             }
         }
     }
@@ -79,11 +77,19 @@ fn only_reports(worker: &Worker) -> bool {
     worker.config.smart.response_check == ResponseCheck::Report
 }
 
-fn pass() -> Step {
+/// The answer goes on as it came.
+pub(super) fn pass() -> Step {
     Step { effects: Vec::new(), next: Next::Continue }
 }
 
-fn status(headers: &Headers) -> Option<u16> {
+/// The held answer goes on with this body.
+pub(super) fn replace(body: Vec<u8>) -> Step {
+    let stale = response::STALE.iter().map(|name| Effect::RemoveAnswerHeader(name));
+    let effects = stale.chain([Effect::ReplaceAnswer(body)]).collect();
+    Step { effects, next: Next::Continue }
+}
+
+pub(super) fn status(headers: &Headers) -> Option<u16> {
     let status = headers.single(":status").ok()??;
     core::str::from_utf8(status).ok()?.parse().ok()
 }

@@ -4,6 +4,7 @@
 pub mod answer;
 mod deciding;
 pub mod effect;
+mod export;
 mod held_answer;
 mod probe;
 pub mod reasons;
@@ -26,6 +27,7 @@ use crate::config::Mode;
 use crate::forward::{self, Edit};
 use crate::policy::{Expected, Permit};
 use deciding::{Held, Passed};
+use export::Linked;
 use record::Record;
 
 /// Filter state that a filter behind us requires: nothing passes that we did not permit.
@@ -58,6 +60,10 @@ enum Waits {
     Answer(Expected),
     /// For the body of that answer, which has this status.
     AnswerBody(Expected, u16),
+    /// For the head of an answer that may hold links of an export.
+    Links(Box<Linked>),
+    /// For the body of that answer, which is a manifest.
+    Manifest(Box<Linked>),
     /// For its end: there is nothing left to decide.
     End,
 }
@@ -99,6 +105,12 @@ impl Exchange {
             (Waits::AnswerBody(expected, status), Event::ResponseBody { body }) => {
                 self.answer_body(&expected, status, body, worker)
             }
+            (Waits::Links(linked), Event::ResponseHead { headers, end_of_stream }) => {
+                self.linked_head(linked, &headers, end_of_stream, worker)
+            }
+            (Waits::Manifest(linked), Event::ResponseBody { body }) => {
+                self.manifest(&linked, &body, worker)
+            }
             _ => self.step(Err(Refusal::new(&reasons::OUT_OF_ORDER)), Vec::new(), worker),
         }
     }
@@ -113,17 +125,17 @@ impl Exchange {
 
     /// Whether the answer's head must be handed over.
     pub fn wants_answer(&self) -> bool {
-        matches!(self.waits, Waits::Answer(_))
+        matches!(self.waits, Waits::Answer(_) | Waits::Links(_))
     }
 
     /// Whether the answer must be held and its body handed over.
     pub fn wants_answer_body(&self) -> bool {
-        matches!(self.waits, Waits::AnswerBody(..))
+        matches!(self.waits, Waits::AnswerBody(..) | Waits::Manifest(_))
     }
 
     /// The audit line of this exchange, which is over.
     pub fn end(&mut self, end: &End, worker: &mut Worker, caps: &dyn Capabilities) -> String {
-        if matches!(self.waits, Waits::AnswerBody(..)) {
+        if self.wants_answer_body() {
             self.record.refused(&Refusal::new(&reasons::ANSWER_UNFINISHED));
         }
         self.record.line(end, worker, caps.now())
@@ -153,27 +165,28 @@ impl Exchange {
                 }
                 go_on(self.record.code(), sanitized, None)
             }
-            Ok(Passed::Permit(held, permit)) => match self.carry_out(&held, &permit, worker) {
-                Ok(step) => step,
-                Err(refusal) => self.refuse(&refusal),
-            },
+            Ok(Passed::Permit(held, permit)) => {
+                let step = self.carry_out(*held, &permit, worker);
+                step.unwrap_or_else(|refusal| self.refuse(&refusal))
+            }
+            Ok(Passed::Link(followed)) => {
+                let step = self.carry_out_link(*followed, worker);
+                step.unwrap_or_else(|refusal| self.refuse(&refusal))
+            }
             Ok(Passed::Untouched) => go_on(self.record.code(), sanitized, None),
             Err(refusal) => self.refuse(&refusal),
         }
     }
 
-    fn carry_out(
-        &mut self,
-        held: &Held,
-        permit: &Permit,
-        worker: &Worker,
-    ) -> Result<Step, Refusal> {
+    fn carry_out(&mut self, held: Held, permit: &Permit, worker: &Worker) -> Result<Step, Refusal> {
         let body = held.body.as_deref().filter(|body| !body.is_empty());
         let body = body.map(|body| (held.request.body, body));
         let (claims, settings) = (self.record.claims(), &worker.config.forward);
         let forward = forward::forward(permit, &held.head, body, claims, settings)?;
         if let Some(expected) = permit.expected() {
             self.waits = Waits::Answer(expected.clone());
+        } else if let Some(linked) = held.linked {
+            self.waits = Waits::Links(linked);
         }
         Ok(go_on(self.record.code(), forward.edits, forward.body))
     }

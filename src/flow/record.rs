@@ -7,7 +7,8 @@ use super::worker::Worker;
 use crate::audit::{self, Decision, Origin, Outcome, Parameter, What, Who};
 use crate::base::refusal::Refusal;
 use crate::base::time::Instant;
-use crate::fhir;
+use crate::export::Claimed;
+use crate::fhir::{self, Interaction, Operation};
 use crate::policy::Permit;
 use crate::request::Headers;
 use crate::revocation::Freshness;
@@ -23,6 +24,8 @@ pub(in crate::flow) struct Record {
     request_id: Option<Vec<u8>>,
     method: Option<Vec<u8>>,
     request: Option<Rc<fhir::Request>>,
+    /// What stands in place of the request that is no interaction: it follows a link of an export.
+    export: Option<Interaction>,
     holder: Option<Rc<Claims>>,
     freshness: Option<Freshness>,
     scopes: Vec<String>,
@@ -40,6 +43,7 @@ impl Default for Record {
             request_id: None,
             method: None,
             request: None,
+            export: None,
             holder: None,
             freshness: None,
             scopes: Vec::new(),
@@ -63,6 +67,12 @@ impl Record {
     /// The request was classified.
     pub(in crate::flow) fn request(&mut self, request: &Rc<fhir::Request>) {
         self.request = Some(Rc::clone(request));
+    }
+
+    /// The request follows a link of an export: what it leads to is part of that operation.
+    pub(in crate::flow) fn follows(&mut self, claimed: &Claimed) {
+        let operation = Operation { name: "$export".to_owned(), level: claimed.level() };
+        self.export = Some(Interaction::Operation(operation));
     }
 
     /// The token's signature was proven, whatever became of it then.
@@ -145,6 +155,9 @@ impl Record {
 
     fn what(&self) -> What<'_> {
         let method = self.method.as_deref();
+        if let Some(export) = &self.export {
+            return What { method, ..What::of(export) };
+        }
         let Some(request) = &self.request else {
             return What { method, ..What::default() };
         };

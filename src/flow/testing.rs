@@ -27,6 +27,7 @@ pub(crate) struct Gateway {
 }
 
 /// What became of an answer of the FHIR server.
+#[derive(Default)]
 pub(crate) struct Answered {
     /// The audit record.
     pub(crate) audit: Value,
@@ -36,6 +37,10 @@ pub(crate) struct Answered {
     pub(crate) body: Vec<u8>,
     /// Header fields that were removed from the answer.
     pub(crate) removed: Vec<&'static str>,
+    /// Header fields that were set in the answer.
+    pub(crate) set: Vec<(&'static str, String)>,
+    /// Whether the answer was held.
+    pub(crate) held: bool,
 }
 
 /// What became of a request.
@@ -141,26 +146,36 @@ impl Gateway {
         body: &[u8],
     ) -> Answered {
         let bearer = self.bearer(changes);
-        let head = [
-            (":method", "GET"),
-            (":path", target),
-            (":authority", "api.clinic.example"),
-            ("authorization", &bearer),
-        ];
+        let headers = [("authorization", bearer.as_str())];
+        let json = [("content-type", "application/fhir+json")];
+        self.exchange("GET", target, &headers, (status, &json, body))
+    }
+
+    /// Sends a request without a body that is forwarded, and answers it with this status, header
+    /// fields and body.
+    pub(crate) fn exchange(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        (status, answered_with, body): (u16, &[(&str, &str)], &[u8]),
+    ) -> Answered {
+        let pseudo = [(":method", method), (":path", target), (":authority", "api.clinic.example")];
+        let head = [&pseudo, headers].concat();
         let mut exchange = Exchange::default();
         let request = Event::RequestHead { headers: fields(&head), end_of_stream: true };
         let step = exchange.on(request, &mut self.worker, &self.caps);
         assert_eq!(step.next, Next::Continue, "{target} is forwarded");
-        let mut answered =
-            Answered { audit: Value::Null, status, body: body.to_vec(), removed: Vec::new() };
+        let mut answered = Answered { status, body: body.to_vec(), ..Answered::default() };
         if exchange.wants_answer() {
             let text = status.to_string();
-            let head = [(":status", text.as_str()), ("content-type", "application/fhir+json")];
+            let head = [&[(":status", text.as_str())], answered_with].concat();
             let head =
                 Event::ResponseHead { headers: fields(&head), end_of_stream: body.is_empty() };
             answered.take(exchange.on(head, &mut self.worker, &self.caps));
         }
         if exchange.wants_answer_body() {
+            answered.held = true;
             let whole = Event::ResponseBody { body: body.to_vec() };
             answered.take(exchange.on(whole, &mut self.worker, &self.caps));
         }
@@ -200,9 +215,9 @@ impl Gateway {
                 }
                 Effect::Reply(answer) => reply = Some(answer),
                 Effect::Call(_) => panic!("a call among other effects"),
-                Effect::RemoveAnswerHeader(_) | Effect::ReplaceAnswer(_) => {
-                    panic!("there is no answer yet")
-                }
+                Effect::RemoveAnswerHeader(_)
+                | Effect::SetAnswerHeader(..)
+                | Effect::ReplaceAnswer(_) => panic!("there is no answer yet"),
             }
         }
         let forwarded = step.next == Next::Continue;
@@ -233,6 +248,7 @@ impl Answered {
         for effect in step.effects {
             match effect {
                 Effect::RemoveAnswerHeader(name) => self.removed.push(name),
+                Effect::SetAnswerHeader(name, value) => self.set.push((name, value)),
                 Effect::ReplaceAnswer(body) => self.body = body,
                 Effect::Reply(reply) => {
                     self.status = reply.status;

@@ -1,5 +1,5 @@
 //! What one worker keeps between requests: the configuration, the keys, its view of the revocation
-//! list, the tokens it has verified. Ticks and answers of callouts come here.
+//! list, the tokens it has verified, the key that signs links of exports. Ticks and answers of callouts come here.
 
 use std::rc::Rc;
 
@@ -7,6 +7,7 @@ use crate::audit::EventId;
 use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
 use crate::config::Configuration;
+use crate::export::Keyring;
 use crate::policy::Grants;
 use crate::revocation::Revocation;
 use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
@@ -22,6 +23,7 @@ pub struct Worker {
     pub(in crate::flow) keys: Keys,
     pub(in crate::flow) revocation: Revocation,
     pub(in crate::flow) tokens: TokenCache<Known>,
+    pub(in crate::flow) keyring: Keyring,
     instance: InstanceId,
     events: EventId,
     awake: bool,
@@ -61,6 +63,7 @@ impl Worker {
             keys: Keys::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone()),
             tokens: TokenCache::new(TOKENS),
+            keyring: Keyring::default(),
             instance: InstanceId::draw(caps),
             events: EventId { instance, count: 0 },
             awake: false,

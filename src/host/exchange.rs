@@ -205,6 +205,9 @@ fn change(effect: Effect) -> bool {
         Effect::RemoveAnswerHeader(name) => {
             hostcalls::remove_map_value(MapType::HttpResponseHeaders, name)
         }
+        Effect::SetAnswerHeader(name, value) => {
+            hostcalls::set_map_value(MapType::HttpResponseHeaders, name, Some(&value))
+        }
         Effect::ReplaceAnswer(body) => {
             hostcalls::set_buffer(BufferType::HttpResponseBody, 0, usize::MAX, &body)
         }
