@@ -52,17 +52,13 @@ fn database() -> impl Strategy<Value = Vec<String>> {
 }
 
 fn scope() -> impl Strategy<Value = String> {
-    let types = select(vec![
-        "Observation",
-        "Observation",
-        "Appointment",
-        "DocumentReference",
-        "Patient",
-        "Practitioner",
-        "Device",
-        "*",
-    ]);
-    let letters = select(vec!["cruds", "rs", "s", "r", "u", "ud", "c", "su"]);
+    let types = prop_oneof![
+        3 => Just("Observation"),
+        1 => select(vec![
+            "Appointment", "DocumentReference", "Patient", "Practitioner", "Device", "*",
+        ]),
+    ];
+    let letters = select(vec!["cruds", "rs", "rs", "s", "r", "u", "ud", "c", "su"]);
     let granular = select(vec![
         "",
         "",
@@ -73,7 +69,7 @@ fn scope() -> impl Strategy<Value = String> {
         "?category=x&status=final",
         "?nothing=x",
     ]);
-    (select(vec!["patient", "user", "system"]), types, letters, granular)
+    (select(vec!["patient", "patient", "user", "user", "system"]), types, letters, granular)
         .prop_map(|(context, of, letters, granular)| format!("{context}/{of}.{letters}{granular}"))
 }
 
@@ -94,8 +90,14 @@ fn confined() -> impl Strategy<Value = Claims> {
 
 /// A token of one of these people.
 fn claims() -> impl Strategy<Value = Claims> {
-    let patient = select(vec![None, Some("P"), Some("A")]);
-    let user = select(vec![None, Some("Practitioner/7"), Some("Patient/A"), Some("Patient/P")]);
+    let patient = select(vec![None, Some("P"), Some("P"), Some("A")]);
+    let user = select(vec![
+        None,
+        Some("Practitioner/7"),
+        Some("Practitioner/7"),
+        Some("Patient/A"),
+        Some("Patient/P"),
+    ]);
     (patient, user).prop_map(|(patient, user)| Claims {
         patient: patient.map(str::to_owned),
         user: user.map(str::to_owned),
@@ -104,8 +106,14 @@ fn claims() -> impl Strategy<Value = Claims> {
 }
 
 fn search() -> impl Strategy<Value = String> {
-    let of =
-        select(vec!["Observation", "Observation", "Appointment", "DocumentReference", "Patient"]);
+    let of = select(vec![
+        "Observation",
+        "Observation",
+        "Observation",
+        "Appointment",
+        "DocumentReference",
+        "Patient",
+    ]);
     let criteria = proptest::collection::vec(
         select(vec!["category=x", "status=final", "patient=Patient/P", "_id=1,3,P", "_count=5"]),
         0..3,
