@@ -5,6 +5,7 @@ use crate::base::refusal::Refusal;
 use crate::fhir::bundle::{self, Entry, in_entry};
 use crate::fhir::{Id, Interaction};
 use crate::policy::evidence::{Evidence, Probe};
+use crate::policy::operations;
 use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
 use crate::policy::reasons::{
     BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, FORMAT_UNJUDGED, HEADER_UNJUDGED, PARAMETER_UNJUDGED,
@@ -65,7 +66,10 @@ fn entry_of(
     aliases: &[(String, Id)],
 ) -> Result<Decision, Refusal> {
     let Entry { head, request, body, .. } = entry;
-    if request.interaction == Interaction::Batch {
+    // The links of an export are signed in an answer of its own.
+    if request.interaction == Interaction::Batch
+        || request.interaction.operation() == Some(operations::EXPORT)
+    {
         return Err(Refusal::new(&BUNDLE_ENTRY_UNJUDGED));
     }
     let evidence = Evidence { body: body.as_deref(), aliases, ..asked.evidence };

@@ -138,3 +138,14 @@ fn too_many_lookups_are_refused() {
     let all: Vec<String> = (0..51).map(entry).collect();
     assert_eq!(entries(EVERYTHING, "batch", &all.join(",")), ["bundle_probes "]);
 }
+
+#[test]
+fn an_export_starts_alone() {
+    for url in ["$export", "Patient/$export?_type=Observation", "Group/1/$export"] {
+        let get = format!(r#"{{"request":{{"method":"GET","url":"{url}"}}}}"#);
+        assert_eq!(
+            entries(system("system/*.rs"), "batch", &get),
+            ["bundle_entry_unjudged entry 0"]
+        );
+    }
+}
