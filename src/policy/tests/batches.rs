@@ -167,3 +167,14 @@ fn a_read_in_a_transaction_is_judged_before_it_goes_on() {
         assert_eq!(got, expected, "{kind} {entry}");
     }
 }
+
+#[test]
+fn an_export_starts_alone() {
+    for url in ["$export", "Patient/$export?_type=Observation", "Group/1/$export"] {
+        let get = format!(r#"{{"request":{{"method":"GET","url":"{url}"}}}}"#);
+        assert_eq!(
+            entries(system("system/*.rs"), "batch", &get),
+            ["bundle_entry_unjudged entry 0"]
+        );
+    }
+}
