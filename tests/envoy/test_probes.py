@@ -301,7 +301,7 @@ def test_a_body_is_held_up_to_envoys_limit(gateway, shipped, issuer):
 
 
 def _long():
-    return json.dumps({**OWN, "note": [{"text": "x" * 6_000_000}]}).encode()
+    return json.dumps({**OWN, "note": [{"text": "x" * 20_000_000}]}).encode()
 
 
 def _despite_reset(headers, body, token):
