@@ -44,7 +44,8 @@ def refused_entry(entry, status, code):
 # Whole answers.
 
 def test_an_answer_that_is_the_patients_comes_byte_for_byte(gateway, issuer):
-    entries = [said(OWN, etag='W/"3"'), said(found(OWN, total=1)), said(OWN, "201 Created", location="Observation/7"),
+    entries = [said(OWN, etag='W/"3"'), said(found(OWN, total=1)),
+               said(OWN, "201 Created", location="Observation/7"),
                said(status="204 No Content"), said(status="404 Not Found", outcome=OUTCOME)]
     asked = [READ, SEARCH, CREATE, entry("POST", "Observation", NEW), SEARCH]
     for kind in ("batch-response", "transaction-response"):

@@ -135,7 +135,8 @@ def test_a_reference_to_an_entry_is_the_patient_when_that_entry_is(front, issuer
     # In a batch the entries do not know each other.
     response = send(front, token, myself, entry("POST", "Observation", about), kind="batch")
     refused(front, response, 403, "write_not_member", 1)
-    for other in (entry("POST", "Observation", NEW, full_url=named), entry("DELETE", "Patient/ann", full_url=named[:-1] + "1")):
+    for other in (entry("POST", "Observation", NEW, full_url=named),
+                  entry("DELETE", "Patient/ann", full_url=named[:-1] + "1")):
         response = send(front, token, other, entry("POST", "Observation", about), kind="transaction")
         refused(front, response, 403, "write_not_member", 1)
 
@@ -156,15 +157,18 @@ def test_a_reference_to_an_entry_is_the_patient_when_that_entry_is(front, issuer
     (entry("GET", "$export"), 403, "export_system_only"),
     (entry("GET", "Task/1"), 403, "compartment_type_outside"),
     (entry("POST", "Observation", FOREIGN), 403, "write_not_member"),
-    (entry("POST", "Observation", {**NEW, "performer": [{"reference": "Patient/ben"}]}), 403, "write_other_patient"),
+    (entry("POST", "Observation", {**NEW, "performer": [{"reference": "Patient/ben"}]}), 403,
+     "write_other_patient"),
     (entry("POST", "Patient", ANN), 403, "compartment_other_patient"),
     (entry("PUT", MINE, observation("ann-1", "ben")), 403, "write_not_member"),
     (entry("PUT", MINE, observation("ben-1")), 400, "body_id"),
     (entry("PUT", MINE, ANN), 400, "body_type"),
     (entry("PUT", "Observation?code=1", observation("ben-1")), 403, "conditional_id"),
-    (entry("POST", "Observation", {**NEW, "subject": {"reference": "Patient?identifier=ann"}}), 403, "write_not_member"),
+    (entry("POST", "Observation", {**NEW, "subject": {"reference": "Patient?identifier=ann"}}), 403,
+     "write_not_member"),
     (entry("DELETE", "?_type=Observation"), 403, "search_types_unjudged"),
-    (patch(MINE, b'[{"op": "replace", "path": "/subject", "value": {"reference": "Patient/ben"}}]'), 403, "patch_membership"),
+    (patch(MINE, b'[{"op": "replace", "path": "/subject", "value": {"reference": "Patient/ben"}}]'), 403,
+     "patch_membership"),
     (patch(MINE, b"[]", contentType="application/fhir+json"), 403, "patch_format"),
     (entry("PATCH", MINE, {"resourceType": "Parameters"}), 403, "patch_format"),
     (patch(MINE, data="%%"), 400, "bundle_patch_data"),
@@ -298,7 +302,8 @@ def test_what_stands_around_a_bundle_is_judged_too(gateway, issuer, headers, tar
 # Scopes and limits.
 
 def test_every_entry_needs_its_own_scope(gateway, issuer):
-    entries = [READ, entry("GET", "Observation?code=1"), entry("POST", "Observation", NEW), entry("GET", "Condition")]
+    entries = [READ, entry("GET", "Observation?code=1"), entry("POST", "Observation", NEW),
+               entry("GET", "Condition")]
     for scope, missing, asked in (
             ("patient/Observation.r", 1, "patient/Observation.s"),
             ("patient/Observation.rs", 2, "patient/Observation.c"),
