@@ -68,6 +68,8 @@ pub struct Narrowing {
 pub struct EntryPermit {
     /// What it asks for, relative to the base.
     pub url: String,
+    /// Whether it said so by an absolute URL, which must go on as the relative one.
+    pub absolute: bool,
     /// Its `ifNoneExist`.
     pub if_none_exist: Option<String>,
     /// What it is allowed by.

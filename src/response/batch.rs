@@ -12,7 +12,7 @@ use super::bundle::Bundle;
 use super::edits::Edits;
 use super::entry::Entry;
 use super::judge::{Judge, holds_resource, is_bare_outcome, is_outcome};
-use super::reasons::{ANSWER_BATCH_ENTRIES, ANSWER_BATCH_ENTRY, ANSWER_UNREADABLE};
+use super::reasons::{ANSWER_BATCH_ENTRIES, ANSWER_BATCH_ENTRY};
 use super::resource::AsResource;
 use super::status::{Outcome, error_body, outcome};
 use super::strict::{Skim, Strict};
@@ -58,7 +58,6 @@ fn entry(judge: &Judge<'_>, walk: &mut Walk<'_>, edits: &mut Edits) -> Result<()
     let mark = edits.mark();
     let entry = Entry::read(walk, PhantomData::<IgnoredAny>)?;
     match passes(judge, &entry, walk, edits) {
-        Err(refusal) if refusal.reason == &ANSWER_UNREADABLE => Err(&ANSWER_UNREADABLE),
         Err(refusal) => {
             edits.back_to(mark);
             edits.count(1);

@@ -24,7 +24,7 @@ from lab.fhir_server import FhirServer
 from lab.http import Client
 
 SEED = int(os.environ.get("PHIWARD_SEED", "20261122"))
-REQUESTS = int(os.environ.get("PHIWARD_REQUESTS", "10000"))
+REQUESTS = int(os.environ.get("PHIWARD_REQUESTS", "6000"))
 
 # Forms, and how often each is sent.
 FORMS = {

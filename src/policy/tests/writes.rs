@@ -125,6 +125,16 @@ fn an_update_is_tied_to_the_version_that_was_judged() {
                 )],
                 "probe_version_missing",
             ),
+            // of somebody else's it tells nothing
+            (
+                "PUT Observation/1",
+                MINE,
+                &[(
+                    "Observation/1",
+                    r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/Q"}}"#,
+                )],
+                "compartment_not_member",
+            ),
             (
                 "PUT Observation/1",
                 MINE,
@@ -222,6 +232,12 @@ fn a_deletion_and_a_patch_need_a_stored_resource_of_the_patient() {
                 "write_other_patient",
             ),
             ("PATCH Observation/1", r#"[{"op":"add","path":"","value":{}}]"#, &[], "patch_whole"),
+            (
+                "PATCH Binary/1",
+                r#"[{"op":"replace","path":"/securityContext/reference","value":"Encounter/1"}]"#,
+                &[],
+                "patch_membership",
+            ),
         ],
     );
 }
