@@ -154,7 +154,7 @@ def test_a_reference_to_an_entry_is_the_patient_when_that_entry_is(front, issuer
     (entry("GET", f"{MINE}?_format=xml"), 406, "format_unjudged"),
     (entry("GET", "Patient/ben/$everything"), 403, "compartment_other_patient"),
     (entry("POST", "Patient/$match", {"resourceType": "Parameters"}), 403, "operation_not_listed"),
-    (entry("GET", "$export"), 403, "export_system_only"),
+    (entry("GET", "$export"), 403, "bundle_entry_unjudged"),
     (entry("GET", "Task/1"), 403, "compartment_type_outside"),
     (entry("POST", "Observation", FOREIGN), 403, "write_not_member"),
     (entry("POST", "Observation", {**NEW, "performer": [{"reference": "Patient/ben"}]}), 403,
@@ -179,10 +179,9 @@ def test_a_reference_to_an_entry_is_the_patient_when_that_entry_is(front, issuer
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
 def test_one_entry_that_is_refused_refuses_the_bundle_and_is_named(gateway, issuer, bad, status, code, kind):
     holds(gateway, OWN)
-    challenge = SCOPE if code == "export_system_only" else None
     for entries, place in (([bad], 0), ([READ, READ, bad], 2), ([bad, READ], 0)):
         response = send(gateway, issuer.patient(), *entries, kind=kind)
-        refused(gateway, response, status, code, place, challenge=challenge)
+        refused(gateway, response, status, code, place)
 
 
 def test_a_stored_resource_of_somebody_else_refuses_the_bundle(front, issuer):
