@@ -8,7 +8,6 @@ import time
 
 import pytest
 
-from gateway import INVALID_TOKEN
 from hostile import (
     CHUNKED, FHIR_JSON, FOREIGN, MARK, OUTCOME, OWN, chunked, holds, observation, ok, passed, shows)
 from lab import http2
@@ -266,20 +265,33 @@ def _quietly(client, headers, token):
 
 def test_a_token_that_is_revoked_while_the_lookup_is_under_way_changes_nothing(
         gateway, issuer, revocations):
-    token = issuer.patient(jti="leaving-early")
+    token, asked, released = issuer.patient(jti="leaving-early"), threading.Event(), threading.Event()
 
-    def slowly(_):
-        revocations.revoke(jti="leaving-early")
-        revocations.wait_fetched()
-        revocations.wait_fetched()
+    def slowly(request):
+        if request.target != f"/fhir/{MINE}":
+            return ok(OUTCOME)
+        asked.set()
+        released.wait(4)
         return ok(STORED)
 
     gateway.upstream.reply = slowly
-    try:
-        response = change(gateway, "DELETE", MINE, token)
-        gateway.refused(response, 401, "token_revoked", INVALID_TOKEN, probes=[MINE])
-    finally:
-        revocations.set()
+    answered = []
+    with Client(gateway.client.port) as client:
+        patient = gateway.over(client)
+        thread = threading.Thread(target=lambda: answered.append(change(patient, "DELETE", MINE, token)))
+        thread.start()
+        try:
+            assert asked.wait(5)
+            revocations.revoke(jti="leaving-early")
+            deadline = time.monotonic() + 3.5
+            while any(one.status != 401 for one in gateway.get_everywhere("/fhir/Patient/ann", token)):
+                assert time.monotonic() < deadline
+        finally:
+            released.set()
+            thread.join()
+            revocations.set()
+    assert [(one.status, one.reason) for one in answered] == [(401, "token_revoked")]
+    assert {one.method for one in gateway.upstream.requests} == {"GET"}
 
 
 # Bodies that are too long to be held.
