@@ -2,6 +2,7 @@
 
 mod attacks;
 mod batches;
+mod database;
 mod granular;
 mod laws;
 mod searches;

@@ -14,7 +14,6 @@ use crate::policy::reasons::{
 use crate::policy::rules::needs;
 use crate::policy::rules::place::takes_json;
 use crate::policy::sight::{By, Sight};
-use crate::policy::smart::ResponseCheck;
 use crate::policy::{self, Asked, Decision, case};
 
 /// Most stored resources that one Bundle may have looked up, one after the other.
@@ -32,16 +31,12 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
     let aliases = batch.aliases(asked.api).patients();
     let (mut permits, mut probes) = (Vec::new(), Vec::new());
     for (index, entry) in batch.entries.iter().enumerate() {
-        let decision =
-            entry_of(asked, entry, &aliases).map_err(|refusal| in_entry(index, refusal))?;
-        match decision {
-            Decision::Permit(permit) => {
-                if batch.transaction {
-                    let read = read_ahead(asked, entry, &permit);
-                    probes.extend(read.map_err(|refusal| in_entry(index, refusal))?);
-                }
-                permits.push(permitted(asked, entry, *permit));
-            }
+        let decision = entry_of(asked, entry, &aliases).and_then(|decision| match decision {
+            Decision::Permit(permit) if batch.transaction => looked_up(asked, entry, permit),
+            decision => Ok(decision),
+        });
+        match decision.map_err(|refusal| in_entry(index, refusal))? {
+            Decision::Permit(permit) => permits.push(permitted(asked, entry, *permit)),
             Decision::Stored(more) => probes.extend(more),
             Decision::Body => {
                 return Err(in_entry(index, Refusal::new(&BUNDLE_ENTRY_UNJUDGED)));
@@ -83,31 +78,32 @@ fn entry_of(
     policy::judge(Asked { request, head, evidence, ..asked })
 }
 
-/// A transaction fails with a read of what is not there: that it went through would tell that somebody
-/// else's resource exists. So what only the answer to a read would tell is looked up before.
-fn read_ahead(
+/// A read in a transaction is judged on what is stored before it goes on: a read that fails there fails
+/// the whole transaction, which would tell a missing resource from somebody else's.
+fn looked_up(
     asked: Asked<'_>,
     entry: &Entry<'_>,
-    permit: &Permit,
-) -> Result<Option<Probe>, Refusal> {
-    let Asked { evidence, api, smart, .. } = asked;
-    let held = permit.expected().map(|expected| &expected.form);
-    let (Some(Form::Resource(of) | Form::History(of)), Some(id)) =
-        (held, entry.request.interaction.id())
+    permit: Box<Permit>,
+) -> Result<Decision, Refusal> {
+    let Some(Expected { form: Form::Resource(_) | Form::History(_), sight, .. }) =
+        permit.expected()
     else {
-        return Ok(None);
+        return Ok(Decision::Permit(permit));
     };
-    if smart.response_check != ResponseCheck::Enforce {
-        return Ok(None);
-    }
-    if api.cluster.is_none() {
+    let Interaction::Read(resource, id) = &entry.request.interaction else {
+        return Err(Refusal::new(&BUNDLE_ENTRY_UNJUDGED));
+    };
+    if asked.api.cluster.is_none() {
         return Err(Refusal::new(&PROBE_UNCONFIGURED));
     }
-    let probe = Probe { resource: *of, id: id.clone() };
-    let sight = Sight::new(asked.grants.clone());
-    match evidence.stored.get(&probe) {
-        None => Ok(Some(probe)),
-        Some(Some(version)) if sight.sees(&version.resource()?, By::Read, api, smart) => Ok(None),
+    let probe = Probe { resource: *resource, id: id.clone() };
+    match asked.evidence.stored.get(&probe) {
+        None => Ok(Decision::Stored(vec![probe])),
+        Some(Some(version))
+            if sight.sees(&version.resource()?, By::Read, asked.api, asked.smart) =>
+        {
+            Ok(Decision::Permit(permit))
+        }
         Some(_) => Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
     }
 }

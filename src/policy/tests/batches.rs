@@ -87,35 +87,6 @@ fn one_refused_entry_refuses_the_bundle_and_is_named() {
 }
 
 #[test]
-fn what_a_transaction_reads_is_looked_up_so_that_its_failure_tells_nothing() {
-    let text = "POST \ncontent-type: application/fhir+json";
-    let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
-    let theirs = MINE.replace("Patient/P", "Patient/Q");
-    let refused = "compartment_not_member";
-    for (kind, url, stored, expected) in [
-        ("transaction", "Observation/1", Some(MINE), "by patient/*.cruds for P held"),
-        ("transaction", "Observation/1/_history", Some(MINE), "by patient/*.cruds for P held"),
-        ("transaction", "Observation/1", Some(theirs.as_str()), refused),
-        ("transaction", "Observation/1/_history/1", Some(theirs.as_str()), refused),
-        ("transaction", "Observation/1", None, refused),
-        ("batch", "Observation/1", Some(theirs.as_str()), "by patient/*.cruds for P held"),
-        ("transaction", "Patient/P", None, "by patient/*.cruds for P"),
-        ("transaction", "Practitioner/7", None, "by patient/*.cruds for P"),
-    ] {
-        let entry = format!(r#"{{"request":{{"method":"GET","url":"{url}"}}}}"#);
-        let body = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{entry}]}}"#);
-        let stored: Vec<_> = stored.iter().map(|text| ("Observation/1", *text)).collect();
-        let got = settled(EVERYTHING, text, &body, &stored, &api, &Smart::default());
-        assert_eq!(got, expected, "{kind} {url} {stored:?}");
-    }
-    let entry = r#"{"request":{"method":"GET","url":"Observation/1"}}"#;
-    let body = format!(r#"{{"resourceType":"Bundle","type":"transaction","entry":[{entry}]}}"#);
-    let nowhere = Api { cluster: None, ..api };
-    let got = settled(EVERYTHING, text, &body, &[], &nowhere, &Smart::default());
-    assert_eq!(got, "probe_unconfigured");
-}
-
-#[test]
 fn unconfined_entries_are_decided_too() {
     let get = r#"{"request":{"method":"GET","url":"Observation/1"}}"#;
     let post = r#"{"resource":{"resourceType":"Condition"},"request":{"method":"POST","url":"Condition"}}"#;
@@ -172,4 +143,38 @@ fn too_many_lookups_are_refused() {
         |n: usize| format!(r#"{{"request":{{"method":"DELETE","url":"Observation/{n}"}}}}"#);
     let all: Vec<String> = (0..51).map(entry).collect();
     assert_eq!(entries(EVERYTHING, "batch", &all.join(",")), ["bundle_probes "]);
+}
+
+#[test]
+fn a_read_in_a_transaction_is_judged_before_it_goes_on() {
+    let read = r#"{"request":{"method":"GET","url":"Observation/1"}}"#;
+    let vread = r#"{"request":{"method":"GET","url":"Observation/1/_history/7"}}"#;
+    let theirs = MINE.replace("Patient/P", "Patient/Q");
+    let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
+    let text = "POST \ncontent-type: application/fhir+json";
+    let by = "by patient/*.cruds for P held";
+    let rows: [(&str, &str, &[(&str, &str)], &str); 6] = [
+        ("transaction", read, &[("Observation/1", MINE)], by),
+        ("transaction", read, &[("Observation/1", &theirs)], "compartment_not_member"),
+        ("transaction", read, &[], "compartment_not_member"),
+        ("transaction", vread, &[("Observation/1", MINE)], "bundle_entry_unjudged"),
+        ("batch", read, &[], by),
+        ("batch", vread, &[], by),
+    ];
+    for (kind, entry, stored, expected) in rows {
+        let body = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{entry}]}}"#);
+        let got = settled(EVERYTHING, text, &body, stored, &api, &Smart::default());
+        assert_eq!(got, expected, "{kind} {entry}");
+    }
+}
+
+#[test]
+fn an_export_starts_alone() {
+    for url in ["$export", "Patient/$export?_type=Observation", "Group/1/$export"] {
+        let get = format!(r#"{{"request":{{"method":"GET","url":"{url}"}}}}"#);
+        assert_eq!(
+            entries(system("system/*.rs"), "batch", &get),
+            ["bundle_entry_unjudged entry 0"]
+        );
+    }
 }
