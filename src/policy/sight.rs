@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::coverage::{Cover, Need};
 use super::grants::{Grant, Grants, Standing};
 use super::permission::Permission;
 use super::smart::Smart;
@@ -36,7 +37,8 @@ impl Sight {
     }
 
     /// Whether the token shows this resource, and every resource that it contains: those are judged
-    /// each by its own type, and one that says whom it is about must say the same patient.
+    /// each by its own type, and one that says whom it is about must say the same patient. To those who
+    /// may have all of a type, what is contained is part of it: their answers are mostly not judged.
     pub fn sees(&self, resource: &Node<'_>, by: By, api: &Api, smart: &Smart) -> bool {
         let permission = match by {
             By::Read => Permission::Read,
@@ -44,13 +46,16 @@ impl Sight {
         };
         let world = World { api, smart, aliases: &[] };
         let shown = self.grants.contexts().any(|grant| world.reaches(grant, permission, resource));
+        let whole = || self.grants.contexts().any(|grant| world.opens(grant, permission, resource));
         let shows = |inner: &Node<'_>| {
             self.grants.contexts().any(|grant| world.reaches_contained(grant, inner))
         };
         shown
             && match resource.get("contained") {
                 None => true,
-                Some(contained) => contained.array().is_some_and(|all| all.iter().all(shows)),
+                Some(contained) => {
+                    contained.array().is_some_and(|all| all.iter().all(shows)) || whole()
+                }
             }
     }
 
@@ -97,6 +102,15 @@ impl World<'_> {
             }
         };
         within && grant.coverage.grants(of, permission, resource, self.api)
+    }
+
+    /// Whether a context opens every resource of this one's type, whosever it is.
+    fn opens(self, grant: &Grant, permission: Permission, resource: &Node<'_>) -> bool {
+        matches!(grant.standing, Standing::Unconfined)
+            && type_of(self.api.release, resource).is_some_and(|of| {
+                let needs = [Need::on(of, &[permission])];
+                matches!(grant.coverage.cover(&needs, self.api.release), Cover::Full(_))
+            })
     }
 
     /// Whether a resource is proven to be of this patient. Of a type outside the compartment (in R4 a

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod batches;
+mod database;
 mod granular;
 mod laws;
 mod searches;
@@ -301,7 +302,11 @@ fn only_the_answer_tells_whose_a_resource_is() {
             ("POST _search < _type=Observation&patient=P", "search_system_unconfined"),
             ("GET Patient/P/*?code=x", "by patient/*.cruds for P strict held"),
             ("GET Patient/other/*?code=x", "compartment_other_patient"),
-            ("GET Encounter/1/Observation", "by patient/*.cruds for P +patient=Patient/P strict"),
+            ("GET Encounter/1/Observation", "search_compartment_unjudged"),
+            (
+                "GET Practitioner/7/Observation",
+                "by patient/*.cruds for P +patient=Patient/P strict",
+            ),
             ("GET Encounter/1/*", "search_compartment_unjudged"),
         ],
     );
@@ -543,8 +548,8 @@ fn unconfined_scopes_reach_as_far_as_the_type() {
             ("DELETE Observation?identifier=x", "by user/Observation.cruds"),
             ("DELETE ?identifier=x", "scope_insufficient"),
             ("GET _history", "scope_insufficient"),
-            ("GET ?_type=Observation", "by user/Observation.cruds strict"),
-            ("GET ?_type=Observation,Observation&code=x", "by user/Observation.cruds strict"),
+            ("GET ?_type=Observation", "by user/Observation.cruds strict held"),
+            ("GET ?_type=Observation,Observation&code=x", "by user/Observation.cruds strict held"),
             ("GET ?_type=Observation,Patient", "scope_insufficient"),
             ("GET ?_type=Observation&_type=Patient", "scope_insufficient"),
             ("POST _search?_type=Observation < _type=Patient", "scope_insufficient"),

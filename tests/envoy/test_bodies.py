@@ -45,7 +45,7 @@ def test_a_search_body_that_is_not_a_plain_form_is_refused(gateway, issuer, head
 @pytest.mark.parametrize("body, status, code", [
     (b"subject=Patient/bob", 403, "search_other_patient"),
     (b"patient=ann&patient=bob", 403, "search_other_patient"),
-    (b"_revinclude=Provenance:target", 403, "search_include_unjudged"),
+    (b"_revinclude=Provenance", 400, "search_include_invalid"),
     (b"code=%zz", 400, "parameter_escape"),
     (b"code=a;patient=bob", 400, "parameter_character"),
     (b"code=\xff", 400, "parameter_character"),

@@ -349,7 +349,7 @@ def test_a_large_manifest_passes_and_one_beyond_the_buffer_does_not(gateway, iss
     response = gateway.get(link, token)
     gateway.allowed(response)
     assert all("&_phiward=Observation." in one["url"] for one in response.json()["output"])
-    answers(gateway, *manifest(*(file(url=f"{FILE}?part={number}") for number in range(80_000))))
+    answers(gateway, *manifest(*(file(url=f"{FILE}?part={number}") for number in range(200_000))))
     response = gateway.get(link, token)
     assert response.status == 500 and b"bulk-files" not in response.body
     record = gateway.envoy.audit(response.header("x-request-id"))
@@ -606,10 +606,12 @@ def with_secret(secret):
 
 def test_a_fleet_shares_its_key_and_other_gateways_have_their_own(listen, configuration, issuer, gateway):
     token = issuer.backend("system/*.rs")
-    one, other = (listen(name, configuration(), vm_id=name, adjust=with_secret("k" * 32))
+    apart = configuration()  # instances of their own would fetch the keys for themselves
+    apart["issuers"][0]["jwks"] = {"inline": {"keys": [key.jwk() for key in issuer.keys]}}
+    one, other = (listen(name, apart, vm_id=name, adjust=with_secret("k" * 32))
                   for name in ("fleet-1", "fleet-2"))
-    stranger = listen("fleet-3", configuration(), vm_id="fleet-3")
-    weak = listen("fleet-4", configuration(), vm_id="fleet-4", adjust=with_secret("k" * 31))
+    stranger = listen("fleet-3", apart, vm_id="fleet-3")
+    weak = listen("fleet-4", apart, vm_id="fleet-4", adjust=with_secret("k" * 31))
     link = file_link(one, token)
     answers(one, 200, [], LINE)
     other.allowed(other.get(link, token))

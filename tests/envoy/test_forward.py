@@ -206,11 +206,12 @@ PREFERRED = [("Prefer", "respond-async"), ("prefer", "handling=lenient, return=m
     ("GET", "/fhir/Observation"), ("POST", "/fhir/Observation/_search"), ("GET", "/fhir/Patient"),
     ("GET", "/fhir/Patient/ann/Condition"),
 ], ids=lambda value: value)
-def test_a_narrowed_search_prefers_strict_handling_and_nothing_else(gateway, issuer, method, target):
+def test_a_narrowed_search_prefers_strict_handling_and_of_the_rest_only_what_to_return(gateway, issuer, method, target):
     headers = PREFERRED + (FORM if method == "POST" else [])
     response = gateway.send(method, target, issuer.patient(), headers=headers)
     got, _ = gateway.allowed(response)
-    assert [value for name, value in got.headers if name == "prefer"] == ["handling=strict"]
+    preferred = [value for name, value in got.headers if name == "prefer"]
+    assert preferred == ["handling=strict, return=minimal"]
 
 
 @pytest.mark.parametrize("target", ["/fhir/Observation", "/fhir/Observation/1"])

@@ -99,6 +99,12 @@ fn unconfined_entries_are_decided_too() {
 }
 
 #[test]
+fn an_export_does_not_begin_in_a_batch() {
+    let export = r#"{"request":{"method":"GET","url":"$export"}}"#;
+    assert_eq!(entries(system("system/*.rs"), "batch", export), ["bundle_entry_unjudged entry 0"]);
+}
+
+#[test]
 fn a_transaction_may_name_its_patient_by_the_url_of_the_patient_s_own_entry() {
     let patient = |id: &str| {
         format!(
@@ -137,6 +143,29 @@ fn too_many_lookups_are_refused() {
         |n: usize| format!(r#"{{"request":{{"method":"DELETE","url":"Observation/{n}"}}}}"#);
     let all: Vec<String> = (0..51).map(entry).collect();
     assert_eq!(entries(EVERYTHING, "batch", &all.join(",")), ["bundle_probes "]);
+}
+
+#[test]
+fn a_read_in_a_transaction_is_judged_before_it_goes_on() {
+    let read = r#"{"request":{"method":"GET","url":"Observation/1"}}"#;
+    let vread = r#"{"request":{"method":"GET","url":"Observation/1/_history/7"}}"#;
+    let theirs = MINE.replace("Patient/P", "Patient/Q");
+    let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
+    let text = "POST \ncontent-type: application/fhir+json";
+    let by = "by patient/*.cruds for P held";
+    let rows: [(&str, &str, &[(&str, &str)], &str); 6] = [
+        ("transaction", read, &[("Observation/1", MINE)], by),
+        ("transaction", read, &[("Observation/1", &theirs)], "compartment_not_member"),
+        ("transaction", read, &[], "compartment_not_member"),
+        ("transaction", vread, &[("Observation/1", MINE)], "bundle_entry_unjudged"),
+        ("batch", read, &[], by),
+        ("batch", vread, &[], by),
+    ];
+    for (kind, entry, stored, expected) in rows {
+        let body = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{entry}]}}"#);
+        let got = settled(EVERYTHING, text, &body, stored, &api, &Smart::default());
+        assert_eq!(got, expected, "{kind} {entry}");
+    }
 }
 
 #[test]

@@ -83,6 +83,21 @@ fn what_is_contained_needs_a_scope_of_its_type_and_names_nobody_else() {
 }
 
 #[test]
+fn what_is_contained_is_part_of_a_resource_to_those_who_may_have_all_of_its_type() {
+    let resource = r#"{"resourceType":"Encounter","status":"finished","contained":[{"resourceType":"Practitioner"}]}"#;
+    let rows = [
+        (clinician("user/Encounter.r"), By::Read, true),
+        (clinician("user/Encounter.r"), By::Search, false),
+        (clinician("user/Encounter.r?status=finished"), By::Read, false),
+        (clinician("user/Encounter.r?status=finished user/Practitioner.r"), By::Read, true),
+        (system("system/*.s"), By::Search, true),
+    ];
+    for (who, by, shown) in rows {
+        assert_eq!(sees(who, by, resource), shown, "{who:?} {by:?}");
+    }
+}
+
+#[test]
 fn a_binary_says_whose_it_is_by_its_security_context() {
     let rows = [
         (r#"{"resourceType":"Binary","securityContext":{"reference":"Patient/P"}}"#, true),
