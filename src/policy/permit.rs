@@ -146,12 +146,15 @@ impl Permit {
         if other.is_whole() {
             return other;
         }
+        let same = self.compartment == other.compartment;
+        let one_patient = self.patient == other.patient;
         if self.compartment.is_some() && other.compartment.is_some() {
             // No search is in two compartments: the first is that of the patient in context.
-            return self;
+            if !one_patient || self.narrowing == other.narrowing {
+                return self;
+            }
         }
         let narrowing = either(&self.narrowing, &other.narrowing);
-        let same = self.compartment == other.compartment;
         let as_narrow = same && self.narrowing.len() == 1 && other.narrowing.len() == 1;
         let counted = |expected: Expected| Expected {
             counted: expected.counted && as_narrow && narrowing.len() == 1,
@@ -163,6 +166,7 @@ impl Permit {
             strict: self.strict || other.strict,
             expected: self.expected.map(counted),
             narrowing,
+            compartment: self.compartment.filter(|_| same && one_patient),
             ..Permit::default()
         }
     }

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod batches;
+mod encounter;
 mod granular;
 mod laws;
 mod searches;
@@ -20,16 +21,17 @@ struct Who {
     scope: &'static str,
     patient: Option<&'static str>,
     user: Option<&'static str>,
+    encounter: Option<&'static str>,
 }
 
 /// A patient app with patient P in context.
 const fn patient(scope: &'static str) -> Who {
-    Who { scope, patient: Some("P"), user: None }
+    Who { scope, patient: Some("P"), user: None, encounter: None }
 }
 
 /// Somebody signed in, no patient in context.
 const fn user(scope: &'static str, user: &'static str) -> Who {
-    Who { scope, patient: None, user: Some(user) }
+    Who { scope, patient: None, user: Some(user), encounter: None }
 }
 
 const fn clinician(scope: &'static str) -> Who {
@@ -37,7 +39,7 @@ const fn clinician(scope: &'static str) -> Who {
 }
 
 const fn system(scope: &'static str) -> Who {
-    Who { scope, patient: None, user: None }
+    Who { scope, patient: None, user: None, encounter: None }
 }
 
 impl Who {
@@ -46,6 +48,7 @@ impl Who {
             scope: self.scope.to_owned(),
             patient: self.patient.map(str::to_owned),
             user: self.user.map(str::to_owned),
+            encounter: self.encounter.map(str::to_owned),
             ..Claims::default()
         }
     }
@@ -116,7 +119,7 @@ fn asked(
     smart: &Smart,
 ) -> Result<Decision, Refusal> {
     let claims = who.claims();
-    let grants = Rc::new(Grants::of(&claims, api));
+    let grants = Rc::new(Grants::of(&claims, api, smart));
     let (head, request) = routed(text, api);
     decide(&LiveToken::for_tests(claims), &grants, &request, &head, evidence, api, smart)
 }
@@ -670,7 +673,7 @@ fn what_is_missing_is_named_as_the_smallest_scope_that_would_do() {
 
 #[test]
 fn contexts_are_judged_apart() {
-    let both = Who { scope: "", patient: Some("P"), user: Some("Practitioner/7") };
+    let both = Who { user: Some("Practitioner/7"), ..patient("") };
     check(&[
         // patient/
         (
@@ -743,7 +746,7 @@ fn contexts_are_judged_apart() {
             "compartment_other_patient",
         ),
         (
-            Who { user: Some("RelatedPerson/5"), patient: Some("a/b"), scope: "user/*.rs" },
+            Who { patient: Some("a/b"), ..user("user/*.rs", "RelatedPerson/5") },
             "GET Patient/P",
             "scope_user_patient_missing",
         ),

@@ -6,16 +6,19 @@ use super::named::{self, Criterion};
 use super::needs;
 use super::place::{self, Place};
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::compartment::{membership_parameters, subject_parameter};
+use crate::fhir::compartment::{
+    PATIENT, is_in_encounter_compartment, membership_parameters, subject_parameter,
+};
 use crate::fhir::search::{self, Asked, Include, Included, Link, Way};
 use crate::fhir::{Interaction as I, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
 use crate::policy::coverage::Need;
 use crate::policy::permission::Permission::{Read, Search};
 use crate::policy::reasons::{
-    HEADER_UNJUDGED, PARAMETER_UNJUDGED, SEARCH_CHAIN_OUTSIDE, SEARCH_CHAIN_PATIENT,
-    SEARCH_CHAIN_UNJUDGED, SEARCH_CONTAINED_UNJUDGED, SEARCH_FILTER_UNJUDGED, SEARCH_HAS_OUTSIDE,
-    SEARCH_LIST_UNJUDGED, SEARCH_PARAMETER_UNJUDGED, SEARCH_QUERY_UNJUDGED, SEARCH_TYPES_UNJUDGED,
+    HEADER_UNJUDGED, PARAMETER_UNJUDGED, SEARCH_CHAIN_ENCOUNTER, SEARCH_CHAIN_OUTSIDE,
+    SEARCH_CHAIN_PATIENT, SEARCH_CHAIN_UNJUDGED, SEARCH_CONTAINED_UNJUDGED, SEARCH_FILTER_UNJUDGED,
+    SEARCH_HAS_OUTSIDE, SEARCH_LIST_UNJUDGED, SEARCH_PARAMETER_UNJUDGED, SEARCH_QUERY_UNJUDGED,
+    SEARCH_TYPES_UNJUDGED,
 };
 use crate::request::query::{Param, Query};
 
@@ -136,6 +139,10 @@ impl Judge<'_, '_> {
         if !needs.is_empty() && !self.case.covers_plainly(&needs) {
             return Err(self.case.lacking(&needs).into());
         }
+        let belongs = |of: &ResourceType| is_in_encounter_compartment(self.case.api.release, *of);
+        if self.covered.encounter.is_some() && types.iter().any(belongs) {
+            return Err((&SEARCH_CHAIN_ENCOUNTER).into());
+        }
         for resource in types {
             match place::of(self.case, self.covered, *resource) {
                 Ok(Place::Inside) if self.is_shared(of) => {
@@ -195,7 +202,8 @@ impl Judge<'_, '_> {
     fn is_membership(self, of: ResourceType, parameter: &str) -> bool {
         let Case { api, smart, .. } = self.case;
         self.is_subject(of, parameter)
-            || membership_parameters(api.release, smart.membership, of).any(|one| one == parameter)
+            || membership_parameters(api.release, PATIENT, smart.membership, of)
+                .any(|one| one == parameter)
     }
 
     fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
@@ -233,7 +241,7 @@ impl Judge<'_, '_> {
 }
 
 fn is_patient(of: ResourceType) -> bool {
-    of.name() == "Patient"
+    of.name() == PATIENT
 }
 
 /// Why a parameter that may reach anything is refused.

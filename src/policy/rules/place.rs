@@ -1,7 +1,7 @@
 //! Where a type stands towards a client, and how an answer is held to that.
 
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::compartment::is_in_patient_compartment;
+use crate::fhir::compartment::{PATIENT, is_in_patient_compartment};
 use crate::fhir::membership::proving_elements;
 use crate::fhir::{ResourceType, criteria};
 use crate::policy::case::{Case, Covered, Stop};
@@ -69,7 +69,8 @@ pub(super) fn held(
 /// matches.
 pub(super) fn proves(case: &Case<'_>, of: ResourceType) -> Vec<&'static str> {
     let release = case.api.release;
-    let mut elements = proving_elements(release, case.smart.membership, of);
+    let mut elements = proving_elements(release, PATIENT, case.smart.membership, of);
+    elements.extend(case.grant.encounter_elements(of, release));
     for parameter in case.grant.coverage.parameters(of, release) {
         elements.extend(criteria::elements(release, of, parameter).unwrap_or_default());
     }

@@ -89,7 +89,7 @@ fn a_plain_scope_on_the_type_makes_the_granular_one_needless() {
 
 #[test]
 fn contexts_add_up_narrowed_by_no_more_than_both() {
-    let both = Who { scope: "", patient: Some("P"), user: Some("Practitioner/7") };
+    let both = Who { user: Some("Practitioner/7"), ..patient("") };
     let scope = "patient/Observation.rs user/Observation.rs?category=x";
     check(&[
         (Who { scope, ..both }, "GET Observation", &format!("by {} strict held", flipped(scope))),

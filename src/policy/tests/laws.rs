@@ -115,7 +115,7 @@ fn request() -> impl Strategy<Value = String> {
 fn decision(claims: &Claims, text: &str) -> Result<Decision, Refusal> {
     let api = api(Release::R4);
     let (head, request) = routed(text, &api);
-    let grants = Rc::new(Grants::of(claims, &api));
+    let grants = Rc::new(Grants::of(claims, &api, &Smart::default()));
     let token = LiveToken::for_tests(claims.clone());
     let nothing = Stored::default();
     let evidence = Evidence::new(None, &nothing);
