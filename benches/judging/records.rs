@@ -22,12 +22,15 @@ pub(crate) fn answers() -> Vec<Answer> {
         answer("every second foreign", "search", searchset(20_000, half)),
         answer("every second foreign", "search", searchset(200_000, half)),
         answer("every second foreign", "everything", searchset(7_000_000, half)),
+        answer("by granular scopes", "granular", searchset(200_000, |_| "P")),
         answer("history", "history", history(200_000)),
         answer("batch of searches", "batch", batch(10, 20_000)),
         answer("resource", "read", observation(2_000)),
         answer("resource", "read", observation(20_000)),
         answer("resource", "read", observation(200_000)),
         answer("resource", "read", observation(2_000_000)),
+        answer("resource by its scopes", "granular read", observation(2_000_000)),
+        answer("contained resources", "read", containing(200_000)),
     ]
 }
 
@@ -91,6 +94,15 @@ fn observation(bytes: usize) -> String {
     whole.strip_suffix('}').map(|start| format!("{start}{end}")).unwrap_or_default()
 }
 
+/// One Observation that contains about so many bytes of others.
+fn containing(bytes: usize) -> String {
+    let whole = filled(TEMPLATES[0], 1, "P");
+    let count = bytes / whole.len();
+    let contained = vec![whole.as_str(); count].join(",");
+    let end = format!(r#","contained":[{contained}]}}"#);
+    whole.strip_suffix('}').map(|start| format!("{start}{end}")).unwrap_or_default()
+}
+
 fn filled(template: &str, id: usize, patient: &str) -> String {
     template.replace("{id}", &id.to_string()).replace("{patient}", patient)
 }
@@ -100,8 +112,14 @@ fn type_of(template: &str) -> &str {
 }
 
 /// The type that the searches of [`answers`] ask for has to be granted: all of these.
-pub(crate) const TYPES: &[&str] =
-    &["Observation", "Condition", "MedicationRequest", "Encounter", "DiagnosticReport"];
+pub(crate) const TYPES: &[&str] = &[
+    "Observation",
+    "Condition",
+    "MedicationRequest",
+    "Encounter",
+    "DiagnosticReport",
+    "Practitioner",
+];
 
 const TEMPLATES: [&str; 5] = [
     r#"{"resourceType":"Observation","id":"{id}","meta":{"versionId":"1","lastUpdated":"2026-02-11T10:01:22.430+01:00","source":"urn:lab:a1","profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-lab"]},"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><p><b>Hemoglobin A1c</b></p><table><tr><td>Status</td><td>final</td></tr><tr><td>Value</td><td>6.80 %</td></tr></table></div>"},"identifier":[{"use":"official","system":"https://lab.example/observations","value":"20260211-{id}"}],"basedOn":[{"reference":"ServiceRequest/{id}"}],"status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory","display":"Laboratory"}],"text":"Laboratory"}],"code":{"coding":[{"system":"http://loinc.org","code":"4548-4","display":"Hemoglobin A1c/Hemoglobin.total in Blood"},{"system":"https://lab.example/codes","code":"HBA1C","display":"HbA1c"}],"text":"Hemoglobin A1c"},"subject":{"reference":"Patient/{patient}","display":"Jo Doe"},"encounter":{"reference":"Encounter/{id}"},"effectiveDateTime":"2026-02-11T08:30:00+01:00","issued":"2026-02-11T10:01:22.430+01:00","performer":[{"reference":"Practitioner/17","display":"Dr. Ada Example"},{"reference":"Organization/3"}],"valueQuantity":{"value":6.80,"unit":"%","system":"http://unitsofmeasure.org","code":"%"},"interpretation":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation","code":"H","display":"High"}]}],"referenceRange":[{"low":{"value":4.0,"unit":"%"},"high":{"value":6.0,"unit":"%"},"text":"4.0 to 6.0"}]}"#,

@@ -1,6 +1,6 @@
 //! The answers that hold links: of a kick-off, and of a status.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Links;
 use super::reasons::{
@@ -71,11 +71,11 @@ impl Links {
     pub fn manifest(
         &self,
         body: &[u8],
-        release: Release,
         may_have: &dyn Fn(Exported) -> bool,
     ) -> Result<Vec<u8>, Refusal> {
         let mut manifest = json::parse(body).map_err(|_| &EXPORT_MANIFEST)?;
-        let members = manifest.as_object_mut().ok_or(&EXPORT_MANIFEST)?;
+        let members = manifest.as_object_mut().filter(|members| is_manifest(members));
+        let members = members.ok_or(&EXPORT_MANIFEST)?;
         let mut ours = false;
         for (name, value) in members.iter_mut() {
             let is_file = match name.as_str() {
@@ -85,7 +85,7 @@ impl Links {
                 _ => continue,
             };
             for item in value.as_array_mut().ok_or(&EXPORT_MANIFEST)? {
-                let of = if is_file { of(item, release)? } else { Exported::Status };
+                let of = if is_file { of(item, self.api.release)? } else { Exported::Status };
                 if !may_have(of) {
                     return Err(Refusal::new(&EXPORT_OUTPUT_UNCOVERED));
                 }
@@ -108,6 +108,11 @@ impl Links {
         *url = signed;
         Ok(ours)
     }
+}
+
+/// Whether it is no resource, nor anything else that the link of a status might have led to.
+fn is_manifest(members: &Map<String, Value>) -> bool {
+    members.contains_key("transactionTime") && !members.contains_key("resourceType")
 }
 
 /// What is in a file. Without `type` (organised by patient, say) it may be anything.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
 use super::reasons::{EXPORT_CLIENT_MISSING, EXPORT_LOCATION, EXPORT_METHOD, EXPORT_NOT_BOUND};
-use super::{Answering, Key};
+use super::{Answering, Key, place};
 use crate::base::refusal::Refusal;
 use crate::fhir::{Api, Level, Release, ResourceType};
 use crate::forward::Edit;
@@ -39,6 +39,7 @@ pub struct Links {
     issuer: String,
     client: String,
     hosts: Vec<String>,
+    pub(super) api: Api,
 }
 
 /// The link that a request says it follows; `None`: it says nothing of the kind. Asked before the
@@ -119,7 +120,7 @@ impl Links {
         let client = client.ok_or_else(|| Refusal::new(&EXPORT_CLIENT_MISSING))?;
         let mut hosts = vec![bare(head.authority(), ":443").to_owned()];
         hosts.extend(api.base_urls.iter().filter_map(|url| Some(split(url)?.0.to_owned())));
-        Ok(Links { key, issuer: claims.issuer.clone(), client, hosts })
+        Ok(Links { key, issuer: claims.issuer.clone(), client, hosts, api: api.clone() })
     }
 
     /// Proves that a link was given to this caller.
@@ -146,7 +147,8 @@ impl Links {
         let code = BASE64.encode(self.key.code(&self.texts(of, target)));
         let joint = if target.contains('?') { '&' } else { '?' };
         let signature = format!("{joint}{PARAMETER}={}.{code}", label(of));
-        if target.len().saturating_add(signature.len()) > MAX_TARGET {
+        let fits = target.len().saturating_add(signature.len()) <= MAX_TARGET;
+        if !fits || !place::serves(target, of, &self.api) {
             return Err(Refusal::new(&EXPORT_LOCATION));
         }
         Ok(format!("{url}{signature}"))
@@ -161,9 +163,7 @@ impl Links {
         if host.is_some_and(|host| !self.hosts.iter().any(|own| own.eq_ignore_ascii_case(host))) {
             return Ok(None);
         }
-        let fits = target.starts_with('/')
-            && !target.starts_with("//")
-            && target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        let fits = target.starts_with('/') && !target.starts_with("//");
         if fits { Ok(Some(target)) } else { Err(Refusal::new(&EXPORT_LOCATION)) }
     }
 

@@ -15,6 +15,7 @@
 mod answer;
 mod key;
 mod link;
+mod place;
 pub mod reasons;
 
 #[cfg(test)]

@@ -23,10 +23,11 @@ crate::reasons! {
     EXPORT_STATUS = Reason::new(502, "export_status", "exception",
         "the server did not answer the status of an export as it should");
     /// A URL of this host that can't be signed: relative, with a fragment, with characters that must
-    /// be encoded.
+    /// be encoded, or leading to what scopes are judged for, such as a search.
     EXPORT_LOCATION = Reason::new(502, "export_location", "exception",
         "the server gave a link of an export that can't be followed");
-    /// The manifest is not strict JSON, or an output has no URL or no type of the release.
+    /// The manifest is not strict JSON or has no `transactionTime`; it is a resource; an output has no
+    /// URL or no type of the release.
     EXPORT_MANIFEST = Reason::new(502, "export_manifest", "exception",
         "the manifest of the export can't be judged");
     /// An output is of a type that the token's scopes don't cover: the server ignored `_type`, or the

@@ -80,7 +80,7 @@ fn a_signed_link_leads_its_own_client_to_what_it_was_signed_for() {
         ),
         ("https://api.example:443/_operations/export/7", "/_operations/export/7"),
         ("http://api.example:80/x", "/x"),
-        ("https://fhir.clinic.example/fhir/Binary/7?a=b&c", "/fhir/Binary/7?a=b&c"),
+        ("https://fhir.clinic.example/bulk/7?a=b&c", "/bulk/7?a=b&c"),
         ("/fhir/status?", "/fhir/status?"),
         ("/fhir/status?of=https://elsewhere/x", "/fhir/status?of=https://elsewhere/x"),
     ];
@@ -130,6 +130,37 @@ fn urls_of_other_hosts_stay_and_what_nobody_can_follow_is_refused() {
             Err((&reasons::EXPORT_LOCATION).into()),
             "{url}"
         );
+    }
+}
+
+#[test]
+fn no_link_leads_around_the_scopes() {
+    let (status, files) =
+        (&[Exported::Status][..], &[Exported::AllTypes, typed("Observation")][..]);
+    let both = [status, files].concat();
+    let refused: &[(&str, &[Exported])] = &[
+        ("/fhir/Observation", &both),
+        ("/fhir/Observation?x=/fhir/bulk-status/7", &both),
+        ("/fhir/Observation/1?x=/fhir/bulk-status/7", &both),
+        ("/fhir/Observation/1/_history/2", &both),
+        ("/fhir?x=/fhir/bulk-status/7", &both),
+        ("/fhir/Binary/7", status),
+        ("/fhir/Binary/7?x=/fhir/Binary/8", &both),
+        ("/fhir/Binary/7/_history/1", &both),
+        ("/fhir/$graphql?query=x&x=/fhir/bulk-status/7", &both),
+        ("/fhir/Patient/1/$everything?x=/fhir/bulk-status/7", &both),
+        ("/fhir/Patient/1/$export-poll-status", &both),
+        ("/fhir/%2e%2e/x", &both),
+        ("/fhir/bulk-status/7;x=y", &both),
+    ];
+    for (url, kinds) in refused {
+        for of in *kinds {
+            let signed = links().sign(url, *of);
+            assert_eq!(signed, Err((&reasons::EXPORT_LOCATION).into()), "{url} {of:?}");
+        }
+    }
+    for url in ["/fhir/Binary/7", "/fhir/$exportfilerequest?file=7", "/fhir/$bulkdata-file"] {
+        assert!(links().sign(url, typed("Observation")).is_ok(), "{url}");
     }
 }
 
@@ -275,8 +306,7 @@ fn answers_are_judged_by_what_they_answer() {
 
 fn manifest(document: &Value) -> Result<Value, &'static str> {
     let covered = [typed("Patient"), typed("Observation"), Exported::Outcomes, Exported::Status];
-    let judged =
-        links().manifest(document.to_string().as_bytes(), RELEASE, &|of| covered.contains(&of));
+    let judged = links().manifest(document.to_string().as_bytes(), &|of| covered.contains(&of));
     judged.map(|body| serde_json::from_slice(&body).unwrap()).map_err(|refusal| refusal.reason.code)
 }
 
@@ -306,10 +336,10 @@ fn a_manifest_goes_on_with_its_links_signed() {
     for same in ["transactionTime", "request", "extension"] {
         assert_eq!(judged[same], document[same]);
     }
-    let elsewhere =
-        json!({"requiresAccessToken": false, "output": [{"type": "Patient", "url": stored}]});
+    let elsewhere = json!({"transactionTime": "", "requiresAccessToken": false, "output": [{"type": "Patient", "url": stored}]});
     assert_eq!(manifest(&elsewhere), Ok(elsewhere.clone()), "nothing of ours: nothing to change");
-    assert_eq!(manifest(&json!({})), Ok(json!({})));
+    let empty = json!({"transactionTime": "2026-11-22T02:59:24.929Z"});
+    assert_eq!(manifest(&empty), Ok(empty.clone()));
 }
 
 #[test]
@@ -335,11 +365,18 @@ fn a_manifest_with_more_than_the_token_covers_is_refused() {
         (json!([]), unreadable),
         (json!({"output": [{"type": "Patient", "url": "a.ndjson"}]}), "export_location"),
     ];
-    for (document, expected) in rows {
+    for (mut document, expected) in rows {
+        if let Some(members) = document.as_object_mut() {
+            members.insert("transactionTime".to_owned(), "2026-11-22T02:59:24.929Z".into());
+        }
         assert_eq!(manifest(&document).unwrap_err(), expected, "{document}");
     }
-    for body in ["", "{", "{\"output\":[],\"output\":[]}", "\u{feff}{}"] {
-        let judged = links().manifest(body.as_bytes(), RELEASE, &|_| true);
+    let resource =
+        json!({"resourceType": "Patient", "transactionTime": "", "output": []}).to_string();
+    for body in
+        ["", "{", "{}", "{\"data\":{}}", &resource, "{\"output\":[],\"output\":[]}", "\u{feff}{}"]
+    {
+        let judged = links().manifest(body.as_bytes(), &|_| true);
         assert_eq!(judged, Err((&reasons::EXPORT_MANIFEST).into()), "{body}");
     }
 }
@@ -465,7 +502,7 @@ proptest! {
         if let Ok(signed) = links().sign(&url, Exported::Status) {
             prop_assert!(signed.starts_with(&url));
         }
-        if let Ok(judged) = links().manifest(body.as_bytes(), RELEASE, &|_| true) {
+        if let Ok(judged) = links().manifest(body.as_bytes(), &|_| true) {
             prop_assert!(serde_json::from_slice::<Value>(&judged).unwrap().is_object());
         }
     }

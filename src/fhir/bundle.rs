@@ -51,18 +51,9 @@ pub struct Entry<'b> {
     /// `urn:uuid:…`, `urn:oid:…`, or a URL that ends in the type and, if the request has one, the id
     /// of the request.
     pub full_url: Option<String>,
-    /// Whether the URL came absolute.
-    absolute: bool,
-}
-
-impl Entry<'_> {
-    /// The change that this entry needs in any case: an absolute URL goes on relative to the base, so
-    /// that a server which knows itself by another name does not look for it elsewhere.
-    pub fn change(&self, api: &Api) -> Change {
-        let target = self.head.raw_target();
-        let url = relative(target, api).filter(|url| self.absolute && !url.is_empty());
-        Change { url: url.map(str::to_owned), ..Change::default() }
-    }
+    /// Whether the URL came absolute: it must go on relative to the base ([`relative`]), so that a
+    /// server which knows itself by another name does not look for it elsewhere.
+    pub absolute: bool,
 }
 
 /// A target below the base, as [`Change::url`] has it: `/fhir/Patient/1` is `Patient/1`.

@@ -1,6 +1,7 @@
 //! Who a resource is about, and which parameters can say so
 //! (<http://hl7.org/fhir/R4/compartmentdefinition-patient.html> and the release's search parameters).
 
+use super::element::{self, Element};
 use super::membership::Membership;
 use super::{Release, ResourceType, tables};
 
@@ -114,6 +115,13 @@ pub fn reference_targets(
 ) -> Option<&'static [&'static str]> {
     let parameters = tables::find(tables::of(release).references, resource.name())?;
     tables::find(parameters, parameter)
+}
+
+/// Whether a resource has at most one value that the parameter looks at. `false` when the release has
+/// no such parameter, or none whose elements are known.
+pub fn has_one_value(release: Release, resource: ResourceType, parameter: &str) -> bool {
+    let Some(mut elements) = element::of(release, resource, parameter) else { return false };
+    elements.next().is_some_and(Element::is_single) && elements.next().is_none()
 }
 
 /// The owner of the Patient compartment.

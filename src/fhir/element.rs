@@ -88,6 +88,11 @@ impl Element {
         end.and_then(|end| self.path.get(..end)).unwrap_or(self.path)
     }
 
+    /// Whether it leads to one value at most.
+    pub(super) fn is_single(self) -> bool {
+        !self.path.contains('*')
+    }
+
     /// Whether anything it leads to in the resource passes the test. An array where the release
     /// allows one value, or one value where it has an array, leads nowhere: a server may read it as
     /// another.

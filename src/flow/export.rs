@@ -116,7 +116,7 @@ impl Exchange {
     pub(super) fn manifest(&mut self, linked: &Linked, body: &[u8], worker: &Worker) -> Step {
         let release = worker.config.fhir.release;
         let may_have = |of| policy::may_export(&linked.grants, of, release);
-        match linked.links.manifest(body, release, &may_have) {
+        match linked.links.manifest(body, &may_have) {
             Ok(body) => held_answer::replace(body),
             Err(refusal) => self.refuse(&refusal),
         }

@@ -7,23 +7,15 @@ use crate::policy::{EntryPermit, Form, Permit, Precondition};
 
 /// The Bundle with its entries' requests changed; `None` when nothing changes.
 pub(super) fn rewritten(permit: &Permit, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
-    if permit.entries().iter().all(|entry| !changes(&entry.permit)) {
+    let changed: Vec<Change> = permit.entries().iter().map(change).collect();
+    if changed.iter().all(|change| *change == Change::default()) {
         return Ok(None);
     }
-    let changed: Vec<Change> = permit.entries().iter().map(change).collect();
     bundle::rewrite(body, &changed).map(Some)
 }
 
-fn changes(permit: &Permit) -> bool {
-    permit.expected().is_some()
-        || permit.precondition().is_some()
-        || permit.compartment().is_some()
-        || !permit.narrowing().is_empty()
-        || !permit.condition().is_empty()
-}
-
 fn change(entry: &EntryPermit) -> Change {
-    let EntryPermit { url: asked, if_none_exist, permit } = entry;
+    let EntryPermit { url: asked, absolute, if_none_exist, permit } = entry;
     let mut url = asked.clone();
     if let (Some(expected), Some((path, query))) = (permit.expected(), url.split_once('?')) {
         url = format!("{path}?{}", provable::selected(query, expected));
@@ -40,7 +32,7 @@ fn change(entry: &EntryPermit) -> Change {
     let condition = if_none_exist.as_deref().filter(|_| !permit.condition().is_empty());
     let writes = |form: &Form| matches!(form, Form::Written(_));
     Change {
-        url: (url != *asked).then_some(url),
+        url: (*absolute || url != *asked).then_some(url).filter(|url| !url.is_empty()),
         if_match,
         if_none_match,
         if_none_exist: condition.map(|asked| narrow::condition(asked, permit.condition())),

@@ -134,11 +134,12 @@ impl Sent {
 }
 
 /// The changes that every forwarded request gets, whatever was decided: identity headers that only
-/// this filter may set, headers that replace the method or target that was judged, and names with an
-/// underscore are removed.
+/// this filter may set, headers that replace the method or target that was judged or bend the URLs that
+/// the server gives out, and names with an underscore are removed.
 pub fn sanitize(headers: &Headers) -> Vec<Edit> {
     let mut edits: Vec<Edit> = Vec::new();
-    for name in headers.names().filter(|name| is_untrusted(name)) {
+    let removed = |name: &&[u8]| is_untrusted(name) || bends_urls(headers, name);
+    for name in headers.names().filter(removed) {
         let edit = Edit::Remove(String::from_utf8_lossy(name).into_owned());
         if !edits.contains(&edit) {
             edits.push(edit);
@@ -155,6 +156,23 @@ fn is_untrusted(name: &[u8]) -> bool {
         || read.starts_with(PREFIX.as_bytes())
         || OVERRIDES.iter().any(|name| name.as_bytes() == read)
 }
+
+/// Whether it tells the server under which URL it is reached, with a query in it: the server would give
+/// out URLs of another path, with its own path behind the `?`.
+fn bends_urls(headers: &Headers, name: &[u8]) -> bool {
+    let of_url = FORWARDED.iter().find(|known| known.as_bytes() == name);
+    of_url.is_some_and(|known| headers.all(known).any(|value| value.contains(&b'?')))
+}
+
+/// What servers that stand behind a proxy make their URLs of (RFC 7239 section 5 and its forerunners).
+const FORWARDED: [&str; 6] = [
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-path",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+];
 
 /// What the names of our identity headers start with.
 const PREFIX: &str = "x-phiward-";

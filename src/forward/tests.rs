@@ -1,3 +1,5 @@
+mod batches;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -86,6 +88,11 @@ fn inbound_identity_headers_and_overrides_are_removed_however_written() {
         (b"x-phiward", b"kept"),
         (b"accept-encoding", b"gzip"),
         (b"authorization", b"Bearer x"),
+        // the server would give out URLs of `/fhir/Observation`
+        (b"x-forwarded-prefix", b"/fhir/Observation?x="),
+        (b"forwarded", b"host=\"api.example/fhir/Observation?x=\""),
+        (b"x-forwarded-host", b"api.example"),
+        (b"x-forwarded-for", b"?"),
     ];
     let expected = [
         "x-phiward-subject",
@@ -100,6 +107,8 @@ fn inbound_identity_headers_and_overrides_are_removed_however_written() {
         "x-original-url",
         "x-rewrite-url",
         "if_none_exist",
+        "x-forwarded-prefix",
+        "forwarded",
     ];
     let head = head_with("GET", "/healthz", fields);
     assert_eq!(sanitize(head.headers()), expected.map(removed));

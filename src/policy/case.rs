@@ -7,12 +7,13 @@ use super::coverage::{Cover, Need};
 use super::evidence::{Evidence, Probe};
 use super::grants::{Confined, Grant, Grants, Standing};
 use super::reasons::SCOPE_INSUFFICIENT;
+use super::rules::needs;
 use super::scope::Context;
 use super::sight::{Sight, World};
 use super::smart::Smart;
 use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::config::Api;
-use crate::fhir::{Id, Request};
+use crate::fhir::{Id, Interaction, Request};
 use crate::request::Head;
 
 /// One request under the scopes of one context.
@@ -105,6 +106,12 @@ impl<'a> Case<'a> {
     /// Whether plain scopes cover all of `needs`.
     pub(super) fn covers_plainly(&self, needs: &[Need]) -> bool {
         self.covered(needs).is_ok_and(|covered| !covered.granular)
+    }
+
+    /// The scopes of a client, confined to nobody, that may do this with every type.
+    pub(super) fn sweeping(&self, interaction: &Interaction) -> Option<Rc<str>> {
+        let covered = self.covered(&[needs::sweeping(interaction)]).ok()?;
+        (covered.patient.is_none() && !covered.granular).then_some(covered.scopes)
     }
 
     /// The request's body.

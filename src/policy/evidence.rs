@@ -47,7 +47,8 @@ pub struct Stored {
 #[derive(Debug)]
 pub(in crate::policy) struct Version {
     body: Vec<u8>,
-    id: String,
+    /// `None`: the server tells none.
+    id: Option<String>,
 }
 
 impl Stored {
@@ -55,8 +56,7 @@ impl Stored {
     ///
     /// # Errors
     ///
-    /// There was none, it can't be read, is another resource or tells no version: what is judged
-    /// must be what is written.
+    /// There was none, it can't be read or is another resource.
     pub fn answered(
         &mut self,
         probe: Probe,
@@ -92,7 +92,6 @@ impl Version {
             }
             version_id(&resource, etag.as_deref())
         };
-        let id = id.ok_or_else(|| Refusal::new(&PROBE_VERSION_MISSING))?;
         Ok(Version { body, id })
     }
 
@@ -101,9 +100,15 @@ impl Version {
         node::read(&self.body).map_err(|_| Refusal::new(&PROBE_UNREADABLE))
     }
 
-    /// What `If-Match` says of this version (<http://hl7.org/fhir/R4/http.html#concurrency>).
-    pub(in crate::policy) fn tag(&self) -> String {
-        format!("W/\"{}\"", self.id)
+    /// What `If-Match` says of this version (<http://hl7.org/fhir/R4/http.html#concurrency>). To be
+    /// asked once the resource was judged: whether there is a version tells that there is a resource.
+    ///
+    /// # Errors
+    ///
+    /// It tells no version: what is judged must be what is written.
+    pub(in crate::policy) fn tag(&self) -> Result<String, Refusal> {
+        let id = self.id.as_ref().ok_or_else(|| Refusal::new(&PROBE_VERSION_MISSING))?;
+        Ok(format!("W/\"{id}\""))
     }
 }
 

@@ -68,6 +68,8 @@ pub struct Narrowing {
 pub struct EntryPermit {
     /// What it asks for, relative to the base.
     pub url: String,
+    /// Whether it said so by an absolute URL, which must go on as the relative one.
+    pub absolute: bool,
     /// Its `ifNoneExist`.
     pub if_none_exist: Option<String>,
     /// What it is allowed by.
@@ -138,7 +140,9 @@ impl Permit {
     }
 
     /// What both allow together. The request is narrowed by no more than what holds for both, and the
-    /// answer judged by what the whole token may see.
+    /// answer judged by what the whole token may see. Where that would not be enough, because nobody
+    /// judges the answer, because something is written or because no search is in two compartments,
+    /// this one alone: either is enough to allow the request.
     pub(in crate::policy) fn or(self, other: Permit) -> Permit {
         if self.is_whole() {
             return self;
@@ -146,34 +150,72 @@ impl Permit {
         if other.is_whole() {
             return other;
         }
-        let same = self.compartment == other.compartment;
-        let one_patient = self.patient == other.patient;
-        if self.compartment.is_some() && other.compartment.is_some() {
-            // No search is in two compartments: the first is that of the patient in context.
-            if !one_patient || self.narrowing == other.narrowing {
-                return self;
-            }
+        if other.is_within(&self) {
+            return self.with_scopes_of(other, true);
+        }
+        if self.is_within(&other) {
+            let (narrowing, condition) = (other.narrowing.clone(), other.condition.clone());
+            return Permit { narrowing, condition, ..self.with_scopes_of(other, true) };
         }
         let narrowing = either(&self.narrowing, &other.narrowing);
-        let as_narrow = same && self.narrowing.len() == 1 && other.narrowing.len() == 1;
-        let counted = |expected: Expected| Expected {
-            counted: expected.counted && as_narrow && narrowing.len() == 1,
-            ..expected
+        let only_narrows = self.only_narrows() && other.only_narrows();
+        let lists = [&self.narrowing, &other.narrowing, &narrowing];
+        let exact = only_narrows && lists.iter().all(|list| list.len() == 1);
+        let in_two = self.compartment.is_some() && other.compartment.is_some();
+        if !exact && (in_two || !self.is_sifted() || !other.is_sifted()) {
+            return self;
+        }
+        Permit { narrowing, compartment: None, ..self.with_scopes_of(other, exact) }
+    }
+
+    /// This one, by the scopes of both. `exact`: the server still counts only what the client may see,
+    /// if it does for each.
+    fn with_scopes_of(self, other: Permit, exact: bool) -> Permit {
+        let patient = self.patient.filter(|patient| Some(patient) == other.patient.as_ref());
+        let expected = match (self.expected, other.expected) {
+            (Some(mut one), Some(other)) => {
+                one.proving.extend(other.proving);
+                one.proving.sort_unstable();
+                one.proving.dedup();
+                one.counted &= other.counted && exact;
+                Some(one)
+            }
+            (one, other) => one.or(other),
         };
         Permit {
             allowed_by: both(self.allowed_by, other.allowed_by),
-            patient: self.patient.filter(|patient| Some(patient) == other.patient.as_ref()),
             strict: self.strict || other.strict,
-            expected: self.expected.map(counted),
-            narrowing,
-            compartment: self.compartment.filter(|_| same && one_patient),
-            ..Permit::default()
+            patient,
+            expected,
+            ..self
         }
     }
 
-    /// Whether the request goes on unnarrowed and its answer unjudged.
+    /// Whether the request goes on unchanged and its answer unjudged.
     fn is_whole(&self) -> bool {
-        self.narrowing.is_empty() && self.compartment.is_none() && self.expected.is_none()
+        self.only_narrows() && self.narrowing.is_empty() && self.expected.is_none()
+    }
+
+    /// Whether the request is changed in no other way than by criteria.
+    fn only_narrows(&self) -> bool {
+        self.condition.is_empty() && self.precondition.is_none() && self.compartment.is_none()
+    }
+
+    /// Whether the other changes the request in the same way, and by no criterion that this one has not:
+    /// it finds all that this one finds.
+    fn is_within(&self, other: &Permit) -> bool {
+        let among = |few: &[Narrowing], all: &[Narrowing]| few.iter().all(|one| all.contains(one));
+        among(&other.narrowing, &self.narrowing)
+            && among(&other.condition, &self.condition)
+            && self.precondition == other.precondition
+            && self.compartment == other.compartment
+            && (self.compartment.is_none() || self.patient == other.patient)
+    }
+
+    /// Whether only what the client may see is left of the answer, whatever the server finds.
+    fn is_sifted(&self) -> bool {
+        let form = self.expected.as_ref().map(|expected| &expected.form);
+        form.is_some_and(|form| !matches!(form, Form::Written(_)))
     }
 
     /// The scopes that allowed it, as the token writes them, separated by spaces. `None`: public.

@@ -206,15 +206,15 @@ crate::reasons! {
     SEARCH_COMPARTMENT_UNJUDGED = forbidden("search_compartment_unjudged",
         "this version of the gateway doesn't judge this compartment search under a patient scope: \
          search Patient/id/Type or one type");
-    /// A chain that may lead out of the patient compartment, or from a shared type into it.
+    /// A chain, confined to a patient, that leads to what may be somebody else's.
     SEARCH_CHAIN_OUTSIDE = forbidden("search_chain_outside",
-        "under a patient scope a chain can't leave the patient compartment, nor enter it from a \
-         shared type: name the type, as in subject:Patient.name");
-    /// A chain into Patient, or `_has` from there, along something else than whom the resource is
-    /// about.
+        "under a patient scope a chain may lead to shared types, or by patient or subject to the \
+         patient: name the type, as in subject:Patient.name, or search that type itself");
+    /// A chain into Patient, or `_has` from there, along something else than the one whom the resource
+    /// is about.
     SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",
         "under a patient scope a chain or _has may go by a patient only where the resource is about \
-         the patient: patient or subject");
+         the patient and nobody else: patient or subject");
     /// A chain or `_has` by a type of which each encounter has its own.
     SEARCH_CHAIN_ENCOUNTER = forbidden("search_chain_encounter",
         "the token is confined to one encounter: a chain or _has can't go by what belongs to encounters");

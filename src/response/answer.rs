@@ -46,7 +46,8 @@ fn written(judge: &Judge<'_>, walk: &mut Walk<'_>, edits: &mut Edits) -> Result<
     Ok(())
 }
 
-const UNSHOWN: &str = concat!(
+/// What stands in place of a resource that was written and is not shown.
+pub(super) const UNSHOWN: &str = concat!(
     r#"{"resourceType":"OperationOutcome","issue":[{"severity":"information","code":"suppressed","#,
     r#""details":{"text":"done; this token does not show the resource"}}]}"#,
 );

@@ -7,19 +7,19 @@ use std::borrow::Cow;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::answer;
+use super::answer::{self, UNSHOWN};
 use super::bundle::Bundle;
 use super::edits::Edits;
 use super::entry::Entry;
 use super::judge::{Judge, holds_resource, is_bare_outcome, is_outcome};
-use super::reasons::{ANSWER_BATCH_ENTRIES, ANSWER_BATCH_ENTRY, ANSWER_UNREADABLE};
+use super::reasons::{ANSWER_BATCH_ENTRIES, ANSWER_BATCH_ENTRY};
 use super::resource::AsResource;
 use super::status::{Outcome, error_body, outcome};
 use super::strict::{Skim, Strict};
 use super::walk::{Fault, Walk};
 use crate::base::node::Node;
 use crate::base::refusal::Refusal;
-use crate::policy::Expected;
+use crate::policy::{Expected, Form};
 
 /// Judges such a Bundle.
 ///
@@ -58,14 +58,21 @@ fn entry(judge: &Judge<'_>, walk: &mut Walk<'_>, edits: &mut Edits) -> Result<()
     let mark = edits.mark();
     let entry = Entry::read(walk, PhantomData::<IgnoredAny>)?;
     match passes(judge, &entry, walk, edits) {
-        Err(refusal) if refusal.reason == &ANSWER_UNREADABLE => Err(&ANSWER_UNREADABLE),
         Err(refusal) => {
             edits.back_to(mark);
             edits.count(1);
             edits.replace(entry.span, refused(&refusal));
             Ok(())
         }
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            if matches!(judge.expected.form, Form::Written(_)) && edits.changed_since(mark) {
+                // Where it is and of which version it is tells of it, too.
+                edits.back_to(mark);
+                edits.count(1);
+                edits.replace(entry.span, done(&entry.fields));
+            }
+            Ok(())
+        }
     }
 }
 
@@ -116,6 +123,12 @@ fn is_plain(judge: &Judge<'_>, fields: &Node<'_>) -> bool {
         "response" => value.members().iter().all(in_response),
         name => judge.is_known(name, value) && !holds_resource(value),
     })
+}
+
+/// An entry that says that a write was done and that its resource is not shown.
+fn done(fields: &Node<'_>) -> String {
+    let status = status(fields).unwrap_or(200);
+    format!(r#"{{"response":{{"status":"{status}","outcome":{UNSHOWN}}}}}"#)
 }
 
 /// An entry that says what the client would read had it asked for this alone.

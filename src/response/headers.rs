@@ -23,6 +23,12 @@ pub(super) fn is_json(headers: &Headers) -> Result<(), &'static Reason> {
     }
 }
 
+/// Whether nothing is said of a body: there may be none.
+pub(super) fn are_silent(headers: &Headers) -> bool {
+    let says = |name| !matches!(headers.single(name), Ok(None));
+    !says("content-type") && !says("content-encoding")
+}
+
 /// Whether a `Content-Type` is JSON (<http://hl7.org/fhir/R4/http.html#mime-type>) and its `charset`,
 /// if it has one, UTF-8. Split at every `;`, quoted or not: that finds each parameter a reader could
 /// find, and may only refuse too much. A comma would join two fields (RFC 9110 section 5.3).

@@ -10,6 +10,7 @@
 mod answer;
 mod batch;
 mod bundle;
+mod contained;
 mod edits;
 mod entry;
 mod found;
@@ -94,6 +95,10 @@ pub fn head(expected: &Expected, status: u16, headers: &Headers, end_of_stream: 
         Err(refusal) => refusal,
         Ok(Outcome::Error) if end_of_stream => return Course::Hold,
         Ok(Outcome::Success) if end_of_stream && may_be_empty => return Course::Hold,
+        // In chunks even nothing comes later. If something does, it must be JSON.
+        Ok(Outcome::Success) if may_be_empty && headers::are_silent(headers) => {
+            return Course::Hold;
+        }
         Ok(Outcome::Success) if end_of_stream => Refusal::new(&ANSWER_UNREADABLE),
         Ok(outcome) => match (headers::is_json(headers), outcome) {
             (Ok(()), _) => return Course::Hold,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::contained::{Contained, References};
 use super::judge::{Judge, holds_resource};
 use super::strict::{Skim, Strict, scalars};
 use crate::base::node::{Name, Node};
@@ -26,49 +27,75 @@ impl<'a> DeserializeSeed<'a> for AsResource<'_> {
     type Value = Resource<'a>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Resource<'a>, D::Error> {
+        let mut strict = Strict::default();
+        let part = Part { judge: self.0, strict: &mut strict, contained: false };
+        let node = part.deserialize(deserializer)?;
+        Ok(Resource { node, strays: strict.resources > 0 })
+    }
+}
+
+/// Reads a resource, or one that it contains.
+pub(super) struct Part<'j, 's, 'a> {
+    pub(super) judge: &'j Judge<'j>,
+    pub(super) strict: &'s mut Strict<'a>,
+    pub(super) contained: bool,
+}
+
+impl<'a> DeserializeSeed<'a> for Part<'_, '_, 'a> {
+    type Value = Node<'a>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Node<'a>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'a> Visitor<'a> for AsResource<'_> {
-    type Value = Resource<'a>;
+impl<'a> Visitor<'a> for Part<'_, '_, 'a> {
+    type Value = Node<'a>;
 
-    scalars!(other: Resource::NONE, text: Resource::NONE);
+    scalars!(Node::Null);
 
-    fn visit_seq<A: SeqAccess<'a>>(self, elements: A) -> Result<Resource<'a>, A::Error> {
-        Skim(&mut Strict::default()).visit_seq(elements)?;
-        Ok(Resource::NONE)
+    fn visit_str<E>(self, _: &str) -> Result<Node<'a>, E> {
+        Ok(Node::Null)
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<Resource<'a>, A::Error> {
-        let mut strict = Strict::default();
+    fn visit_seq<A: SeqAccess<'a>>(self, elements: A) -> Result<Node<'a>, A::Error> {
+        Skim(self.strict).visit_seq(elements)?;
+        Ok(Node::Null)
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<Node<'a>, A::Error> {
+        let Part { judge, strict, contained } = self;
+        let open = strict.open();
         let mut kept: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
-        let mut strays = false;
         // Until the type is known nothing can be left out. Servers write it first.
         let mut looked_at = None;
         while let Some(name) = members.next_key_seed(Name)? {
-            if is_kept(&name, looked_at.as_deref()) {
-                let value = members.next_value::<Node<'a>>()?;
+            let value = if name == "contained" && !contained {
+                let contained = Contained { judge, strict: &mut *strict };
+                Some(members.next_value_seed(contained)?)
+            } else if is_kept(&name, looked_at.as_deref()) {
+                Some(members.next_value::<Node<'a>>()?)
+            } else if contained {
+                let named = name == "reference";
+                members.next_value_seed(References { strict: &mut *strict, named })?
+            } else {
+                members.next_value_seed(Skim(&mut *strict))?;
+                None
+            };
+            if let Some(value) = value {
                 match name.as_ref() {
-                    "contained" => strays |= holds_more(&value),
-                    "resourceType" => looked_at = Some(self.0.looked_at(&value)),
-                    _ => strays |= holds_resource(&value),
+                    "resourceType" => looked_at = Some(judge.looked_at(&value)),
+                    "contained" if !contained => {}
+                    _ if holds_resource(&value) => strict.found(),
+                    _ => {}
                 }
                 kept.push((name.clone(), value));
-            } else {
-                members.next_value_seed(Skim(&mut strict))?;
             }
             strict.member(name);
         }
-        strict.close(0)?;
-        strays |= strict.resources > 0;
-        Ok(Resource { node: Node::Object(kept), strays })
+        strict.close(open)?;
+        Ok(Node::Object(kept))
     }
-}
-
-impl Resource<'_> {
-    /// What is no object.
-    const NONE: Self = Resource { node: Node::Null, strays: false };
 }
 
 /// Whether a member is kept. A choice element such as `value[x]` is looked at as `value`.
@@ -80,13 +107,5 @@ fn is_kept(name: &str, looked_at: Option<&[&str]>) -> bool {
     looked_at.is_none_or(|names| names.iter().any(is)) || ALWAYS.contains(&name)
 }
 
-/// Whether there is a resource in `contained` that is not contained directly: contained resources
-/// contain none (<http://hl7.org/fhir/R4/references.html#contained>).
-fn holds_more(contained: &Node<'_>) -> bool {
-    let members = contained.array().unwrap_or_default().iter().flat_map(Node::members);
-    contained.array().is_none() || members.into_iter().any(|(_, value)| holds_resource(value))
-}
-
-/// What is judged of every resource, whatever its type. Contained resources are judged by whom they
-/// refer to anywhere.
-const ALWAYS: [&str; 4] = ["resourceType", "id", "meta", "contained"];
+/// What is judged of every resource, whatever its type, besides what it contains.
+const ALWAYS: [&str; 3] = ["resourceType", "id", "meta"];

@@ -66,7 +66,11 @@ impl<'a> DeserializeSeed<'a> for Parameter<'_, '_, 'a> {
 impl<'a> Visitor<'a> for Parameter<'_, '_, 'a> {
     type Value = ();
 
-    scalars!(other: (), text: ());
+    scalars!(());
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut parameters: A) -> Result<(), A::Error> {
         let Parameter { judge, strict, shown } = self;

@@ -72,7 +72,11 @@ impl<'a> DeserializeSeed<'a> for Skim<'_, 'a> {
 impl<'a> Visitor<'a> for Skim<'_, 'a> {
     type Value = bool;
 
-    self::scalars!(other: false, text: true);
+    self::scalars!(false);
+
+    fn visit_str<E>(self, _: &str) -> Result<bool, E> {
+        Ok(true)
+    }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<bool, A::Error> {
         while elements.next_element_seed(Skim(self.0))?.is_some() {}
@@ -93,35 +97,31 @@ impl<'a> Visitor<'a> for Skim<'_, 'a> {
     }
 }
 
-/// What a [`Visitor`] makes of values that are neither arrays nor objects.
+/// What a [`Visitor`] makes of `null`, booleans and numbers.
 macro_rules! scalars {
-    (other: $other:expr, text: $text:expr) => {
+    ($value:expr) => {
         fn expecting(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
             formatter.write_str("a JSON value")
         }
 
         fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok($other)
+            Ok($value)
         }
 
         fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-            Ok($other)
+            Ok($value)
         }
 
         fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-            Ok($other)
+            Ok($value)
         }
 
         fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-            Ok($other)
+            Ok($value)
         }
 
         fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-            Ok($other)
-        }
-
-        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
-            Ok($text)
+            Ok($value)
         }
     };
 }

@@ -54,6 +54,14 @@ fn search() -> Form {
     Form::Searchset(Some(named("Observation")))
 }
 
+/// Every form an answer can have.
+fn forms() -> Vec<Form> {
+    let batch = Form::Batch(vec![None, Some(expected(&read())), Some(expected(&search()))]);
+    let written = Form::Written(named("Observation"));
+    let any = Form::Searchset(None);
+    vec![read(), history(), search(), any, Form::Collection, Form::Result, written, batch]
+}
+
 /// What becomes of this body.
 fn answered(form: &Form, status: u16, text: &[u8]) -> Verdict {
     body(&expected(form), status, text, &api(), &Smart::default())

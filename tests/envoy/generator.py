@@ -49,7 +49,7 @@ class Request:
     parts: list | None = None  # the requests in a batch
     types: list | None = None  # of an `$everything`: those asked for
     write: str | None = None  # the permission that it needs
-    must: bool = False  # may not be refused when it is in scope
+    document: object = None  # what is written: a resource or a JSON patch
 
     def __str__(self):
         body = f" {self.body.decode()[:1500]}" if self.body else ""
@@ -73,7 +73,7 @@ class Generator:
     def plain(self):
         search = self._search(self._kind())
         search.query += self._criteria(search.kind, self.random.choice((0, 1, 1, 2)))
-        return self._get(search, must=True)
+        return self._get(search)
 
     def repeat(self):
         search = self._search(self._kind())
@@ -254,13 +254,13 @@ class Generator:
 
     def by_id(self):
         kind, ident = self._resource()
-        return Request("", "GET", f"{kind}/{ident}", read=(kind, ident, None), must=True)
+        return Request("", "GET", f"{kind}/{ident}", read=(kind, ident, None))
 
     def by_version(self):
         kind, ident = self._resource()
         version = self._pick(("1", "1", "1", "2", "99"))
         target = f"{kind}/{ident}/_history/{version}"
-        return Request("", "GET", target, read=(kind, ident, version), must=True)
+        return Request("", "GET", target, read=(kind, ident, version))
 
     def history(self):
         kind, ident = self._resource()
@@ -337,12 +337,13 @@ class Generator:
     def create(self):
         body = self._body()
         headers = JSON + ([("if-none-exist", self._none_exist())] if self._one_in(4) else [])
-        return Request("", "POST", body["resourceType"], headers, _bytes(body), write="c")
+        return Request("", "POST", body["resourceType"], headers, _bytes(body), write="c", document=body)
 
     def update(self):
         body = self._body()
         body["id"] = self._target()
-        return Request("", "PUT", f"{body['resourceType']}/{body['id']}", JSON, _bytes(body), write="u")
+        target = f"{body['resourceType']}/{body['id']}"
+        return Request("", "PUT", target, JSON, _bytes(body), write="u", document=body)
 
     def conditional_write(self):
         method = self._pick(("PUT", "PATCH", "DELETE"))
@@ -352,8 +353,8 @@ class Generator:
         return Request("", method, f"Observation?{criteria}", headers, body, write="u")
 
     def patch(self):
-        target = f"Observation/{self._target()}"
-        return Request("", "PATCH", target, PATCH, _bytes(self._patch()), write="u")
+        patch = self._patch()
+        return Request("", "PATCH", f"Observation/{self._target()}", PATCH, _bytes(patch), write="u", document=patch)
 
     def delete(self):
         return Request("", "DELETE", f"Observation/{self._target()}", write="d")
@@ -378,12 +379,12 @@ class Generator:
 
     # Parts of requests.
 
-    def _get(self, search, style=None, must=False):
+    def _get(self, search, style=None):
         style = style or self._pick(("plain", "plain", "strict"))
         query = self._encode(search.query, style)
         if search.form is None:
             target = f"{search.path}?{query}" if query else search.path
-            return Request("", "GET", target, search=search, must=must)
+            return Request("", "GET", target, search=search)
         target = f"{search.path}/_search" + (f"?{query}" if query else "")
         body = self._encode(search.form, style).encode()
         return Request("", "POST", target, FORM, body, search=search)
@@ -524,7 +525,8 @@ class Generator:
         """The id of an Observation set aside for writes, or of one that is not there."""
         who = self.patient if own or not self._one_in(3) else self._stranger()
         return self._pick((
-            f"{who}-spare-1", f"{who}-spare-2", f"{who}-spare-3", f"new-{self.random.randint(1, 9)}"))
+            *(f"{who}-spare-1", f"{who}-spare-2", f"{who}-spare-3") * 3, f"new-{self.random.randint(1, 9)}",
+            f"new-{self._uuid()}", "was-anns", "was-bobs", "ann-told-by-bob", "by-version-url"))
 
     def _resource(self):
         """Own, shared, foreign or missing."""

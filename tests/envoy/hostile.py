@@ -18,7 +18,7 @@ def resource(kind, ident, patient="ann", **more):
 
 
 def observation(ident, patient="ann", **more):
-    return resource("Observation", ident, patient, status="final", **more)
+    return resource("Observation", ident, patient, **{"status": "final", **more})
 
 
 OWN = observation("ann-1")

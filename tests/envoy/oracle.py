@@ -43,10 +43,8 @@ class Holder:
 
     def may_anyones(self, kind, permission):
         """Whether one context opens every resource of the type as it is, whosever it is."""
-        return any(
-            context.patient is None
-            and type_in_scope(kind, [scope for scope in context.scopes if "?" not in scope], permission)
-            for context in self.contexts)
+        return any(context.patient is None and type_in_scope(kind, plain(context.scopes), permission)
+                   for context in self.contexts)
 
     def may_contain(self, resource):
         """Whether one context covers this inside another resource: there it is about whom that is about,
@@ -75,6 +73,15 @@ class Holder:
         """A holder for each context that may search for the type."""
         return [Holder(self.name, self.token, (context,)) for context in self.contexts
                 if type_in_scope(kind, context.scopes, "s")]
+
+    def may_write(self, permission, resource, mode, anew=False):
+        """Whether one context lets them change this; `anew`: leave it like this, which is about nobody
+        else. What is shared is not theirs to write."""
+        return any(
+            in_scope(resource, context.scopes, permission)
+            and (context.patient is None or is_mine(resource, context.patient, mode)
+                 and not (anew and names_another(resource, context.patient)))
+            for context in self.contexts)
 
     def covers(self, kind, permission):
         """Whether some context has the permission on some resources of the type."""
@@ -127,6 +134,17 @@ def type_in_scope(kind, scopes, permission):
     """Whether a scope gives the permission on at least some resources of the type."""
     return any(parsed and parsed[0] in ("*", kind) and permission in parsed[1]
                for parsed in map(parse_scope, scopes))
+
+
+def plain(scopes):
+    """Those without search parameters."""
+    return [scope for scope in scopes if "?" not in scope]
+
+
+def is_evaluable(scope, kind):
+    """Whether each of the scope's search parameters can be looked up in a resource."""
+    parsed = parse_scope(scope)
+    return bool(parsed) and all((kind, name) in GRANULAR for name, _ in parsed[2])
 
 
 @cache

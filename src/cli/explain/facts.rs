@@ -196,7 +196,7 @@ fn expectation(expected: &Expected) -> String {
     };
     let proven = match proving.is_empty() {
         true => String::new(),
-        false => format!(", proven by `{}`", proving.join("` or `")),
+        false => format!(", proven by `{}`", proving.join("`, `")),
     };
     let total = match (&expected.form, counted) {
         (Form::Searchset(_), true) => "; its `total` stays while nothing is removed",

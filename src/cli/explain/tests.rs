@@ -104,6 +104,78 @@ fn an_answer_is_judged() {
     assert!(out.ends_with("denied: answer_error_body\n"), "{out}");
 }
 
+/// A request with a JSON body.
+fn written(line: &str, more: &str, body: &Value) -> Scratch {
+    let media_type = if body.is_array() { "json-patch+json" } else { "fhir+json" };
+    let text = format!("{line} HTTP/1.1\nContent-Type: application/{media_type}\n{more}\n{body}\n");
+    Scratch::new("r.http", text.as_bytes())
+}
+
+#[test]
+fn what_is_looked_up_before_a_write_is_told() {
+    let observation = |patient: &str| {
+        let subject = json!({"reference": format!("Patient/{patient}")});
+        json!({"resourceType": "Observation", "id": "o-1", "meta": {"versionId": "3"}, "subject": subject})
+    };
+    let has = |resource: Value| {
+        Scratch::new("stored.json", json!({"Observation/o-1": resource}).to_string().as_bytes())
+    };
+    let update = written("PUT /fhir/Observation/o-1", "", &observation("123"));
+    let update = format!("@{}", update.0.display());
+    let rows = [
+        ("write", Some(has(observation("123"))), Exit::Ok),
+        ("write-foreign", Some(has(observation("456"))), Exit::Denied),
+        ("write-not-given", None, Exit::Ok),
+    ];
+    let update_scope = app("patient/Observation.u");
+    for (name, stored, expected) in rows {
+        let stored = stored.as_ref().map(|stored| ["--stored", stored.0.to_str().unwrap()]);
+        let rest: Vec<&str> = stored.into_iter().flatten().collect();
+        assert_eq!(told(name, APP, &update, &update_scope, &rest), expected, "{name}");
+    }
+    for (stored, problem) in [
+        ("[]", "is no object of resources by `Type/id`"),
+        (r#"{"Observation/o-2": {"resourceType": "Observation"}}"#, "is another resource"),
+        (r#"{"Observation/o-2": 99}"#, "is another resource"),
+    ] {
+        let file = Scratch::new("stored.json", stored.as_bytes());
+        let rest = ["--stored", file.0.to_str().unwrap()];
+        let (exit, _, err) = explained(APP, &update, &rest);
+        assert_eq!(exit, Exit::Unusable, "{stored}: {err}");
+        assert!(err.contains(problem), "{stored}: {err}");
+    }
+}
+
+#[test]
+fn each_entry_of_a_bundle_and_every_condition_is_told() {
+    let new = json!({"resourceType": "Observation", "subject": {"reference": "Patient/123"}});
+    let scope = app("patient/Observation.cruds patient/Patient.r");
+    let create = written("POST /fhir/Observation", "If-None-Exist: identifier=x\n", &new);
+    let create = format!("@{}", create.0.display());
+    assert_eq!(told("if-none-exist", APP, &create, &scope, &[]), Exit::Ok);
+    let entry = |method: &str, url: &str| json!({"request": {"method": method, "url": url}});
+    let batch =
+        |entries: &[Value]| json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
+    let own = [entry("GET", "Patient/123"), entry("GET", "Observation?code=8867-4")];
+    let bundle = written("POST /fhir", "", &batch(&own));
+    let bundle = format!("@{}", bundle.0.display());
+    assert_eq!(told("batch", APP, &bundle, &scope, &[]), Exit::Ok);
+    let foreign = written("POST /fhir", "", &batch(&[entry("GET", "Patient/456")]));
+    let foreign = format!("@{}", foreign.0.display());
+    assert_eq!(told("batch-refused", APP, &foreign, &scope, &[]), Exit::Denied);
+}
+
+#[test]
+fn how_a_search_is_narrowed_is_told() {
+    let config = std::fs::read_to_string(APP).unwrap();
+    let config = format!("{config}smart:\n  membership: definition\n");
+    let config = Scratch::new("config.yaml", config.as_bytes());
+    let config = config.0.to_str().unwrap();
+    let granular = app("patient/Observation.rs?category=laboratory&status=final");
+    assert_eq!(told("granular", APP, "GET /fhir/Observation", &granular, &[]), Exit::Ok);
+    assert_eq!(told("compartment", config, "GET /fhir/Observation", &granular, &[]), Exit::Ok);
+}
+
 #[test]
 fn mode_observe_is_told() {
     let claims = app("patient/*.rs");
@@ -221,7 +293,7 @@ fn arguments_that_cannot_be_used_are_told_and_never_repeat_a_token() {
     let request = Scratch::new("r.http", b"GET /fhir/Patient/1\nauthorization: Bearer a.b.c\n\n");
     let request = format!("@{}", request.0.display());
     let read = "GET /fhir/Patient/123";
-    let rows: [(&[&str], &str); 15] = [
+    let rows: [(&[&str], &str); 16] = [
         (&["--request", read], "`explain` needs a configuration"),
         (&["--config", APP], "`explain` needs a request"),
         (&["--config", APP, "--request", read, "SECRET"], "`explain` takes options only"),
@@ -236,6 +308,7 @@ fn arguments_that_cannot_be_used_are_told_and_never_repeat_a_token() {
         (&["--config", APP, "--request", &request, "--token", "{}"], "leave out `--token`"),
         (&["--config", APP, "--request", read, "--revocations", list], "has no revocation list"),
         (&["--config", REVOCATION, "--request", read, "--revocations", list], "it can't be used"),
+        (&["--config", APP, "--request", read, "--stored", "/nowhere"], "/nowhere: can't be read"),
         (&["--config", list, "--request", read], "the configuration is empty"),
     ];
     for (arguments, expected) in rows {

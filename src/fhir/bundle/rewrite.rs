@@ -19,8 +19,8 @@ pub struct Change {
     pub if_none_match: Option<String>,
     /// Another `ifNoneExist`.
     pub if_none_exist: Option<String>,
-    /// Without the `ifNoneMatch` and `ifModifiedSince` that came: with them a read may be answered
-    /// without a body, which tells something and can't be judged.
+    /// Without the conditions that came: with them a read may be answered by a status alone, which
+    /// tells something and can't be judged.
     pub unconditional: bool,
 }
 
@@ -83,7 +83,7 @@ fn write_request(text: &mut Vec<u8>, request: &RawValue, change: &Change) -> Res
     text.push(b'{');
     for (name, value) in Members::read(request.get().as_bytes())?.iter() {
         let replaced = given.iter().any(|(known, _)| *known == name);
-        let dropped = change.unconditional && ["ifNoneMatch", "ifModifiedSince"].contains(&name);
+        let dropped = change.unconditional && CONDITIONS.contains(&name);
         if !replaced && !dropped {
             start_member(text, name);
             text.extend_from_slice(value.get().as_bytes());
@@ -136,3 +136,6 @@ fn separate(text: &mut Vec<u8>) {
         text.push(b',');
     }
 }
+
+/// What a read may be made to depend on.
+const CONDITIONS: [&str; 3] = ["ifMatch", "ifNoneMatch", "ifModifiedSince"];

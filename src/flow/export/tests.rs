@@ -56,6 +56,11 @@ fn kicked_off(gateway: &mut Gateway, status: u16, location: &str) -> Answered {
     gateway.exchange("GET", KICKOFF, &headers, answer)
 }
 
+/// A manifest with one file.
+fn manifest(kind: &str) -> Value {
+    json!({"transactionTime": "", "output": [{"type": kind, "url": FILE}]})
+}
+
 /// The target of a link to the status.
 fn status_link(gateway: &mut Gateway) -> String {
     let [(name, url)] = kicked_off(gateway, 202, STATUS).set.try_into().expect("one field");
@@ -65,7 +70,7 @@ fn status_link(gateway: &mut Gateway) -> String {
 
 /// The target of a link to a file of this type.
 fn file_link(gateway: &mut Gateway, kind: &str) -> String {
-    let manifest = json!({"output": [{"type": kind, "url": FILE}]});
+    let manifest = manifest(kind);
     let link = status_link(gateway);
     let judged = answer(gateway, &link, backend(json!({})), 200, manifest.to_string().as_bytes());
     let manifest: Value = serde_json::from_slice(&judged.body).unwrap();
@@ -108,7 +113,7 @@ fn the_status_is_not_held_until_it_is_a_manifest_and_files_never_are() {
     let mut gateway = gateway();
     let status = status_link(&mut gateway);
     let file = file_link(&mut gateway, "Observation");
-    let manifest = json!({"output": [{"type": "Observation", "url": FILE}]}).to_string();
+    let manifest = manifest("Observation").to_string();
     let cases =
         [(&status, 202, false), (&status, 404, false), (&status, 200, true), (&file, 200, false)];
     for (link, code, held) in cases {
@@ -229,7 +234,7 @@ fn a_manifest_that_can_not_be_judged_or_holds_too_much_does_not_pass() {
     let mut gateway = gateway();
     let link = status_link(&mut gateway);
     let narrow = || backend(json!({"scope": "system/Patient.rs"}));
-    let file = |kind: &str| json!({"output": [{"type": kind, "url": FILE}]}).to_string();
+    let file = |kind: &str| manifest(kind).to_string();
     let cases = [
         (file("Patient"), "allowed"),
         (file("Observation"), "export_output_uncovered"),

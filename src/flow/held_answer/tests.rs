@@ -83,6 +83,25 @@ fn a_search_that_found_only_the_patients_passes_byte_for_byte() {
 }
 
 #[test]
+fn a_count_of_more_than_the_scopes_show_does_not_pass_in_body_or_header() {
+    let scopes = "patient/Observation.s?category=a patient/Observation.s?status=final";
+    let changes = json!({"scope": scopes, "patient": "123"});
+    let own = merge(observation("1", "123"), json!({"status": "final"}));
+    let body = searchset(core::slice::from_ref(&own)).to_string();
+    let answered =
+        gateway("enforce").answer("/fhir/Observation", changes.clone(), 200, body.as_bytes());
+    let shown: Value = serde_json::from_slice(&answered.body).unwrap();
+    assert_eq!((&shown["total"], &shown["entry"][0]["resource"]), (&Value::Null, &own));
+    assert!(answered.removed.contains(&"x-total-count"));
+    assert_eq!(answered.audit["removed"], Value::Null, "nothing was removed");
+    let uncounted = r#"{"resourceType":"Bundle","type":"searchset"}"#;
+    let answered =
+        gateway("enforce").answer("/fhir/Observation", changes, 200, uncounted.as_bytes());
+    assert_eq!(answered.body, uncounted.as_bytes());
+    assert_eq!(answered.removed, ["x-total-count"]);
+}
+
+#[test]
 fn report_writes_down_what_it_would_do_and_passes_everything() {
     let foreign = observation("1", "456").to_string();
     let answered =

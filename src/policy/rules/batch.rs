@@ -5,6 +5,7 @@ use crate::base::refusal::Refusal;
 use crate::fhir::bundle::{self, Entry, in_entry};
 use crate::fhir::{Id, Interaction};
 use crate::policy::evidence::{Evidence, Probe};
+use crate::policy::operations::EXPORT;
 use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
 use crate::policy::reasons::{
     BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, FORMAT_UNJUDGED, HEADER_UNJUDGED, PARAMETER_UNJUDGED,
@@ -65,7 +66,9 @@ fn entry_of(
     aliases: &[(String, Id)],
 ) -> Result<Decision, Refusal> {
     let Entry { head, request, body, .. } = entry;
-    if request.interaction == Interaction::Batch {
+    // The links of an export are bound to the client in the answer of its own kick-off.
+    let export = request.interaction.operation() == Some(EXPORT);
+    if export || request.interaction == Interaction::Batch {
         return Err(Refusal::new(&BUNDLE_ENTRY_UNJUDGED));
     }
     let evidence = Evidence { body: body.as_deref(), aliases, ..asked.evidence };
@@ -74,10 +77,10 @@ fn entry_of(
 
 fn permitted(asked: Asked<'_>, entry: &Entry<'_>, permit: Permit) -> EntryPermit {
     let target = entry.head.raw_target();
-    let below = target.strip_prefix(asked.api.base_path.as_str()).unwrap_or(target);
     let condition = entry.head.headers().all("if-none-exist").next();
     EntryPermit {
-        url: below.strip_prefix('/').unwrap_or(below).to_owned(),
+        url: bundle::relative(target, asked.api).unwrap_or(target).to_owned(),
+        absolute: entry.absolute,
         if_none_exist: condition
             .and_then(|text| core::str::from_utf8(text).ok().map(str::to_owned)),
         permit,

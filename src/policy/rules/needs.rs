@@ -39,7 +39,7 @@ pub(in crate::policy) fn of(request: &Request, release: Release) -> Result<Vec<N
 }
 
 /// What lets a request reach any type: to read and search everything, or for a write to do anything.
-pub(super) fn sweeping(interaction: &Interaction) -> Need {
+pub(in crate::policy) fn sweeping(interaction: &Interaction) -> Need {
     use Interaction as I;
     match interaction {
         I::Capabilities

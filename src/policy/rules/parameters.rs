@@ -3,14 +3,14 @@
 //! known pass. To those who may do as much with every type, they are all allowed.
 
 use super::named::{self, Criterion};
-use super::needs;
 use super::place::{self, Place};
 use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::compartment::{
-    PATIENT, is_in_encounter_compartment, membership_parameters, subject_parameter,
+    PATIENT, has_one_value, is_in_encounter_compartment, membership_parameters, subject_parameter,
 };
+use crate::fhir::membership::Membership;
 use crate::fhir::search::{self, Asked, Include, Included, Link, Way};
-use crate::fhir::{Interaction as I, ResourceType};
+use crate::fhir::{Interaction as I, Release, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
 use crate::policy::coverage::Need;
 use crate::policy::permission::Permission::{Read, Search};
@@ -27,6 +27,8 @@ use crate::request::query::{Param, Query};
 pub(super) struct Reach {
     /// Only the answer tells whether the client may have what they reach.
     pub(super) held: bool,
+    /// A place in another search: what the server counts is counted there.
+    pub(super) elsewhere: bool,
     /// Types that are included.
     included: Vec<ResourceType>,
 }
@@ -110,7 +112,7 @@ impl Judge<'_, '_> {
         let of = interaction.resource_type();
         match search::read(self.case.api.release, of, param) {
             Err(reason) => self.refuse(param, reason),
-            Ok(Asked::Criterion { types, .. }) => self.searched(&types, of),
+            Ok(Asked::Criterion { types, .. }) => self.searched(&types),
             Ok(Asked::Chain { types, way, .. }) => self.chain(param, &types, &way),
             Ok(Asked::Has { types, way }) => {
                 if self.covered.patient.is_some() && self.is_shared(of) {
@@ -124,6 +126,7 @@ impl Judge<'_, '_> {
             Ok(Asked::Types(_)) => self.refuse(param, &SEARCH_TYPES_UNJUDGED),
             Ok(Asked::Cursor(_)) if searches => {
                 reach.held |= !self.sweeps();
+                reach.elsewhere = true;
                 Ok(())
             }
             Ok(Asked::Unjudged(name)) => self.refuse(param, unjudged(name)),
@@ -134,7 +137,7 @@ impl Judge<'_, '_> {
     }
 
     /// Criteria on other types tell what is stored there: all of them must be searchable.
-    fn searched(self, types: &[ResourceType], of: Option<ResourceType>) -> Result<(), Stop> {
+    fn searched(self, types: &[ResourceType]) -> Result<(), Stop> {
         let needs: Vec<Need> = types.iter().map(|of| Need::on(*of, &[Search])).collect();
         if !needs.is_empty() && !self.case.covers_plainly(&needs) {
             return Err(self.case.lacking(&needs).into());
@@ -143,41 +146,25 @@ impl Judge<'_, '_> {
         if self.covered.encounter.is_some() && types.iter().any(belongs) {
             return Err((&SEARCH_CHAIN_ENCOUNTER).into());
         }
-        for resource in types {
-            match place::of(self.case, self.covered, *resource) {
-                Ok(Place::Inside) if self.is_shared(of) => {
-                    return Err((&SEARCH_CHAIN_OUTSIDE).into());
-                }
-                Ok(_) => {}
-                Err(_) => return Err((&SEARCH_CHAIN_OUTSIDE).into()),
-            }
-        }
-        Ok(())
+        let outside = |of: &ResourceType| place::of(self.case, self.covered, *of).is_err();
+        if types.iter().any(outside) { Err((&SEARCH_CHAIN_OUTSIDE).into()) } else { Ok(()) }
     }
 
-    /// A chain that ends in another patient's record, or names another patient, would tell of them.
+    /// A chain decides by what stands at its end, and nobody judges that on the answer. Confined, it may
+    /// lead to shared resources, to the patient itself and to what is about the patient: an encounter, or
+    /// what else a resource of the patient refers to, may be somebody else's.
     fn chain(self, param: &Param, types: &[ResourceType], way: &Way<'_>) -> Result<(), Stop> {
-        let of = self.case.request.interaction.resource_type();
-        self.searched(types, of)?;
+        self.searched(types)?;
         let Some(patient) = self.covered.patient else { return Ok(()) };
-        let mut from_patient = of.is_some_and(is_patient);
-        for (index, link) in way.links.iter().enumerate() {
-            let own = match link {
-                Link::To { parameter, types, .. } => {
-                    let subject = index == 0 && of.is_some_and(|of| self.is_subject(of, parameter));
-                    from_patient = types.iter().copied().any(is_patient);
-                    subject || !from_patient
-                }
-                // What refers to a patient otherwise is about somebody else.
-                Link::From { resource, parameter } => {
-                    let member = !from_patient || self.is_membership(*resource, parameter);
-                    from_patient = is_patient(*resource);
-                    member
-                }
-            };
-            if !own {
-                return self.refuse(param, &SEARCH_CHAIN_PATIENT);
+        let mut here = self.case.request.interaction.resource_type();
+        for link in &way.links {
+            if let Some(reason) = self.leads_away(here, link) {
+                return self.refuse(param, reason);
             }
+            here = match link {
+                Link::To { types, .. } => types.first().copied().filter(|_| types.len() == 1),
+                Link::From { resource, .. } => Some(*resource),
+            };
         }
         let ends: &[ResourceType] = match way.links.last() {
             Some(Link::To { types, .. }) => types,
@@ -192,16 +179,43 @@ impl Judge<'_, '_> {
         Ok(())
     }
 
-    /// Whether a parameter says whom a resource of the type is about: `patient` and `subject` both do.
-    fn is_subject(self, of: ResourceType, parameter: &str) -> bool {
-        subject_parameter(self.case.api.release, of).is_some()
-            && matches!(parameter, "patient" | "subject")
+    /// Why a link leads away from the patient and from what is shared; `here` is where it starts. Along
+    /// a parameter with several values it may lead to somebody else who is named beside the patient.
+    fn leads_away(self, here: Option<ResourceType>, link: &Link<'_>) -> Option<&'static Reason> {
+        let release = self.case.api.release;
+        match link {
+            Link::From { resource, parameter } => {
+                let from_patient = here.is_some_and(|here| here.name() == PATIENT);
+                match from_patient {
+                    _ if self.is_shared(Some(*resource)) => None,
+                    true if self.is_membership(*resource, parameter) => None,
+                    // What refers to a patient otherwise is about somebody else.
+                    true => Some(&SEARCH_CHAIN_PATIENT),
+                    false => Some(&SEARCH_CHAIN_OUTSIDE),
+                }
+            }
+            Link::To { parameter, types, .. } => {
+                // Elsewhere the patient may be the performer, and the subject somebody else.
+                let by_subject = self.case.smart.membership == Membership::Subject;
+                let single = |of| {
+                    is_subject(release, of, parameter) && has_one_value(release, of, parameter)
+                };
+                let own = by_subject && here.is_some_and(single);
+                let mut away = types.iter().filter(|of| !self.is_shared(Some(**of)));
+                match away.next().map(|of| of.name()) {
+                    None => None,
+                    Some(PATIENT) if own && away.next().is_none() => None,
+                    Some(PATIENT) => Some(&SEARCH_CHAIN_PATIENT),
+                    Some(_) => Some(&SEARCH_CHAIN_OUTSIDE),
+                }
+            }
+        }
     }
 
     /// Whether a parameter makes a resource of the type the patient's whom it refers to.
     fn is_membership(self, of: ResourceType, parameter: &str) -> bool {
         let Case { api, smart, .. } = self.case;
-        self.is_subject(of, parameter)
+        is_subject(api.release, of, parameter)
             || membership_parameters(api.release, PATIENT, smart.membership, of)
                 .any(|one| one == parameter)
     }
@@ -235,13 +249,13 @@ impl Judge<'_, '_> {
     }
 
     fn sweeps(self) -> bool {
-        let sweeping = needs::sweeping(&self.case.request.interaction);
-        self.covered.patient.is_none() && self.case.covers_plainly(&[sweeping])
+        self.case.sweeping(&self.case.request.interaction).is_some()
     }
 }
 
-fn is_patient(of: ResourceType) -> bool {
-    of.name() == PATIENT
+/// Whether a parameter says whom a resource of the type is about: `patient` and `subject` both do.
+fn is_subject(release: Release, of: ResourceType, parameter: &str) -> bool {
+    subject_parameter(release, of).is_some() && matches!(parameter, "patient" | "subject")
 }
 
 /// Why a parameter that may reach anything is refused.

@@ -1,9 +1,8 @@
 //! Where a type stands towards a client, and how an answer is held to that.
 
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::compartment::{PATIENT, is_in_patient_compartment};
-use crate::fhir::membership::proving_elements;
-use crate::fhir::{ResourceType, criteria};
+use crate::fhir::ResourceType;
+use crate::fhir::compartment::is_in_patient_compartment;
 use crate::policy::case::{Case, Covered, Stop};
 use crate::policy::permit::{Expected, Form, Permit};
 use crate::policy::reasons::{
@@ -66,15 +65,9 @@ pub(super) fn held(
 }
 
 /// The elements of a type without which nobody can tell whose it is and whether a granular scope
-/// matches.
+/// matches, of any context: the answer is judged by all of them.
 pub(super) fn proves(case: &Case<'_>, of: ResourceType) -> Vec<&'static str> {
-    let release = case.api.release;
-    let mut elements = proving_elements(release, PATIENT, case.smart.membership, of);
-    elements.extend(case.grant.encounter_elements(of, release));
-    for parameter in case.grant.coverage.parameters(of, release) {
-        elements.extend(criteria::elements(release, of, parameter).unwrap_or_default());
-    }
-    elements
+    case.sight().looks_at(of, case.api, case.smart)
 }
 
 /// Whether the client takes the one format that can be judged. Asked before the request goes on: the

@@ -16,8 +16,8 @@ use crate::policy::coverage::Need;
 use crate::policy::permission::Permission::Search;
 use crate::policy::permit::{Form, Narrowing, Permit};
 use crate::policy::reasons::{
-    COMPARTMENT_OTHER_ENCOUNTER, COMPARTMENT_OTHER_PATIENT, COMPARTMENT_TYPE_OUTSIDE,
-    HISTORY_UNCONFINED, SEARCH_COMPARTMENT_UNJUDGED, SEARCH_COUNT_UNJUDGED, SEARCH_FORM_UNCONFINED,
+    COMPARTMENT_OTHER_PATIENT, COMPARTMENT_TYPE_OUTSIDE, HISTORY_UNCONFINED,
+    SEARCH_COMPARTMENT_UNJUDGED, SEARCH_COUNT_UNJUDGED, SEARCH_FORM_UNCONFINED,
     SEARCH_PATIENT_REQUIRED, SEARCH_SUBJECT_UNKNOWN, SEARCH_SYSTEM_UNCONFINED,
 };
 use crate::policy::rules::named;
@@ -33,10 +33,7 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Re
             if owner.name() == PATIENT && patient.is_some_and(|patient| patient != id) {
                 return Err((&COMPARTMENT_OTHER_PATIENT).into());
             }
-            if owner.name() == ENCOUNTER && covered.encounter.is_some_and(|own| own != id) {
-                return Err((&COMPARTMENT_OTHER_ENCOUNTER).into());
-            }
-            in_compartment(case, covered, reach, (owner.name(), *of), permit)
+            in_compartment(case, covered, reach, (*owner, *of), permit)
         }
         (I::SearchCompartment(owner, id, None), Some(patient)) => {
             if owner.name() != PATIENT {
@@ -54,18 +51,33 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Re
         (I::HistoryType(of), None) if covered.granular => {
             place::held(case, permit, Form::History(*of), &[*of], false)
         }
-        // The types in `_type` were judged: a server that ignores it would search the others too.
-        (I::SearchSystem, None) if covered.granular || reach.held => {
-            place::held(case, permit.strict(), Form::Searchset(None), &[], false)
-        }
-        (I::SearchSystem, None) => Ok(permit.strict()),
+        (I::SearchSystem, None) => of_types(case, covered, reach, permit.strict()),
         _ if reach.held => place::held(case, permit, Form::Searchset(None), &[], false),
         _ => Ok(permit),
     }
 }
 
+/// A search over all types, or over those in `_type`: a server that ignores it searches the others too.
+fn of_types(
+    case: &Case<'_>,
+    covered: &Covered<'_>,
+    reach: &Reach,
+    permit: Permit,
+) -> Result<Permit, Stop> {
+    let said = !covered.granular && !reach.held;
+    let trusted = case.smart.response_check == ResponseCheck::Off
+        || case.covers_plainly(&[Need::on_all(&[Search])]);
+    if said && trusted {
+        return Ok(permit);
+    }
+    place::held(case, permit, Form::Searchset(None), &[], said)
+}
+
 /// A page of a search that only the server can tell from another: its members are judged.
 pub(super) fn page(case: &Case<'_>) -> Result<Permit, Stop> {
+    if let Some(scopes) = case.sweeping(&I::SearchSystem) {
+        return Ok(Permit::by(scopes, None));
+    }
     let Some(scopes) = case.grant.coverage.any(Search) else {
         return Err(case.lacking(&[Need::on_all(&[Search])]).into());
     };
@@ -88,7 +100,8 @@ fn of_type(
         }
         _ if covered.granular => narrow_and_hold(case, covered, reach, of, permit),
         _ if reach.held => {
-            place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), true)
+            let counted = !reach.elsewhere;
+            place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), counted)
         }
         _ => Ok(permit),
     }
@@ -99,13 +112,17 @@ fn in_compartment(
     case: &Case<'_>,
     covered: &Covered<'_>,
     reach: &Reach,
-    (owner, of): (&str, ResourceType),
+    (owner, of): (ResourceType, ResourceType),
     permit: Permit,
 ) -> Result<Permit, Stop> {
     let by_definition = case.smart.membership == Membership::Definition;
+    // Servers answer 404 where there is no such owner: which encounters exist is nobody's to learn.
+    let other = owner.name() != PATIENT && place::of(case, covered, owner) != Ok(Place::Shared);
     match (place::of(case, covered, of)?, covered.patient) {
-        (Place::Inside, Some(patient)) if by_definition => {
-            if owner != PATIENT {
+        (_, Some(_)) if other => Err((&SEARCH_COMPARTMENT_UNJUDGED).into()),
+        // Who links to the patient is in the compartment as well, and another person.
+        (Place::Inside, Some(patient)) if by_definition && of.name() != PATIENT => {
+            if owner.name() != PATIENT {
                 return Err((&SEARCH_COMPARTMENT_UNJUDGED).into());
             }
             named::all(case, &case.request.query, of, None, patient)?;
@@ -209,5 +226,6 @@ fn narrow_and_hold(
     if case.smart.response_check == ResponseCheck::Off && counted && !reach.held {
         return Ok(permit);
     }
+    let counted = counted && !reach.elsewhere;
     place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), counted)
 }

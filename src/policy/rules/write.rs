@@ -185,7 +185,7 @@ impl<'a> Write<'_, 'a> {
             return Err((&COMPARTMENT_NOT_MEMBER).into());
         }
         let headers = self.case.head.headers();
-        let tag = version.tag();
+        let tag = version.tag()?;
         let asked = |name| headers.all(name).map(<[u8]>::trim_ascii);
         if asked("if-match").any(|given| given != tag.as_bytes() && given != b"*")
             || asked("if-none-match").next().is_some()

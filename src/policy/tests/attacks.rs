@@ -77,21 +77,26 @@ fn what_refers_to_the_patient_is_asked_for_only_where_it_is_the_patients() {
             "search_chain_patient",
         ),
         ("GET Patient?_has:Group:member:code=x", "search_chain_patient", "allowed"),
-        ("GET Encounter?_has:Observation:encounter:code=x", "allowed", "allowed"),
+        // what refers to an encounter may be about anybody
         (
-            "GET Observation?patient._has:Observation:focus:code=x",
+            "GET Encounter?_has:Observation:encounter:code=x",
+            "search_chain_outside",
+            "search_chain_outside",
+        ),
+        (
+            "GET Observation?patient:Patient._has:Observation:focus:code=x",
             "search_chain_patient",
             "search_chain_patient",
         ),
         (
             "GET Encounter?_has:Observation:encounter:patient._has:Observation:performer:code=x",
-            "search_chain_patient",
-            "search_chain_patient",
+            "search_chain_outside",
+            "search_chain_outside",
         ),
         (
             "GET Patient?_has:Encounter:patient:_has:Observation:encounter:code=x",
-            "allowed",
-            "allowed",
+            "search_chain_outside",
+            "search_chain_outside",
         ),
     ];
     for (request, subject, definition) in rows {
@@ -110,7 +115,7 @@ fn a_chain_over_the_patient_may_say_so() {
         ("GET Observation?subject:Patient._id=P", "allowed"),
         ("GET Observation?subject:Patient._id=Q", "search_other_patient"),
         ("GET Observation?subject:Patient.link=Patient/Q", "search_other_patient"),
-        ("GET Observation?subject:Group.member=Patient/Q", "search_other_patient"),
+        ("GET Observation?subject:Group.member=Patient/Q", "search_chain_outside"),
         ("GET Observation?performer:Patient.name=x", "search_chain_patient"),
         ("GET Observation?subject.name=x", "search_chain_outside"),
         ("GET Observation?subject:patient.name=x", "search_chain_unknown"),

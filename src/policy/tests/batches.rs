@@ -99,6 +99,12 @@ fn unconfined_entries_are_decided_too() {
 }
 
 #[test]
+fn an_export_does_not_begin_in_a_batch() {
+    let export = r#"{"request":{"method":"GET","url":"$export"}}"#;
+    assert_eq!(entries(system("system/*.rs"), "batch", export), ["bundle_entry_unjudged entry 0"]);
+}
+
+#[test]
 fn a_transaction_may_name_its_patient_by_the_url_of_the_patient_s_own_entry() {
     let patient = |id: &str| {
         format!(

@@ -72,8 +72,8 @@ fn searches_of_what_belongs_to_encounters_are_narrowed_to_this_one() {
         ("GET Observation?encounter:not=Encounter/F", "search_other_encounter"),
         ("POST Observation/_search < encounter=Encounter/F", "search_other_encounter"),
         ("GET Patient/P/Observation", OBSERVATIONS),
-        ("GET Encounter/E/Observation", OBSERVATIONS),
-        ("GET Encounter/F/Observation", "compartment_other_encounter"),
+        ("GET Encounter/E/Observation", "search_compartment_unjudged"),
+        ("GET Encounter/F/Observation", "search_compartment_unjudged"),
         ("GET Encounter", own),
         ("GET Encounter?_id=E", own),
         ("GET Encounter?_id=F", "search_other_encounter"),
@@ -117,6 +117,17 @@ fn by_id_an_encounter_is_that_one_and_of_the_rest_the_answer_tells() {
         ("GET Patient/P", "by patient/*.cruds for P"),
         ("GET Patient/P/$everything", held),
     ]);
+}
+
+#[test]
+fn two_contexts_of_one_patient_are_confined_no_more_than_the_wider_one() {
+    let who = Who {
+        user: Some("RelatedPerson/1"),
+        ..opened("patient/Observation.ds user/Observation.ds")
+    };
+    let by = "by patient/Observation.ds user/Observation.ds for P +patient=Patient/P strict";
+    let rows = [(who, "GET Observation", by), (who, "DELETE Observation?code=x", by)];
+    check_with(&rows, &api(Release::R4), &confine());
 }
 
 #[test]
@@ -175,7 +186,7 @@ fn what_is_written_belongs_to_the_encounter_before_and_after() {
     let narrowed = "by patient/*.cruds for P +patient=Patient/P +encounter=Encounter/E strict";
     let if_mine =
         "by patient/*.cruds for P if patient=Patient/P if encounter=Encounter/E strict held";
-    let rows: &[(&str, &str, &[(&str, &str)], &str)] = &[
+    let rows: &[Write<'_>] = &[
         ("POST Observation", &mine, &[], held),
         ("POST Observation", &other, &[], "write_other_encounter"),
         ("POST Observation", without, &[], "write_other_encounter"),

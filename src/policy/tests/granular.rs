@@ -103,6 +103,15 @@ fn flipped(scope: &str) -> String {
 }
 
 #[test]
+fn what_proves_it_to_any_context_comes_along() {
+    let scope = "patient/Observation.r?status=final user/Observation.r?category=x";
+    let who = Who { user: Some("Practitioner/7"), ..patient(scope) };
+    let (api, smart) = (api(Release::R4), Smart::default());
+    let permit = decided(who, "GET Observation/1?_elements=code", &api, &smart).unwrap();
+    assert_eq!(permit.expected().unwrap().proving, ["category", "status", "subject"]);
+}
+
+#[test]
 fn conditions_can_t_be_held_to_granular_scopes() {
     check(&[
         (

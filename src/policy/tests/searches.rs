@@ -12,17 +12,21 @@ fn a_chain_needs_s_on_every_type_and_stays_in_the_compartment() {
         &[
             ("GET Observation?subject:Patient.name=x", NARROWED),
             ("GET Observation?patient:Patient.name=x", NARROWED),
-            ("GET Observation?encounter.reason-code=x", NARROWED),
-            ("GET Observation?encounter.location.name=x", NARROWED),
             ("GET Observation?performer:Practitioner.name=x", NARROWED),
+            ("GET Observation?performer:PractitionerRole.organization.name=x", NARROWED),
+            // to what may be about somebody else: whose it is, no answer tells
+            ("GET Observation?encounter.reason-code=x", "search_chain_outside"),
+            ("GET Observation?derived-from:Observation.code=x", "search_chain_outside"),
+            ("GET Provenance?target:Observation.code=x", "search_chain_outside"),
+            // several patients in one resource
+            ("GET Appointment?patient:Patient.birthdate=x", "search_chain_patient"),
             // to what is neither about patients nor shared
             ("GET Observation?subject.name=x", "search_chain_outside"),
             ("GET Observation?device:Device.type=x", "search_chain_outside"),
             // to whoever else it may be
             ("GET Observation?performer:Patient.name=x", "search_chain_patient"),
-            ("GET Observation?encounter.subject:Patient.name=x", "search_chain_patient"),
-            ("GET Observation?encounter.patient=Patient/other", "search_other_patient"),
-            ("GET Observation?encounter.subject=Patient/P", NARROWED),
+            ("GET Observation?encounter.subject:Patient.name=x", "search_chain_outside"),
+            ("GET Observation?encounter.subject=Patient/P", "search_chain_outside"),
             ("GET Observation?subject:Patient._id=other", "search_other_patient"),
             ("GET Observation?subject:Patient.link=Patient/other", "search_other_patient"),
             ("GET Observation?nothing.name=x", "search_chain_unknown"),
@@ -54,8 +58,19 @@ fn a_reverse_chain_needs_s_too_and_a_base_about_patients() {
         EVERYTHING,
         &[
             ("GET Patient?_has:Observation:patient:code=x", patients),
-            ("GET Encounter?_has:Observation:encounter:code=x", NARROWED),
-            ("GET Patient?_has:Encounter:patient:_has:Observation:encounter:code=x", patients),
+            ("GET Patient?_has:Observation:subject:performer:Practitioner.name=x", patients),
+            ("GET Observation?subject:Patient._has:Encounter:patient:status=x", NARROWED),
+            // what is not about the patient itself
+            ("GET Patient?_has:Observation:performer:code=x", "search_chain_patient"),
+            ("GET Encounter?_has:Observation:encounter:code=x", "search_chain_outside"),
+            (
+                "GET Patient?_has:Encounter:patient:_has:Observation:encounter:code=x",
+                "search_chain_outside",
+            ),
+            (
+                "GET Observation?performer:Practitioner._has:Observation:performer:code=x",
+                "search_chain_outside",
+            ),
             (
                 "GET Patient?_has:Observation:patient:performer=Patient/other",
                 "search_other_patient",
@@ -162,6 +177,9 @@ fn a_page_that_only_the_server_knows_is_judged_on_the_answer() {
         (patient("patient/Observation.r"), "GET ?_getpages=abc", "scope_insufficient"),
         (patient("patient/*.rs"), "GET ?_getpages=abc&code=x", "search_system_unconfined"),
         (clinician("user/Observation.rs"), "GET ?_getpages=abc", "by user/Observation.rs held"),
+        // who may search and read everything is not held up
+        (clinician("user/*.rs"), "GET ?_getpages=abc&_format=xml", "by user/*.rs"),
+        (clinician("user/*.s"), "GET ?_getpages=abc", "by user/*.s held"),
         (EVERYTHING, "GET Observation?_page=abc", NARROWED),
         (
             clinician("user/Observation.rs"),
@@ -178,6 +196,24 @@ fn a_page_that_only_the_server_knows_is_judged_on_the_answer() {
 }
 
 #[test]
+fn a_count_passes_only_where_it_counts_what_the_client_may_see() {
+    let definition = Smart { membership: Membership::Definition, ..Smart::default() };
+    let rows = [
+        ("GET Observation?_summary=count", true, true),
+        ("GET Observation?_getpages=of-somebody&_count=0", false, false),
+        ("GET Practitioner?_getpages=of-somebody&_count=0", false, false),
+        ("GET ?_getpages=of-somebody&_count=0", false, false),
+    ];
+    for (request, subject, by_definition) in rows {
+        for (smart, expected) in [(Smart::default(), subject), (definition.clone(), by_definition)]
+        {
+            let permit = decided(EVERYTHING, request, &api(Release::R4), &smart).unwrap();
+            assert_eq!(permit.expected().unwrap().counted, expected, "{request}");
+        }
+    }
+}
+
+#[test]
 fn by_definition_a_search_goes_to_the_compartment_itself() {
     let smart = Smart { membership: Membership::Definition, ..Smart::default() };
     let who = EVERYTHING;
@@ -188,9 +224,13 @@ fn by_definition_a_search_goes_to_the_compartment_itself() {
         (who, "GET Patient?name=x", "by patient/*.cruds for P +_id=P strict"),
         (who, "GET Observation?performer=other", "search_other_patient"),
         (who, "GET Observation?_include=Observation:encounter", inside),
+        // performed by P, about somebody else
+        (who, "GET Observation?subject:Patient.birthdate=x", "search_chain_patient"),
         (who, "POST Observation/_search < code=x", "search_form_unconfined"),
         (who, "GET Patient/P/Observation?code=x", "by patient/*.cruds for P strict held"),
         (who, "GET Patient/other/Observation", "compartment_other_patient"),
+        (who, "GET Patient/P/Patient", "by patient/*.cruds for P +_id=P strict"),
+        (who, "GET Practitioner/7/Observation", "search_compartment_unjudged"),
         (who, "GET Encounter/1/Observation", "search_compartment_unjudged"),
         (who, "GET Group/1", "by patient/*.cruds for P held"),
         (who, "GET Patient/other", "compartment_other_patient"),
@@ -213,7 +253,25 @@ fn without_looking_at_answers_only_what_the_request_proves_is_allowed() {
         (patient("patient/Observation.rs?category=x"), "GET Observation/1", "by_id_unjudged"),
     ];
     check_with(&rows, &api(Release::R4), &smart);
-    let request = "GET Observation?code=x";
-    let permit = decided(EVERYTHING, request, &api(Release::R4), &smart).unwrap();
-    assert!(permit.expected().is_none() && permit.narrowing().len() == 1);
+    let types = [(
+        clinician("user/Observation.s"),
+        "GET ?_type=Observation",
+        "by user/Observation.s strict",
+    )];
+    check_with(&types, &api(Release::R4), &smart);
+    let narrowed = |who| {
+        let permit = decided(who, "GET Observation?code=x", &api(Release::R4), &smart).unwrap();
+        assert!(permit.expected().is_none());
+        let shown = |one: &Narrowing| format!("{}={}", one.name, one.value);
+        permit.narrowing().iter().map(shown).collect::<Vec<_>>().join("&")
+    };
+    assert_eq!(narrowed(EVERYTHING), "patient=Patient/P");
+    // Two contexts, each narrowed by itself: no search says what both allow.
+    let two = |scope, user| narrowed(Who { user: Some(user), ..patient(scope) });
+    let granular = "patient/Observation.rs user/Observation.rs?category=x";
+    assert_eq!(two(granular, "Practitioner/7"), "category=x");
+    assert_eq!(two(granular, "Patient/A"), "patient=Patient/P");
+    let plain = "patient/Observation.rs user/Observation.rs";
+    assert_eq!(two(plain, "Patient/A"), "patient=Patient/P,Patient/A");
+    assert_eq!(two(plain, "Patient/P"), "patient=Patient/P");
 }

@@ -14,7 +14,7 @@ fn with_cluster() -> Api {
 }
 
 #[track_caller]
-fn rows(who: Who, rows: &[(&str, &str, &[(&str, &str)], &str)]) {
+fn rows(who: Who, rows: &[Write<'_>]) {
     for (request, body, stored, expected) in rows {
         let media_type = if request.starts_with("PATCH") { PATCH } else { JSON };
         let text = match request.split_once(' ') {
@@ -125,6 +125,16 @@ fn an_update_is_tied_to_the_version_that_was_judged() {
                 )],
                 "probe_version_missing",
             ),
+            // of somebody else's it tells nothing
+            (
+                "PUT Observation/1",
+                MINE,
+                &[(
+                    "Observation/1",
+                    r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/Q"}}"#,
+                )],
+                "compartment_not_member",
+            ),
             (
                 "PUT Observation/1",
                 MINE,
@@ -222,6 +232,12 @@ fn a_deletion_and_a_patch_need_a_stored_resource_of_the_patient() {
                 "write_other_patient",
             ),
             ("PATCH Observation/1", r#"[{"op":"add","path":"","value":{}}]"#, &[], "patch_whole"),
+            (
+                "PATCH Binary/1",
+                r#"[{"op":"replace","path":"/securityContext/reference","value":"Encounter/1"}]"#,
+                &[],
+                "patch_membership",
+            ),
         ],
     );
 }
@@ -305,6 +321,63 @@ fn unconfined_writes_need_neither_body_nor_lookup() {
             ("POST Observation", "by user/Observation.cud"),
             ("PUT Observation/1", "by user/Observation.cud"),
             ("DELETE Observation/1", "by user/Observation.cud"),
+        ],
+    );
+}
+
+/// A patient who signed in by themselves, with the same patient in context: both contexts permit.
+#[test]
+fn what_ties_a_write_down_holds_whichever_context_permits_it() {
+    let scope = "patient/*.cruds user/*.cruds";
+    let who = Who { user: Some("Patient/P"), ..patient(scope) };
+    let by = format!("by {scope} for P");
+    rows(
+        who,
+        &[
+            (
+                "PUT Observation/1",
+                MINE,
+                &[("Observation/1", MINE)],
+                &format!("{by} at W/\"7\" held"),
+            ),
+            ("PUT Observation/1", MINE, &[], &format!("{by} if absent held")),
+            (
+                "DELETE Observation/1",
+                "",
+                &[("Observation/1", MINE)],
+                &format!("{by} at W/\"7\" held"),
+            ),
+            (
+                "POST Observation\nif-none-exist: identifier=x",
+                MINE,
+                &[],
+                &format!("{by} if patient=Patient/P strict held"),
+            ),
+            (
+                "DELETE Observation?identifier=x",
+                "",
+                &[],
+                &format!("{by} +patient=Patient/P strict"),
+            ),
+        ],
+    );
+    let another = Who { user: Some("Patient/A"), ..who };
+    let shared = r#"{"resourceType":"Appointment","id":"1","meta":{"versionId":"7"},"participant":[{"actor":{"reference":"Patient/P"}},{"actor":{"reference":"Patient/A"}}]}"#;
+    rows(
+        another,
+        &[
+            (
+                "DELETE Appointment/1",
+                "",
+                &[("Appointment/1", shared)],
+                &format!("by {scope} at W/\"7\" held"),
+            ),
+            (
+                "DELETE Observation?identifier=x",
+                "",
+                &[],
+                &format!("by {scope} +patient=Patient/P,Patient/A strict"),
+            ),
         ],
     );
 }

@@ -18,7 +18,7 @@ fn judged_as(forms: Vec<Option<Form>>, kind: &str, entries: &[Value]) -> Verdict
 }
 
 fn one(form: &Form, entry: &Value) -> Verdict {
-    judged_as(vec![Some(form.clone())], "batch-response", &[entry.clone()])
+    judged_as(vec![Some(form.clone())], "batch-response", core::slice::from_ref(entry))
 }
 
 /// The status and reason that stand in place of an entry.
@@ -205,12 +205,16 @@ fn searches_in_a_batch_are_rewritten_in_place_and_the_rest_stays_to_the_byte() {
 }
 
 #[test]
-fn a_write_that_is_done_says_so_without_the_resource() {
-    let entry = answer("201 Created", &foreign("1"));
+fn a_write_that_is_done_says_so_without_the_resource_and_where_it_is() {
+    let mut entry = answer("201 Created", &foreign("1"));
+    entry["response"]["location"] = json!("Observation/SECRET/_history/1");
+    entry["response"]["etag"] = json!("W/\"SECRET\"");
     let verdict = one(&Form::Written(named("Observation")), &entry);
     let (bundle, removed) = replaced(&verdict);
-    assert_eq!((removed, &bundle["entry"][0]["response"]["status"]), (1, &json!("201 Created")));
-    assert_eq!(bundle["entry"][0]["resource"]["issue"][0]["code"], "suppressed");
+    let response = &bundle["entry"][0]["response"];
+    assert_eq!((removed, &response["status"]), (1, &json!("201")));
+    assert_eq!(response["outcome"]["issue"][0]["code"], "suppressed");
+    assert!(!bundle.to_string().contains("SECRET"), "{bundle}");
 }
 
 #[test]
@@ -230,19 +234,20 @@ fn a_search_that_fails_in_its_middle_leaves_nothing_of_its_edits() {
 }
 
 #[test]
-fn what_comes_twice_in_any_entry_refuses_the_whole_answer() {
+fn what_comes_twice_never_passes() {
     let form = Form::Batch(vec![None, Some(expected(&read())), Some(expected(&search()))]);
     let good = [
         answer("200 OK", &mine("1")).to_string(),
         answer("200 OK", &mine("1")).to_string(),
         answer("200 OK", &bundle("searchset", &[found(&mine("1"))])).to_string(),
     ];
+    let twice = [
+        ("\"id\":\"1\"", "\"id\":\"1\",\"\\u0069d\":\"2\""),
+        ("\"response\":", "\"response\":{\"status\":\"200\"},\"response\":"),
+        ("\"resource\":", "\"resource\":1,\"resource\":"),
+    ];
     for place in 0..3 {
-        for (from, to) in [
-            ("\"id\":\"1\"", "\"id\":\"1\",\"\\u0069d\":\"2\""),
-            ("\"response\":", "\"response\":{\"status\":\"200\"},\"response\":"),
-            ("\"resource\":", "\"resource\":1,\"resource\":"),
-        ] {
+        for (from, to) in twice {
             let mut entries = good.clone();
             entries[place] = entries[place].replacen(from, to, 1);
             assert_ne!(entries[place], good[place]);
@@ -251,7 +256,15 @@ fn what_comes_twice_in_any_entry_refuses_the_whole_answer() {
                 entries.join(","),
             );
             let verdict = answered(&form, 200, text.as_bytes());
-            assert_eq!(verdict, refused(&ANSWER_UNREADABLE), "{text}");
+            // In a resource that is judged it concerns that alone.
+            if place > 0 && from.contains("id") {
+                let (bundle, removed) = replaced(&verdict);
+                let issue = &bundle["entry"][place]["response"]["outcome"]["issue"][0];
+                let code = &issue["details"]["coding"][0]["code"];
+                assert_eq!((removed, code), (1, &json!("answer_unreadable")), "{text}");
+            } else {
+                assert_eq!(verdict, refused(&ANSWER_UNREADABLE), "{text}");
+            }
         }
     }
 }

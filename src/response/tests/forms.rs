@@ -33,7 +33,8 @@ fn what_a_search_includes_needs_to_be_readable_and_may_be_of_another_type() {
         (entry(&outcome_resource(), "include"), false),
     ];
     for (entry, stays) in cases {
-        let verdict = with_scope(scope, &search(), &bundle("searchset", &[entry.clone()]));
+        let verdict =
+            with_scope(scope, &search(), &bundle("searchset", core::slice::from_ref(&entry)));
         assert_eq!(verdict == Verdict::Whole, stays, "{entry}: {verdict:?}");
     }
     // A search of any type: whatever the scopes let it find.
@@ -169,8 +170,28 @@ fn only_writes_and_operations_may_be_answered_without_a_body() {
             let course = head(&expected(&form), status, &Headers::default(), true);
             let holds = course == Course::Hold;
             assert_eq!(holds, held.contains(&status), "{status} {form:?}: {course:?}");
+            let later = head(&expected(&form), status, &Headers::default(), false);
+            assert_eq!(later == Course::Hold, holds, "{status} {form:?}: {later:?}");
             let passes = answered(&form, status, b"") == Verdict::Whole;
             assert_eq!(passes, held.contains(&status), "{status} {form:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_a_body_must_be_that_it_is_plain_json() {
+    let field = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let cases = [
+        (vec![field("content-type", "application/fhir+json")], None),
+        (vec![field("content-type", "text/html")], Some(&ANSWER_FORMAT)),
+        (vec![field("content-encoding", "gzip")], Some(&ANSWER_FORMAT)),
+        (vec![field("content-type", "")], Some(&ANSWER_FORMAT)),
+    ];
+    for (fields, reason) in cases {
+        for form in &[written(), Form::Result] {
+            let course = head(&expected(form), 200, &Headers::new(fields.clone()), false);
+            let wanted = reason.map_or(Course::Hold, |reason| Course::Refuse(Refusal::new(reason)));
+            assert_eq!(course, wanted, "{fields:?}");
         }
     }
 }

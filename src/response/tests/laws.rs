@@ -72,8 +72,53 @@ fn entry() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Bodies of every kind, and entries of a batch's answer, with whatever in them.
+fn content() -> impl Strategy<Value = Value> {
+    let kind = select(vec!["searchset", "history", "collection", "document", "batch-response"]);
+    let resource =
+        prop_oneof![Just(mine("1")), Just(foreign("1")), Just(outcome_resource()), any_json(),];
+    let parameter = (resource.clone(), any::<bool>()).prop_map(|(resource, in_part)| {
+        let parameter = json!({"name": "x", "resource": resource});
+        if in_part { json!({"name": "p", "part": [parameter]}) } else { parameter }
+    });
+    prop_oneof![
+        2 => resource,
+        3 => (kind, vec(entry(), 0..4)).prop_map(|(kind, entries)| bundle(kind, &entries)),
+        1 => vec(parameter, 0..3).prop_map(|list| json!({"resourceType": "Parameters", "parameter": list})),
+    ]
+}
+
+fn answer() -> impl Strategy<Value = Value> {
+    let status = select(vec!["200 OK", "201", "204", "404 Not Found", "500", "304", "x"]);
+    (content(), status, any::<bool>(), any::<bool>()).prop_map(|(content, status, bare, told)| {
+        let mut answer = json!({"response": {"status": status}});
+        if !bare {
+            answer["resource"] = content.clone();
+        }
+        if told {
+            answer["response"]["outcome"] = content;
+        }
+        answer
+    })
+}
+
+/// The types of all resources in a value that are neither the patient's nor without patient data.
+fn leaks(value: &Value) -> Vec<&Value> {
+    let inner = match value {
+        Value::Array(items) => items.iter().flat_map(leaks).collect(),
+        Value::Object(members) => members.values().flat_map(leaks).collect(),
+        _ => Vec::new(),
+    };
+    let own = value.get("resourceType").filter(|of| match of.as_str() {
+        Some("Observation") => value["subject"]["reference"] != "Patient/P",
+        Some("OperationOutcome" | "Bundle" | "Parameters") | None => false,
+        Some(_) => true,
+    });
+    inner.into_iter().chain(own).collect()
+}
+
 fn form() -> impl Strategy<Value = Form> {
-    select(vec![read(), history(), search()])
+    select(forms())
 }
 
 /// Members of resources, those that are judged among others.
@@ -100,6 +145,19 @@ fn element() -> impl Strategy<Value = (&'static str, Value)> {
             json!([{"code": {"coding": [{"code": "c"}]}, "valueCodeableConcept": {"coding": [{"code": "v"}]}}]),
         ),
         ("valueCodeableConcept", json!({"coding": [{"code": "v"}]})),
+        ("contained", json!([{"resourceType": "Practitioner", "reference": "Patient/Q"}])),
+        (
+            "contained",
+            json!([{"resourceType": "Practitioner", "x": [{"y": {"reference": "Patient/P"}}]}]),
+        ),
+        (
+            "contained",
+            json!([{"x": [[{"y": {"reference": "Patient/Q"}}]], "resourceType": "Practitioner"}]),
+        ),
+        (
+            "contained",
+            json!([{"resourceType": "Practitioner"}, {"resourceType": "Practitioner", "a": {"reference": "Encounter?x=1"}}]),
+        ),
         ("contained", json!([{"resourceType": "Practitioner", "id": "p"}])),
         (
             "contained",
@@ -151,7 +209,7 @@ proptest! {
                 members.push((name, value));
             }
         }
-        members.insert(at.index(members.len() + 1), ("resourceType", json!(name)));
+        members.insert(at.index(members.len().saturating_add(1)), ("resourceType", json!(name)));
         let text = members.iter().map(|(name, value)| format!("\"{name}\":{value}"));
         let text = format!("{{{}}}", text.collect::<Vec<_>>().join(","));
         let whole = node::read(text.as_bytes()).unwrap();
@@ -215,6 +273,43 @@ proptest! {
                     prop_assert!(mine || resource["resourceType"] == "OperationOutcome", "{}", entry);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn whatever_the_server_answers_no_foreign_resource_passes_in_any_form(
+        form in form(), status in select(vec![200, 201, 204, 404, 500]), value in content(),
+    ) {
+        let text = value.to_string();
+        match answered(&form, status, text.as_bytes()) {
+            Verdict::Whole => prop_assert!(leaks(&value).is_empty(), "{:?} {}", form, value),
+            Verdict::Replace { body: new, .. } => {
+                let shown = serde_json::from_slice(&new).unwrap();
+                prop_assert!(leaks(&shown).is_empty(), "{:?} {} {}", form, value, shown);
+                prop_assert_eq!(answered(&form, status, &new), Verdict::Whole, "{}", shown);
+            }
+            Verdict::Refuse(_) => {}
+        }
+    }
+
+    #[test]
+    fn no_entry_of_a_batch_shows_what_its_request_would_not(
+        asked in vec((form(), answer()), 0..5),
+    ) {
+        let (forms, entries): (Vec<Form>, Vec<Value>) = asked.into_iter().unzip();
+        let asked = forms.iter().map(|form| Some(expected(form))).collect();
+        let form = Form::Batch(asked);
+        let value = bundle("batch-response", &entries);
+        match judged(&form, &value) {
+            Verdict::Whole => prop_assert!(leaks(&value).is_empty(), "{:?} {}", forms, value),
+            Verdict::Replace { body: new, removed } => {
+                let shown: Value = serde_json::from_slice(&new).unwrap();
+                prop_assert!(removed > 0);
+                prop_assert_eq!(shown["entry"].as_array().map(Vec::len), Some(entries.len()));
+                prop_assert!(leaks(&shown).is_empty(), "{:?} {} {}", forms, value, shown);
+                prop_assert_eq!(answered(&form, 200, &new), Verdict::Whole, "{}", shown);
+            }
+            Verdict::Refuse(refusal) => prop_assert!(false, "{refusal:?} {value}"),
         }
     }
 

@@ -56,12 +56,14 @@ fn every_change_stands_in_the_request_once() {
 }
 
 #[test]
-fn an_absolute_url_goes_on_relative() {
+fn an_absolute_url_is_known_and_has_a_relative_form() {
     let batch = ask(BODY.as_bytes()).unwrap();
-    let changes: Vec<Change> = batch.entries.iter().map(|entry| entry.change(&api())).collect();
-    let urls: Vec<Option<&str>> = changes.iter().map(|change| change.url.as_deref()).collect();
-    assert_eq!(urls, [None, None, Some("Patient/1")]);
-    assert!(text(BODY.as_bytes(), &changes).contains(r#""url":"Patient/1""#));
+    let urls: Vec<(bool, &str)> = batch
+        .entries
+        .iter()
+        .map(|entry| (entry.absolute, relative(entry.head.raw_target(), &api()).unwrap()))
+        .collect();
+    assert_eq!(urls, [(false, "Observation"), (false, "Observation?code=1"), (true, "Patient/1")]);
 }
 
 #[test]
