@@ -103,8 +103,8 @@ fn in_one_compartment_two_contexts_add_up_too() {
         Smart { membership: crate::fhir::membership::Membership::Definition, ..Smart::default() };
     let who = Who {
         scope: "user/Observation.rs patient/Observation.rs?category=x",
-        patient: Some("P"),
         user: Some("Patient/P"),
+        ..patient("")
     };
     let inside =
         "by patient/Observation.rs?category=x user/Observation.rs for P strict in Observation";
