@@ -68,7 +68,7 @@ impl Sight {
             _ => proving_elements(api.release, smart.membership, of),
         };
         for grant in self.grants.contexts() {
-            for parameter in grant.coverage.parameters(of, api.release) {
+            for parameter in grant.coverage.parameters(of) {
                 names.extend(elements(api.release, of, parameter).unwrap_or_default());
             }
         }
