@@ -101,7 +101,7 @@ fn every_entry_goes_on_as_its_permit_says() {
         ),
     ];
     for (entry, expected) in &rows {
-        assert_eq!(requests(&json!([entry])), [expected.clone()], "{entry}");
+        assert_eq!(requests(&json!([entry])), core::slice::from_ref(expected), "{entry}");
     }
     let all: Vec<Value> = rows.iter().map(|(entry, _)| entry.clone()).collect();
     let expected: Vec<Value> = rows.into_iter().map(|(_, expected)| expected).collect();
