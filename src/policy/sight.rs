@@ -71,7 +71,7 @@ impl Sight {
         };
         for grant in self.grants.contexts() {
             names.extend(grant.encounter_elements(of, api.release));
-            for parameter in grant.coverage.parameters(of, api.release) {
+            for parameter in grant.coverage.parameters(of) {
                 names.extend(elements(api.release, of, parameter).unwrap_or_default());
             }
         }
