@@ -23,7 +23,8 @@ pub(crate) fn answers() -> Vec<Answer> {
         answer("every second foreign", "search", searchset(200_000, half)),
         answer("every second foreign", "everything", searchset(7_000_000, half)),
         answer("by granular scopes", "granular", searchset(200_000, |_| "P")),
-        answer("history", "history", history(200_000)),
+        answer("history", "history", history(200_000, "")),
+        answer("history with a deletion", "history", history(200_000, DELETION)),
         answer("batch of searches", "batch", batch(10, 20_000)),
         answer("resource", "read", observation(2_000)),
         answer("resource", "read", observation(20_000)),
@@ -56,15 +57,16 @@ fn searchset(bytes: usize, patient: impl Fn(usize) -> &'static str) -> String {
     bundle("searchset", &entries)
 }
 
-fn history(bytes: usize) -> String {
+fn history(bytes: usize, newest: &str) -> String {
     let version = |place| {
         let resource = filled(TEMPLATES[0], 1, "P");
         let request = r#"{"method":"PUT","url":"Observation/1"}"#;
         let response = format!(r#"{{"status":"200 OK","etag":"W/\"{place}\""}}"#);
         format!(r#"{{"resource":{resource},"request":{request},"response":{response}}}"#)
     };
-    let entries: Vec<String> = (0..bytes / version(1).len()).map(version).collect();
-    bundle("history", &entries)
+    let versions = (0..bytes / version(1).len()).map(version);
+    let newest = (!newest.is_empty()).then(|| newest.to_owned());
+    bundle("history", &newest.into_iter().chain(versions).collect::<Vec<_>>())
 }
 
 fn batch(searches: usize, bytes: usize) -> String {
@@ -128,5 +130,7 @@ const TEMPLATES: [&str; 5] = [
     r#"{"resourceType":"Encounter","id":"{id}","meta":{"versionId":"2","lastUpdated":"2026-02-11T09:10:00.000+01:00"},"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">Outpatient visit on 11 February 2026</div>"},"identifier":[{"use":"official","system":"https://ehr.example/visits","value":"V-{id}"}],"status":"finished","class":{"system":"http://terminology.hl7.org/CodeSystem/v3-ActCode","code":"AMB","display":"ambulatory"},"type":[{"coding":[{"system":"http://www.ama-assn.org/go/cpt","code":"99213","display":"Office or other outpatient visit, established patient"}],"text":"Follow-up"}],"serviceType":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/service-type","code":"124","display":"General Practice"}]},"subject":{"reference":"Patient/{patient}","display":"Jo Doe"},"participant":[{"type":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ParticipationType","code":"PPRF","display":"primary performer"}]}],"period":{"start":"2026-02-11T08:20:00+01:00","end":"2026-02-11T08:55:00+01:00"},"individual":{"reference":"Practitioner/17","display":"Dr. Ada Example"}}],"period":{"start":"2026-02-11T08:20:00+01:00","end":"2026-02-11T08:55:00+01:00"},"reasonCode":[{"coding":[{"system":"http://snomed.info/sct","code":"185349003","display":"Encounter for check up"}]}],"location":[{"location":{"reference":"Location/4","display":"Room 12"},"status":"completed"}],"serviceProvider":{"reference":"Organization/3","display":"Clinic Example"}}"#,
     r#"{"resourceType":"DiagnosticReport","id":"{id}","meta":{"versionId":"1","lastUpdated":"2026-02-11T12:00:00.000+01:00"},"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\"><h3>Metabolic panel</h3><ul><li>Glucose 132 mg/dL</li><li>Creatinine 0.9 mg/dL</li><li>Sodium 139 mmol/L</li></ul></div>"},"contained":[{"resourceType":"Practitioner","id":"p1","name":[{"family":"Example","given":["Ada"],"prefix":["Dr."]}]}],"identifier":[{"system":"https://lab.example/reports","value":"R-{id}"}],"basedOn":[{"reference":"ServiceRequest/{id}"}],"status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0074","code":"LAB","display":"Laboratory"}]}],"code":{"coding":[{"system":"http://loinc.org","code":"24323-8","display":"Comprehensive metabolic 2000 panel - Serum or Plasma"}],"text":"Metabolic panel"},"subject":{"reference":"Patient/{patient}","display":"Jo Doe"},"encounter":{"reference":"Encounter/{id}"},"effectiveDateTime":"2026-02-11T08:30:00+01:00","issued":"2026-02-11T12:00:00.000+01:00","performer":[{"reference":"Organization/3"}],"resultsInterpreter":[{"reference":"Practitioner/17"}],"result":[{"reference":"Observation/{id}1","display":"Glucose"},{"reference":"Observation/{id}2","display":"Creatinine"},{"reference":"Observation/{id}3","display":"Sodium"},{"reference":"Observation/{id}4","display":"Potassium"}],"conclusion":"Glucose slightly raised; everything else within its range."}"#,
 ];
+
+const DELETION: &str = r#"{"request":{"method":"DELETE","url":"Observation/1"},"response":{"status":"204 No Content"}}"#;
 
 const COMPONENT: &str = r#"{"code":{"coding":[{"system":"http://loinc.org","code":"8480-6","display":"Systolic blood pressure"}],"text":"Systolic {id}"},"valueQuantity":{"value":128.5,"unit":"mmHg","system":"http://unitsofmeasure.org","code":"mm[Hg]"},"interpretation":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation","code":"N"}]}]}"#;

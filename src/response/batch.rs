@@ -57,23 +57,20 @@ pub(super) fn judge(
 fn entry(judge: &Judge<'_>, walk: &mut Walk<'_>, edits: &mut Edits) -> Result<(), Fault> {
     let mark = edits.mark();
     let entry = Entry::read(walk, PhantomData::<IgnoredAny>)?;
-    match passes(judge, &entry, walk, edits) {
-        Err(refusal) => {
-            edits.back_to(mark);
-            edits.count(1);
-            edits.replace(entry.span, refused(&refusal));
-            Ok(())
-        }
-        Ok(()) => {
-            if matches!(judge.expected.form, Form::Written(_)) && edits.changed_since(mark) {
-                // Where it is and of which version it is tells of it, too.
-                edits.back_to(mark);
-                edits.count(1);
-                edits.replace(entry.span, done(&entry.fields));
-            }
-            Ok(())
-        }
-    }
+    let instead = match passes(judge, &entry, walk, edits) {
+        Err(refusal) => refused(&refusal),
+        // Where it is and of which version it is tells of it, too.
+        Ok(()) if is_written(judge) && edits.changed_since(mark) => done(&entry.fields),
+        Ok(()) => return Ok(()),
+    };
+    edits.back_to(mark);
+    edits.count(1);
+    edits.replace(entry.span, instead);
+    Ok(())
+}
+
+const fn is_written(judge: &Judge<'_>) -> bool {
+    matches!(judge.expected.form, Form::Written(_))
 }
 
 /// Judges an entry as the answer that it is. Its status goes first: what is missing must look like

@@ -6,8 +6,8 @@ use super::bundle::Bundle;
 use super::edits::{Edits, Sieve};
 use super::entry::Entry;
 use super::judge::Judge;
-use super::resource::{AsResource, Resource};
-use super::walk::{Fault, Walk};
+use super::resource::AsResource;
+use super::walk::{Fault, Span, Walk};
 use crate::policy::Form;
 use crate::policy::reasons::COMPARTMENT_NOT_MEMBER;
 
@@ -51,34 +51,83 @@ const fn kinds(form: &Form) -> &'static [&'static str] {
 }
 
 /// Judges the entries; gives what stays of them and where they end.
-fn entries<'a>(
+fn entries(
     judge: &Judge<'_>,
-    walk: &mut Walk<'a>,
+    walk: &mut Walk<'_>,
     edits: &mut Edits,
 ) -> Result<(Sieve, usize), Fault> {
-    let Form::History(_) = judge.expected.form else {
-        return sift(judge, walk, edits, |entry| judge.keeps_found(entry));
-    };
-    let mut seen = BTreeSet::new();
-    walk.clone().array(|walk| {
-        let entry = Entry::read(walk, AsResource(judge))?;
-        seen.extend(judge.version(&entry).map(str::to_owned));
-        Ok(())
-    })?;
-    sift(judge, walk, edits, |entry| judge.keeps_version(entry, &seen))
+    match judge.expected.form {
+        Form::History(_) => versions(judge, walk, edits),
+        _ => sift(judge, walk, edits),
+    }
 }
 
-/// Cuts the entries that don't stay.
-fn sift<'a>(
+/// What becomes of an entry of a history.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// A version that the client may see.
+    Stays,
+    /// Neither that nor a deletion.
+    Goes,
+    /// The deletion of this id. It stays when the client may see a version of the same: any other
+    /// deletion would tell that somebody's resource existed.
+    Deleted(String),
+}
+
+/// Cuts the entries of a history that don't stay. Which deletions do is known at its end, so until
+/// then neighbours of one fate are kept as one.
+fn versions(
     judge: &Judge<'_>,
-    walk: &mut Walk<'a>,
+    walk: &mut Walk<'_>,
     edits: &mut Edits,
-    keeps: impl Fn(&Entry<'a, Resource<'a>>) -> bool,
+) -> Result<(Sieve, usize), Fault> {
+    let mut seen = BTreeSet::new();
+    let mut runs: Vec<(Span, Fate)> = Vec::new();
+    let end = walk.array(|walk| {
+        let entry = Entry::read(walk, AsResource(judge))?;
+        let fate = match (judge.version(&entry), judge.deleted(&entry)) {
+            (Some(id), _) => {
+                seen.insert(id.to_owned());
+                Fate::Stays
+            }
+            (None, Some(id)) => Fate::Deleted(id.to_owned()),
+            (None, None) => Fate::Goes,
+        };
+        edits.count(usize::from(fate == Fate::Goes));
+        match runs.last_mut() {
+            Some((span, last)) if *last == fate && !matches!(fate, Fate::Deleted(_)) => {
+                span.end = entry.span.end;
+            }
+            _ => runs.push((entry.span, fate)),
+        }
+        Ok(())
+    })?;
+    let mut sieve = Sieve::default();
+    for (span, fate) in runs {
+        let stays = match fate {
+            Fate::Stays => true,
+            Fate::Goes => false,
+            Fate::Deleted(id) => {
+                let known = seen.contains(&id);
+                edits.count(usize::from(!known));
+                known
+            }
+        };
+        sieve.next(span, stays, edits);
+    }
+    Ok((sieve, end))
+}
+
+/// Cuts the entries of a searchset or collection that don't stay.
+fn sift(
+    judge: &Judge<'_>,
+    walk: &mut Walk<'_>,
+    edits: &mut Edits,
 ) -> Result<(Sieve, usize), Fault> {
     let mut sieve = Sieve::default();
     let end = walk.array(|walk| {
         let entry = Entry::read(walk, AsResource(judge))?;
-        let stays = keeps(&entry);
+        let stays = judge.keeps_found(&entry);
         edits.count(usize::from(!stays));
         sieve.next(entry.span, stays, edits);
         Ok(())

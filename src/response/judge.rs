@@ -1,7 +1,6 @@
 //! Which resources, and which entries of a Bundle, the client may see.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use super::entry::Entry;
 use super::resource::Resource;
@@ -71,20 +70,8 @@ impl Judge<'_> {
         resource.node.text_of("id").filter(|_| seen)
     }
 
-    /// Whether an entry of a history stays: a version that the client may see, or a deletion, which
-    /// has no resource, of an id that has such a version in the same Bundle. Any other deletion would
-    /// tell that somebody's resource existed.
-    pub(super) fn keeps_version(
-        &self,
-        entry: &Entry<'_, Resource<'_>>,
-        seen: &BTreeSet<String>,
-    ) -> bool {
-        self.version(entry).is_some()
-            || self.deleted(entry).is_some_and(|deleted| seen.contains(deleted))
-    }
-
     /// The id that an entry without a resource says was deleted.
-    fn deleted<'e>(&self, entry: &'e Entry<'_, Resource<'_>>) -> Option<&'e str> {
+    pub(super) fn deleted<'e>(&self, entry: &'e Entry<'_, Resource<'_>>) -> Option<&'e str> {
         if entry.resource.is_some() || !self.is_plain(&entry.fields) {
             return None;
         }

@@ -135,7 +135,8 @@ def test_a_reference_to_an_entry_is_the_patient_when_that_entry_is(front, issuer
     # In a batch the entries do not know each other.
     response = send(front, token, myself, entry("POST", "Observation", about), kind="batch")
     refused(front, response, 403, "write_not_member", 1)
-    for other in (entry("POST", "Observation", NEW, full_url=named), entry("DELETE", "Patient/ann", full_url=named[:-1] + "1")):
+    for other in (entry("POST", "Observation", NEW, full_url=named),
+                  entry("DELETE", "Patient/ann", full_url=named[:-1] + "1")):
         response = send(front, token, other, entry("POST", "Observation", about), kind="transaction")
         refused(front, response, 403, "write_not_member", 1)
 
@@ -153,18 +154,21 @@ def test_a_reference_to_an_entry_is_the_patient_when_that_entry_is(front, issuer
     (entry("GET", f"{MINE}?_format=xml"), 406, "format_unjudged"),
     (entry("GET", "Patient/ben/$everything"), 403, "compartment_other_patient"),
     (entry("POST", "Patient/$match", {"resourceType": "Parameters"}), 403, "operation_not_listed"),
-    (entry("GET", "$export"), 403, "export_system_only"),
+    (entry("GET", "$export"), 403, "bundle_entry_unjudged"),
     (entry("GET", "Task/1"), 403, "compartment_type_outside"),
     (entry("POST", "Observation", FOREIGN), 403, "write_not_member"),
-    (entry("POST", "Observation", {**NEW, "performer": [{"reference": "Patient/ben"}]}), 403, "write_other_patient"),
+    (entry("POST", "Observation", {**NEW, "performer": [{"reference": "Patient/ben"}]}), 403,
+     "write_other_patient"),
     (entry("POST", "Patient", ANN), 403, "compartment_other_patient"),
     (entry("PUT", MINE, observation("ann-1", "ben")), 403, "write_not_member"),
     (entry("PUT", MINE, observation("ben-1")), 400, "body_id"),
     (entry("PUT", MINE, ANN), 400, "body_type"),
     (entry("PUT", "Observation?code=1", observation("ben-1")), 403, "conditional_id"),
-    (entry("POST", "Observation", {**NEW, "subject": {"reference": "Patient?identifier=ann"}}), 403, "write_not_member"),
+    (entry("POST", "Observation", {**NEW, "subject": {"reference": "Patient?identifier=ann"}}), 403,
+     "write_not_member"),
     (entry("DELETE", "?_type=Observation"), 403, "search_types_unjudged"),
-    (patch(MINE, b'[{"op": "replace", "path": "/subject", "value": {"reference": "Patient/ben"}}]'), 403, "patch_membership"),
+    (patch(MINE, b'[{"op": "replace", "path": "/subject", "value": {"reference": "Patient/ben"}}]'), 403,
+     "patch_membership"),
     (patch(MINE, b"[]", contentType="application/fhir+json"), 403, "patch_format"),
     (entry("PATCH", MINE, {"resourceType": "Parameters"}), 403, "patch_format"),
     (patch(MINE, data="%%"), 400, "bundle_patch_data"),
@@ -175,10 +179,9 @@ def test_a_reference_to_an_entry_is_the_patient_when_that_entry_is(front, issuer
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
 def test_one_entry_that_is_refused_refuses_the_bundle_and_is_named(gateway, issuer, bad, status, code, kind):
     holds(gateway, OWN)
-    challenge = SCOPE if code == "export_system_only" else None
     for entries, place in (([bad], 0), ([READ, READ, bad], 2), ([bad, READ], 0)):
         response = send(gateway, issuer.patient(), *entries, kind=kind)
-        refused(gateway, response, status, code, place, challenge=challenge)
+        refused(gateway, response, status, code, place)
 
 
 def test_a_stored_resource_of_somebody_else_refuses_the_bundle(front, issuer):
@@ -298,7 +301,8 @@ def test_what_stands_around_a_bundle_is_judged_too(gateway, issuer, headers, tar
 # Scopes and limits.
 
 def test_every_entry_needs_its_own_scope(gateway, issuer):
-    entries = [READ, entry("GET", "Observation?code=1"), entry("POST", "Observation", NEW), entry("GET", "Condition")]
+    entries = [READ, entry("GET", "Observation?code=1"), entry("POST", "Observation", NEW),
+               entry("GET", "Condition")]
     for scope, missing, asked in (
             ("patient/Observation.r", 1, "patient/Observation.s"),
             ("patient/Observation.rs", 2, "patient/Observation.c"),

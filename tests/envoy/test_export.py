@@ -11,6 +11,7 @@ from gateway import INVALID_TOKEN, REALM
 from hostile import CHUNKED, FHIR_JSON, MARK, OUTCOME, answers, ok, shows
 from lab import http2
 from lab.http import Client
+from test_operations import real  # noqa: F401 (a fixture)
 from test_revocation import until
 
 HOST = "https://api.clinic.example"
@@ -347,7 +348,7 @@ def test_a_large_manifest_passes_and_one_beyond_the_buffer_does_not(gateway, iss
     response = gateway.get(link, token)
     gateway.allowed(response)
     assert all("&_phiward=Observation." in one["url"] for one in response.json()["output"])
-    answers(gateway, *manifest(*(file(url=f"{FILE}?part={number}") for number in range(80_000))))
+    answers(gateway, *manifest(*(file(url=f"{FILE}?part={number}") for number in range(200_000))))
     response = gateway.get(link, token)
     assert response.status == 500 and b"bulk-files" not in response.body
     record = gateway.envoy.audit(response.header("x-request-id"))
@@ -602,10 +603,12 @@ def with_secret(secret):
 
 def test_a_fleet_shares_its_key_and_other_gateways_have_their_own(listen, configuration, issuer, gateway):
     token = issuer.backend("system/*.rs")
-    one, other = (listen(name, configuration(), vm_id=name, adjust=with_secret("k" * 32))
+    apart = configuration()  # instances of their own would fetch the keys for themselves
+    apart["issuers"][0]["jwks"] = {"inline": {"keys": [key.jwk() for key in issuer.keys]}}
+    one, other = (listen(name, apart, vm_id=name, adjust=with_secret("k" * 32))
                   for name in ("fleet-1", "fleet-2"))
-    stranger = listen("fleet-3", configuration(), vm_id="fleet-3")
-    weak = listen("fleet-4", configuration(), vm_id="fleet-4", adjust=with_secret("k" * 31))
+    stranger = listen("fleet-3", apart, vm_id="fleet-3")
+    weak = listen("fleet-4", apart, vm_id="fleet-4", adjust=with_secret("k" * 31))
     link = file_link(one, token)
     answers(one, 200, [], LINE)
     other.allowed(other.get(link, token))
@@ -613,3 +616,90 @@ def test_a_fleet_shares_its_key_and_other_gateways_have_their_own(listen, config
         elsewhere.refused(elsewhere.get(link, token), 403, "export_not_bound")
     weak.refused(kick_off(weak, token), 503, "export_key_missing")
     weak.refused(weak.get(link, token), 503, "export_key_missing")
+
+
+# Before a real FHIR server.
+
+class Export:
+    """An export that a client of the real server started."""
+
+    def __init__(self, real, token, target=KICK_OFF):
+        self.real, self.token = real, token
+        response = real.get(target, token, headers=ASYNC)
+        assert response.status == 202, response
+        self.status = self.followed(response.header("content-location"))
+
+    def followed(self, url):
+        """The target of a signed link."""
+        assert url.startswith(f"{self.real.host}/fhir/bulk-") and "?_phiward=" in url, url
+        return url.removeprefix(self.real.host)
+
+    def poll(self):
+        """The manifest, once it is there."""
+        answers = []
+        until(lambda: answers.append(self.real.get(self.status, self.token)) or answers[-1].status != 202, 10)
+        assert answers[-1].status == 200, answers[-1]
+        return answers[-1].json()
+
+    def files(self):
+        """What it holds, by type."""
+        return {one["type"]: self.followed(one["url"]) for one in self.poll()["output"]}
+
+    def lines(self, target):
+        response = self.real.get(target, self.token)
+        assert response.status == 200, response
+        return [json.loads(line) for line in response.body.splitlines()]
+
+
+def test_a_real_export_from_its_start_to_its_end(real, issuer):
+    export = Export(real, issuer.backend("system/*.rs"))
+    files = export.files()
+    assert {"Patient", "Observation", "Condition", "Practitioner", "Group"} <= set(files)
+    assert {one["id"] for one in export.lines(files["Patient"])} == {"ann", "ben", "cleo"}
+    assert len(export.lines(files["Observation"])) == 9
+    assert real.client.request("DELETE", export.status, token=export.token).status == 202
+    for target in (export.status, files["Patient"]):
+        assert real.get(target, export.token).status == 404
+
+
+def test_a_real_export_of_some_types_and_of_a_group(real, issuer):
+    export = Export(real, issuer.backend("system/Observation.rs"), f"{KICK_OFF}?_type=Observation")
+    assert set(export.files()) == {"Observation"}
+    export = Export(real, issuer.backend("system/*.rs"), "/fhir/Group/asthma/$export?_type=Patient")
+    assert {one["id"] for one in export.lines(export.files()["Patient"])} == {"ann", "ben"}
+    response = real.get(f"{KICK_OFF}?_type=Observation,Patient", issuer.backend("system/Observation.rs"),
+                        headers=ASYNC)
+    assert (response.status, response.reason) == (403, "scope_insufficient")
+
+
+def test_a_real_export_is_nobody_elses(real, issuer):
+    export = Export(real, issuer.backend("system/*.rs"))
+    files = export.files()
+    other = service(issuer, client_id="other")
+    for method, target in (("GET", export.status), ("DELETE", export.status), ("GET", files["Patient"])):
+        for token in (other, issuer.clinician(), issuer.patient(), None):
+            response = real.client.request(method, target, token=token)
+            assert response.status in (401, 403) and b"Testperson" not in response.body, response
+            plain = real.client.request(method, target.partition("?")[0], token=token or export.token)
+            assert 400 <= plain.status < 500 and b"Testperson" not in plain.body, plain
+    assert len(export.lines(files["Patient"])) == 3, "and nobody cancelled it"
+
+
+def test_a_real_export_is_worth_as_much_as_the_token_that_comes_back(real, issuer):
+    export = Export(real, issuer.backend("system/*.rs"))
+    files = export.files()
+    weaker = issuer.backend("system/Patient.rs")
+    assert real.get(files["Patient"], weaker).status == 200
+    for target, reason in ((files["Observation"], "export_type_uncovered"),
+                           (export.status, "export_output_uncovered")):
+        response = real.get(target, weaker)
+        assert (response.status, response.reason) == (403, reason), response
+
+
+def test_a_real_status_can_not_be_read_as_something_else(real, issuer):
+    """The server here makes its URLs of its configuration; the signature holds for one of them only."""
+    export = Export(real, issuer.backend("system/Patient.rs"), f"{KICK_OFF}?_type=Patient")
+    signature = export.status.partition("?")[2]
+    for path in ("/fhir/Observation", "/fhir/Observation/ben-pulse-1", "/fhir/bulk-files/1/Observation.ndjson"):
+        response = real.get(f"{path}?{signature}", export.token)
+        assert (response.status, response.reason) == (403, "export_not_bound"), response

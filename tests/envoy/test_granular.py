@@ -98,7 +98,8 @@ def test_what_proves_the_category_is_asked_for(gateway, issuer):
     got, _ = passed(gateway, gateway.get("/fhir/Observation/ann-1?_elements=code", issuer.patient(scope=LAB)))
     assert got.target == "/fhir/Observation/ann-1?_elements=code,category,subject"
     for summary in ("true", "text"):
-        got, _ = passed(gateway, gateway.get(f"/fhir/Observation/ann-1?_summary={summary}", issuer.patient(scope=LAB)))
+        got, _ = passed(gateway, gateway.get(f"/fhir/Observation/ann-1?_summary={summary}",
+                                             issuer.patient(scope=LAB)))
         assert "_summary" not in got.target
 
 
@@ -131,7 +132,8 @@ def test_a_read_outside_the_scope_looks_like_what_is_not_there(gateway, issuer, 
 
 def test_of_a_history_only_the_versions_in_scope_are_shown(gateway, issuer):
     """It was a laboratory result until somebody filed it elsewhere."""
-    before = {"resource": LABORATORY, "request": {"method": "PUT", "url": "Observation/ann-1"}, "response": {"status": "200"}}
+    before = {"resource": LABORATORY, "request": {"method": "PUT", "url": "Observation/ann-1"},
+              "response": {"status": "200"}}
     after = {**before, "resource": of("vital-signs")}
     answers(gateway, *ok(bundle(before, after, kind="history", total=2)))
     response = gateway.get("/fhir/Observation/ann-1/_history", issuer.patient(scope=LAB))
@@ -190,7 +192,8 @@ def test_an_entry_of_a_bundle_is_held_to_the_scope(gateway, issuer):
     token = issuer.patient(scope=LAB)
     answers(gateway, *ok(bundle(
         {"resource": VITALS, "response": {"status": "200"}},
-        {"resource": bundle(match(LABORATORY), match(VITALS)), "response": {"status": "200"}}, kind="batch-response")))
+        {"resource": bundle(match(LABORATORY), match(VITALS)), "response": {"status": "200"}},
+        kind="batch-response")))
     response = send(gateway, token, entry("GET", "Observation/ann-2"), entry("GET", "Observation?code=1"))
     got, _ = passed(gateway, response, removed=2)
     assert json.loads(got.body)["entry"][1]["request"]["url"] == f"Observation?code=1&{ANN}&{LAB_CRITERION}"
@@ -201,8 +204,10 @@ def test_an_entry_of_a_bundle_is_held_to_the_scope(gateway, issuer):
 # What the scopes themselves may say.
 
 @pytest.mark.parametrize("params", [
-    "", "category", "category=", "=laboratory", "&", "category=laboratory&", "&category=laboratory", "?category=laboratory",
-    "category:in=http://vs", "category:not=laboratory", "category.text=x", "subject.name=x", "_has:Group:member:_id=1",
+    "", "category", "category=", "=laboratory", "&", "category=laboratory&", "&category=laboratory",
+    "?category=laboratory",
+    "category:in=http://vs", "category:not=laboratory", "category.text=x", "subject.name=x",
+    "_has:Group:member:_id=1",
     "_include=*", "_filter=x", "_list=1", "nothing=1", "Category=laboratory", "date=2026", "value-quantity=5",
     "combo-code-value-quantity=1$2", "category=%FF", "patient=Patient/ben&nothing=1",
 ])
@@ -219,7 +224,8 @@ def test_a_scope_that_can_not_be_evaluated_grants_nothing(gateway, issuer, who, 
 def test_a_plain_scope_on_the_same_type_subsumes_it(gateway, issuer):
     decided(gateway, "GET Observation", issuer.patient(scope=f"{LAB} patient/Observation.rs"), Allowed(ANN))
     decided(gateway, "GET Observation", issuer.clinician(f"{LAB.replace('patient/', 'user/')} user/*.rs"), OK)
-    decided(gateway, "GET Observation", issuer.patient(scope=f"{LAB} patient/Condition.rs"), Allowed(f"{ANN}&{LAB_CRITERION}"))
+    decided(gateway, "GET Observation", issuer.patient(scope=f"{LAB} patient/Condition.rs"),
+            Allowed(f"{ANN}&{LAB_CRITERION}"))
 
 
 @pytest.mark.parametrize("scope", ["r", "s", "u"])
@@ -269,7 +275,8 @@ def test_the_patients_own_record_is_held_to_the_scope(gateway, issuer):
     ("Observation", SYSTEM, "laboratory"), ("Observation", SYSTEM, "social-history"),
     ("Observation", SYSTEM, "vital-signs"), ("Observation", SYSTEM, "survey"),
     ("Observation", "http://hl7.org/fhir/us/core/CodeSystem/us-core-category", "sdoh"),
-    ("DocumentReference", "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category", "clinical-note"),
+    ("DocumentReference", "http://hl7.org/fhir/us/core/CodeSystem/us-core-documentreference-category",
+     "clinical-note"),
 ])
 def test_the_categories_of_us_core_are_granted_one_by_one(gateway, issuer, kind, system, code):
     token = issuer.patient(scope=f"patient/{kind}.rs?category={system}|{code}")
@@ -303,6 +310,7 @@ def test_a_body_beside_its_media_type_is_judged_for_everyone_who_is_held_to_a_sc
     """What nobody confines to a patient is still confined to what the scope says."""
     token = issuer.clinician(LAB.replace("patient/", "user/"))
     xml = [("content-type", "application/fhir+xml")]
-    gateway.refused(gateway.send("POST", "/fhir/Observation", token, xml, b"<Observation/>"), 415, "body_media_type")
+    gateway.refused(gateway.send("POST", "/fhir/Observation", token, xml, b"<Observation/>"), 415,
+                    "body_media_type")
     response = gateway.send("POST", "/fhir/Observation", token, [FHIR_JSON], b"{")
     gateway.refused(response, 400, "body_unreadable")

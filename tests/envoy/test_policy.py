@@ -175,7 +175,7 @@ def decided(gateway, request, token, expected):
     ("HEAD Patient/ann/*", "head_unjudged"),
     ("GET Patient/ben/*", "compartment_other_patient"),
     ("GET Encounter/1/*", "search_compartment_unjudged"),
-    ("GET Encounter/1/Observation", ANN),
+    ("GET Encounter/1/Observation", "search_compartment_unjudged"),
     ("GET Practitioner/7/Observation", ANN),
     ("GET ?_type=Observation", "search_system_unconfined"),
     ("GET ?_id=1", "search_system_unconfined"),

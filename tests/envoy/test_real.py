@@ -17,10 +17,19 @@ from lab.fhir_server import FhirServer
 from lab.http import Client
 from lab.processes import free_port
 from lab.tokens import peek
+from hostile import JSON_PATCH, bundle
+from test_batches import entry
 from test_policy import FORM, JSON
 from test_revocation import until
 
 HEART_RATE = "http://loinc.org|8867-4"
+
+
+def weight(patient, ident=None, **more):
+    """An Observation to be written."""
+    made = {"resourceType": "Observation", "status": "preliminary", "code": {"text": "Weight"},
+            "subject": {"reference": f"Patient/{patient}"}, **more}
+    return {**made, "id": ident} if ident else made
 
 
 class Clinic:
@@ -134,8 +143,8 @@ def test_a_smart_app_follows_the_pages(ann):
 @pytest.mark.parametrize("search, reason", [
     ({"patient": "ben"}, "search_other_patient"),
     ({"subject": "Patient/ben"}, "search_other_patient"),
-    ({"subject.name": "Ben"}, "search_chain_unjudged"),
-    ({"_include": "Observation:subject"}, "search_include_unjudged"),
+    ({"performer:Patient.name": "Ben"}, "search_chain_patient"),
+    ({"_list": "42"}, "search_list_unjudged"),
 ], ids=str)
 def test_a_smart_app_is_told_what_it_may_not_search(ann, search, reason):
     with pytest.raises(FHIRPermissionDeniedException) as refused:
@@ -223,7 +232,7 @@ def test_a_narrowed_search_really_finds_one_patients_resources(clinic, anns_toke
 
 @pytest.mark.parametrize("target", [
     "Observation/ann-pulse-1", "Observation/ann-pulse-1/_history/1", "Observation/ann-pulse-1/_history",
-    "Observation/ann-pulse-1?_summary=true", "Observation?_summary=true", "Observation?_count=2",
+    "Observation?_count=2",
     "Patient/ann/Observation"])
 def test_an_answer_about_the_patient_comes_as_the_server_sent_it(clinic, anns_token, target):
     through = clinic.client.get(f"/fhir/{target}", anns_token)
@@ -328,21 +337,81 @@ def test_a_service_writes_and_a_patient_does_not(clinic, anns_token):
     assert clinic.behind.get(target).status == 410
 
 
-@pytest.mark.parametrize("method, target, body", [
-    ("DELETE", "Observation/ann-pulse-1", b""),
-    ("DELETE", "Patient/ann", b""),
-    ("DELETE", "Observation?patient=ann", b""),
-    ("POST", "", b'{"resourceType": "Bundle", "type": "batch", "entry": []}'),
-    ("POST", "Patient/ann/$everything", b"{}"),
-    ("GET", "Patient/ann/$everything", b""),
+@pytest.mark.parametrize("method, target, document, reason", [
+    ("DELETE", "Observation/ben-pulse-1", None, "compartment_not_member"),
+    ("DELETE", "Observation/nobody-has-this-id", None, "compartment_not_member"),
+    ("DELETE", "Patient/ben", None, "compartment_other_patient"),
+    ("DELETE", "Observation?patient=ben", None, "search_other_patient"),
+    ("PUT", "Observation/ben-pulse-1", weight("ann", "ben-pulse-1"), "compartment_not_member"),
+    ("PUT", "Observation/ann-pulse-1", weight("ben", "ann-pulse-1"), "write_not_member"),
+    ("POST", "Observation", weight("ben"), "write_not_member"),
+    ("POST", "", bundle(entry("GET", "Patient/ann"), entry("DELETE", "Observation/ben-pulse-1"), kind="batch"),
+     "compartment_not_member"),
+    ("POST", "", bundle(entry("POST", "Observation", weight("ben")), kind="transaction"), "write_not_member"),
+    ("GET", "Patient/ben/$everything", None, "compartment_other_patient"),
 ])
-def test_what_is_not_judged_changes_nothing(clinic, anns_token, method, target, body):
-    before = clinic.behind.get("/fhir/Observation?_summary=count").json()["total"]
+def test_what_is_somebody_elses_stays_as_it_is(clinic, anns_token, method, target, document, reason):
+    def counted():
+        return clinic.behind.get("/fhir/Observation?_summary=count").json()["total"]
+
+    before = counted()
+    body = json.dumps(document).encode() if document else b""
     path = f"/fhir/{target}" if target else "/fhir"
     response = clinic.client.request(method, path, JSON if body else (), body, anns_token)
-    assert response.status == 403
-    assert response.json()["resourceType"] == "OperationOutcome"
-    assert clinic.behind.get("/fhir/Observation?_summary=count").json()["total"] == before
+    assert (response.status, response.reason) == (403, reason)
+    assert counted() == before
+    assert clinic.behind.get("/fhir/Observation/ben-pulse-1").json()["meta"]["versionId"] == "1"
+
+
+def test_a_patient_writes_what_is_about_them(clinic, anns_token):
+    def send(method, target, document=None, *headers):
+        body = json.dumps(document).encode() if document else b""
+        media = JSON_PATCH if method == "PATCH" else JSON[0]
+        return clinic.client.request(method, f"/fhir/{target}", [media, *headers] if body else headers, body,
+                                     anns_token)
+
+    created = send("POST", "Observation", weight("ann"))
+    target = f"Observation/{created.json()['id']}"
+    assert (created.status, created.header("etag")) == (201, 'W/"1"')
+    updated = {**weight("ann", created.json()["id"]), "status": "amended"}
+    assert send("PUT", target, updated).json()["meta"]["versionId"] == "2"
+    assert send("PUT", target, updated, ("if-match", 'W/"1"')).reason == "write_version_conflict"
+    patched = send("PATCH", target, [{"op": "replace", "path": "/status", "value": "final"}])
+    assert (patched.json()["status"], patched.json()["meta"]["versionId"]) == ("final", "3")
+    assert send("DELETE", target).status == 200
+    assert (send("GET", target).status, send("DELETE", target).status) == (403, 403)
+    assert send("PUT", "Observation/as-i-like", weight("ann", "as-i-like")).status == 201
+    assert send("DELETE", "Observation/as-i-like").status == 200
+    for status in (201, 200):
+        found = send("POST", "Observation", weight("ann", identifier=[{"value": "w-1"}]),
+                     ("if-none-exist", "identifier=w-1"))
+        assert found.status == status
+    assert send("DELETE", "Observation?identifier=w-1").status == 200
+
+
+def test_a_patients_bundles_are_answered_entry_by_entry(clinic, anns_token):
+    asked = bundle(entry("GET", "Patient/ann"), entry("GET", "Observation?code=8867-4"),
+                   entry("GET", "Observation/nobody-has-this-id"), entry("GET", "Practitioner/dr-grey"), kind="batch")
+    response = clinic.client.request("POST", "/fhir", JSON, json.dumps(asked).encode(), anns_token)
+    entries = response.json()["entry"]
+    assert [one["response"]["status"][:3] for one in entries] == ["200", "200", "403", "200"]
+    assert about(one["resource"] for one in entries[1]["resource"]["entry"]) == {"Patient/ann"}
+    new = bundle(entry("POST", "Observation", weight("ann"), full_url="urn:uuid:1"), kind="transaction")
+    response = clinic.client.request("POST", "/fhir", JSON, json.dumps(new).encode(), anns_token)
+    (made,) = response.json()["entry"]
+    assert made["response"]["status"].startswith("201")
+    found = next(one["id"] for one in clinic.search("Observation", anns_token)[0] if one["code"].get("text") == "Weight")
+    gone = bundle(entry("DELETE", f"Observation/{found}"), kind="transaction")
+    response = clinic.client.request("POST", "/fhir", JSON, json.dumps(gone).encode(), anns_token)
+    assert response.status == 200 and response.json()["entry"][0]["response"]["status"].startswith("20")
+
+
+def test_what_is_included_is_the_patients(clinic, anns_token):
+    found, _ = clinic.search("Observation?_include=Observation:subject&_revinclude=Provenance:target", anns_token)
+    assert {one["id"] for one in found if one["resourceType"] == "Patient"} == {"ann"}
+    found, _ = clinic.search("Patient?_revinclude=Observation:subject&_revinclude=Condition:subject", anns_token)
+    assert {one["resourceType"] for one in found} == {"Patient", "Observation", "Condition"}
+    assert about(one for one in found if one["resourceType"] != "Patient") == {"Patient/ann"}
 
 
 # Documents that need no token.

@@ -8,11 +8,12 @@ use crate::policy::evidence::{Evidence, Probe};
 use crate::policy::operations::EXPORT;
 use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
 use crate::policy::reasons::{
-    BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, FORMAT_UNJUDGED, HEADER_UNJUDGED, PARAMETER_UNJUDGED,
+    BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, COMPARTMENT_NOT_MEMBER, FORMAT_UNJUDGED, HEADER_UNJUDGED,
+    PARAMETER_UNJUDGED, PROBE_UNCONFIGURED,
 };
 use crate::policy::rules::needs;
 use crate::policy::rules::place::takes_json;
-use crate::policy::sight::Sight;
+use crate::policy::sight::{By, Sight};
 use crate::policy::{self, Asked, Decision, case};
 
 /// Most stored resources that one Bundle may have looked up, one after the other.
@@ -30,9 +31,11 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
     let aliases = batch.aliases(asked.api).patients();
     let (mut permits, mut probes) = (Vec::new(), Vec::new());
     for (index, entry) in batch.entries.iter().enumerate() {
-        let decision =
-            entry_of(asked, entry, &aliases).map_err(|refusal| in_entry(index, refusal))?;
-        match decision {
+        let decision = entry_of(asked, entry, &aliases).and_then(|decision| match decision {
+            Decision::Permit(permit) if batch.transaction => looked_up(asked, entry, permit),
+            decision => Ok(decision),
+        });
+        match decision.map_err(|refusal| in_entry(index, refusal))? {
             Decision::Permit(permit) => permits.push(permitted(asked, entry, *permit)),
             Decision::Stored(more) => probes.extend(more),
             Decision::Body => {
@@ -73,6 +76,36 @@ fn entry_of(
     }
     let evidence = Evidence { body: body.as_deref(), aliases, ..asked.evidence };
     policy::judge(Asked { request, head, evidence, ..asked })
+}
+
+/// A read in a transaction is judged on what is stored before it goes on: a read that fails there fails
+/// the whole transaction, which would tell a missing resource from somebody else's.
+fn looked_up(
+    asked: Asked<'_>,
+    entry: &Entry<'_>,
+    permit: Box<Permit>,
+) -> Result<Decision, Refusal> {
+    let Some(Expected { form: Form::Resource(_) | Form::History(_), sight, .. }) =
+        permit.expected()
+    else {
+        return Ok(Decision::Permit(permit));
+    };
+    let Interaction::Read(resource, id) = &entry.request.interaction else {
+        return Err(Refusal::new(&BUNDLE_ENTRY_UNJUDGED));
+    };
+    if asked.api.cluster.is_none() {
+        return Err(Refusal::new(&PROBE_UNCONFIGURED));
+    }
+    let probe = Probe { resource: *resource, id: id.clone() };
+    match asked.evidence.stored.get(&probe) {
+        None => Ok(Decision::Stored(vec![probe])),
+        Some(Some(version))
+            if sight.sees(&version.resource()?, By::Read, asked.api, asked.smart) =>
+        {
+            Ok(Decision::Permit(permit))
+        }
+        Some(_) => Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
+    }
 }
 
 fn permitted(asked: Asked<'_>, entry: &Entry<'_>, permit: Permit) -> EntryPermit {

@@ -144,3 +144,37 @@ fn too_many_lookups_are_refused() {
     let all: Vec<String> = (0..51).map(entry).collect();
     assert_eq!(entries(EVERYTHING, "batch", &all.join(",")), ["bundle_probes "]);
 }
+
+#[test]
+fn a_read_in_a_transaction_is_judged_before_it_goes_on() {
+    let read = r#"{"request":{"method":"GET","url":"Observation/1"}}"#;
+    let vread = r#"{"request":{"method":"GET","url":"Observation/1/_history/7"}}"#;
+    let theirs = MINE.replace("Patient/P", "Patient/Q");
+    let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
+    let text = "POST \ncontent-type: application/fhir+json";
+    let by = "by patient/*.cruds for P held";
+    let rows: [Write<'_>; 6] = [
+        ("transaction", read, &[("Observation/1", MINE)], by),
+        ("transaction", read, &[("Observation/1", &theirs)], "compartment_not_member"),
+        ("transaction", read, &[], "compartment_not_member"),
+        ("transaction", vread, &[("Observation/1", MINE)], "bundle_entry_unjudged"),
+        ("batch", read, &[], by),
+        ("batch", vread, &[], by),
+    ];
+    for (kind, entry, stored, expected) in rows {
+        let body = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{entry}]}}"#);
+        let got = settled(EVERYTHING, text, &body, stored, &api, &Smart::default());
+        assert_eq!(got, expected, "{kind} {entry}");
+    }
+}
+
+#[test]
+fn an_export_starts_alone() {
+    for url in ["$export", "Patient/$export?_type=Observation", "Group/1/$export"] {
+        let get = format!(r#"{{"request":{{"method":"GET","url":"{url}"}}}}"#);
+        assert_eq!(
+            entries(system("system/*.rs"), "batch", &get),
+            ["bundle_entry_unjudged entry 0"]
+        );
+    }
+}

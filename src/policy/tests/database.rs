@@ -1,0 +1,400 @@
+//! Laws of what a token's requests reach in a small database, searched by our own evaluation of
+//! parameters.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::base::node::{self, Node};
+use crate::fhir::criteria;
+use crate::fhir::membership::{Membership, Naming, is_member};
+
+/// Resources as texts; ids are their places.
+fn database() -> impl Strategy<Value = Vec<String>> {
+    let person = || select(vec!["Patient/P", "Patient/A", "Patient/Q", "Group/P", "urn:uuid:1"]);
+    let category = || select(vec!["x", "y", "z"]);
+    let status = || select(vec!["final", "amended"]);
+    let observation = (person(), person(), category(), status()).prop_map(
+        |(subject, performer, category, status)| {
+            format!(
+                r#""resourceType":"Observation","subject":{{"reference":"{subject}"}},"performer":[{{"reference":"{performer}"}}],"category":[{{"coding":[{{"code":"{category}"}}]}}],"status":"{status}""#
+            )
+        },
+    );
+    let appointment = (person(), person(), status()).prop_map(|(one, other, status)| {
+        format!(
+            r#""resourceType":"Appointment","status":"{status}","participant":[{{"actor":{{"reference":"{one}"}}}},{{"actor":{{"reference":"{other}"}}}}]"#
+        )
+    });
+    let document = (person(), person(), category()).prop_map(|(subject, inner, category)| {
+        format!(
+            r#""resourceType":"DocumentReference","subject":{{"reference":"{subject}"}},"category":[{{"coding":[{{"code":"{category}"}}]}}],"contained":[{{"resourceType":"Observation","id":"c","subject":{{"reference":"{inner}"}}}}]"#
+        )
+    });
+    let other = select(vec![
+        r#""resourceType":"Practitioner""#,
+        r#""resourceType":"Device","patient":{"reference":"Patient/P"}"#,
+        r#""resourceType":"Binary","securityContext":{"reference":"Patient/P"}"#,
+    ])
+    .prop_map(str::to_owned);
+    let one = prop_oneof![4 => observation, 1 => appointment, 1 => document, 1 => other];
+    proptest::collection::vec(one, 0..12).prop_map(|resources| {
+        let numbered = resources.into_iter().enumerate();
+        let mut all: Vec<String> = numbered
+            .map(|(id, members)| format!(r#"{{{members},"id":"{id}","meta":{{"versionId":"1"}}}}"#))
+            .collect();
+        let patients = ["P", "A", "Q"].map(|id| {
+            format!(r#"{{"resourceType":"Patient","id":"{id}","meta":{{"versionId":"1"}}}}"#)
+        });
+        all.extend(patients);
+        all
+    })
+}
+
+fn scope() -> impl Strategy<Value = String> {
+    let types = prop_oneof![
+        3 => Just("Observation"),
+        1 => select(vec![
+            "Appointment", "DocumentReference", "Patient", "Practitioner", "Device", "*",
+        ]),
+    ];
+    let letters = select(vec!["cruds", "rs", "rs", "s", "r", "u", "ud", "c", "su"]);
+    let granular = select(vec![
+        "",
+        "",
+        "?category=x",
+        "?category=y",
+        "?category=x,y",
+        "?status=final",
+        "?category=x&status=final",
+        "?nothing=x",
+    ]);
+    (select(vec!["patient", "patient", "user", "user", "system"]), types, letters, granular)
+        .prop_map(|(context, of, letters, granular)| format!("{context}/{of}.{letters}{granular}"))
+}
+
+/// The token of a patient, or of an app with a patient in context.
+fn confined() -> impl Strategy<Value = Claims> {
+    let two = select(vec![
+        (Some("P"), None),
+        (None, Some("Patient/A")),
+        (Some("P"), Some("Patient/A")),
+        (Some("P"), Some("Patient/P")),
+    ]);
+    two.prop_map(|(patient, user)| Claims {
+        patient: patient.map(str::to_owned),
+        user: user.map(str::to_owned),
+        ..Claims::default()
+    })
+}
+
+/// A token of one of these people.
+fn claims() -> impl Strategy<Value = Claims> {
+    let patient = select(vec![None, Some("P"), Some("P"), Some("A")]);
+    let user = select(vec![
+        None,
+        Some("Practitioner/7"),
+        Some("Practitioner/7"),
+        Some("Patient/A"),
+        Some("Patient/P"),
+    ]);
+    (patient, user).prop_map(|(patient, user)| Claims {
+        patient: patient.map(str::to_owned),
+        user: user.map(str::to_owned),
+        ..Claims::default()
+    })
+}
+
+fn search() -> impl Strategy<Value = String> {
+    let of = select(vec![
+        "Observation",
+        "Observation",
+        "Observation",
+        "Appointment",
+        "DocumentReference",
+        "Patient",
+    ]);
+    let criteria = proptest::collection::vec(
+        select(vec!["category=x", "status=final", "patient=Patient/P", "_id=1,3,P", "_count=5"]),
+        0..3,
+    );
+    (of, criteria).prop_map(|(of, criteria)| format!("GET {of}?{}", criteria.join("&")))
+}
+
+/// Writes with their bodies.
+fn write() -> impl Strategy<Value = (String, String)> {
+    let body = |id: &str, subject: &str, category: &str| {
+        let id = if id.is_empty() { String::new() } else { format!(r#""id":"{id}","#) };
+        format!(
+            r#"{{"resourceType":"Observation",{id}"subject":{{"reference":"{subject}"}},"category":[{{"coding":[{{"code":"{category}"}}]}}],"status":"final"}}"#
+        )
+    };
+    let patch = r#"[{"op":"replace","path":"/note","value":[]}]"#;
+    let of =
+        (0_u8..14, select(vec!["Patient/P", "Patient/A", "Patient/Q"]), select(vec!["x", "y"]));
+    (of, 0_u8..7).prop_map(move |((id, subject, category), kind)| {
+        let id = id.to_string();
+        let json = "content-type: application/fhir+json";
+        let patches = "content-type: application/json-patch+json";
+        match kind {
+            0 => (format!("POST Observation\n{json}"), body("", subject, category)),
+            1 => (format!("PUT Observation/{id}\n{json}"), body(&id, subject, category)),
+            2 => (format!("PATCH Observation/{id}\n{patches}"), patch.to_owned()),
+            3 => (format!("DELETE Observation/{id}"), String::new()),
+            4 => (
+                format!("POST Observation\nif-none-exist: status=final\n{json}"),
+                body("", subject, category),
+            ),
+            5 => (format!("PUT Observation?status=final\n{json}"), body("", subject, category)),
+            _ => ("DELETE Observation?status=final".to_owned(), String::new()),
+        }
+    })
+}
+
+fn api_here() -> Api {
+    Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) }
+}
+
+/// The decision once everything that it needs came from the database.
+fn permit(
+    claims: &Claims,
+    text: &str,
+    body: &str,
+    stored: &[String],
+    smart: &Smart,
+) -> Result<Permit, Refusal> {
+    let api = api_here();
+    let (head, request) = routed(text, &api);
+    let grants = Rc::new(Grants::of(claims, &api, smart));
+    let mut known = Stored::default();
+    for _ in 0..3 {
+        let token = LiveToken::for_tests(claims.clone());
+        let evidence = Evidence::new(Some(body.as_bytes()), &known);
+        match decide(&token, &grants, &request, &head, evidence, &api, smart)? {
+            Decision::Permit(permit) => return Ok(*permit),
+            Decision::Body => panic!("{text}: the body is there"),
+            Decision::Stored(probes) => {
+                for probe in probes {
+                    let found = stored.iter().find(|text| is(text, &probe));
+                    let status = if found.is_some() { 200 } else { 404 };
+                    let body = found.map(|text| text.clone().into_bytes()).unwrap_or_default();
+                    known.answered(probe, Ok(HttpAnswer { status, etag: None, body })).unwrap();
+                }
+            }
+        }
+    }
+    panic!("{text}: asked again for the same");
+}
+
+fn is(text: &str, probe: &Probe) -> bool {
+    let resource = node::read(text.as_bytes()).unwrap();
+    resource.text_of("resourceType") == Some(probe.resource.name())
+        && resource.text_of("id") == Some(probe.id.as_str())
+}
+
+/// What a client sees of the database by a search: what the server finds by the criteria that go on,
+/// but for what is removed from the answer. `None`: refused.
+fn seen(claims: &Claims, text: &str, stored: &[String], smart: &Smart) -> Option<Vec<usize>> {
+    let permit = permit(claims, text, "", stored, smart).ok()?;
+    let api = api_here();
+    let (_, request) = routed(text, &api);
+    let of = request.interaction.resource_type().unwrap();
+    let own = request.query.params().iter().map(|param| (&*param.name, &*param.value));
+    let own = own.filter(|(name, _)| *name != "_count");
+    let added = permit.narrowing().iter().map(|one| (&*one.name, &*one.value));
+    let criteria: Vec<(&str, &str)> = own.chain(added).collect();
+    let finds = |resource: &Node<'_>| {
+        let matches = |(name, value): &(&str, &str)| {
+            criteria::matches(api.release, resource, name, value, &api.base_urls)
+        };
+        let inside = permit.compartment().is_none_or(|_| {
+            let patient = permit.patient().unwrap();
+            let naming =
+                Naming { owner: "Patient", id: patient, base_urls: &api.base_urls, aliases: &[] };
+            is_member(api.release, Membership::Definition, resource, &naming)
+        });
+        resource.text_of("resourceType") == Some(of.name())
+            && inside
+            && criteria.iter().all(matches)
+    };
+    let shown = |resource: &Node<'_>| {
+        permit
+            .expected()
+            .is_none_or(|expected| expected.sight.sees(resource, By::Search, &api, smart))
+    };
+    let all = stored.iter().map(|text| node::read(text.as_bytes()).unwrap()).enumerate();
+    Some(all.filter(|(_, one)| finds(one) && shown(one)).map(|(place, _)| place).collect())
+}
+
+/// The same token with one more scope.
+fn with(claims: &Claims, scopes: &[String], added: Option<(&String, usize)>) -> Claims {
+    let mut all = scopes.to_vec();
+    if let Some((added, at)) = added {
+        all.insert(at, added.clone());
+    }
+    Claims { scope: all.join(" "), ..claims.clone() }
+}
+
+/// Whether a token is confined to two patients, of whose compartments no search can be.
+fn has_two_patients(claims: &Claims) -> bool {
+    let patient = claims.patient.as_ref().map(|id| format!("Patient/{id}"));
+    let user = claims.user.as_ref().filter(|user| user.starts_with("Patient/"));
+    patient.is_some() && user.is_some() && user != patient.as_ref()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn a_resource_that_a_token_shows_is_shown_with_more_scope_too(
+        claims in claims(),
+        scopes in proptest::collection::vec(scope(), 0..5),
+        added in scope(),
+        at in any::<prop::sample::Index>(),
+        stored in database(),
+        definition in any::<bool>(),
+    ) {
+        let membership = if definition { Membership::Definition } else { Membership::Subject };
+        let smart = Smart { membership, ..Smart::default() };
+        let api = api_here();
+        let at = at.index(scopes.len().saturating_add(1));
+        let sight = |claims: &Claims| Sight::new(Rc::new(Grants::of(claims, &api, &smart)));
+        let fewer = sight(&with(&claims, &scopes, None));
+        let more = sight(&with(&claims, &scopes, Some((&added, at))));
+        for text in &stored {
+            let resource = node::read(text.as_bytes()).unwrap();
+            for by in [By::Read, By::Search] {
+                let lost = fewer.sees(&resource, by, &api, &smart)
+                    && !more.sees(&resource, by, &api, &smart);
+                prop_assert!(!lost, "{added} hides {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_shows_no_less_with_more_scope(
+        claims in claims(),
+        scopes in proptest::collection::vec(scope(), 0..5),
+        added in scope(),
+        at in any::<prop::sample::Index>(),
+        text in search(),
+        stored in database(),
+        definition in any::<bool>(),
+    ) {
+        prop_assume!(!(definition && has_two_patients(&claims)));
+        let membership = if definition { Membership::Definition } else { Membership::Subject };
+        let smart = Smart { membership, ..Smart::default() };
+        let at = at.index(scopes.len().saturating_add(1));
+        let fewer = with(&claims, &scopes, None);
+        let more = with(&claims, &scopes, Some((&added, at)));
+        let Some(before) = seen(&fewer, &text, &stored, &smart) else { return Ok(()) };
+        let after = seen(&more, &text, &stored, &smart);
+        prop_assert!(after.is_some(), "{text}: {added} refuses");
+        let after = after.unwrap();
+        for place in before {
+            prop_assert!(after.contains(&place), "{text}: {added} hides {}", stored[place]);
+        }
+    }
+
+    #[test]
+    fn a_search_shows_what_is_asked_for_and_may_be_seen_and_nothing_else(
+        claims in claims(),
+        scopes in proptest::collection::vec(scope(), 1..5),
+        text in search(),
+        stored in database(),
+        definition in any::<bool>(),
+        check in select(vec![ResponseCheck::Enforce, ResponseCheck::Off]),
+    ) {
+        let membership = if definition { Membership::Definition } else { Membership::Subject };
+        let smart = Smart { membership, response_check: check, ..Smart::default() };
+        let claims = with(&claims, &scopes, None);
+        let Some(found) = seen(&claims, &text, &stored, &smart) else { return Ok(()) };
+        let api = api_here();
+        let sight = Sight::new(Rc::new(Grants::of(&claims, &api, &Smart::default())));
+        let everything = Claims {
+            scope: "system/*.cruds".to_owned(),
+            ..Claims::default()
+        };
+        let asked = seen(&everything, &text, &stored, &smart).unwrap();
+        let one_context = scopes.iter().all(|scope| scope.split('/').next() == scopes[0].split('/').next());
+        for (place, text_of) in stored.iter().enumerate() {
+            let resource = node::read(text_of.as_bytes()).unwrap();
+            let contained = resource.get("contained").is_some();
+            let sees = sight.sees(&resource, By::Search, &api, &smart);
+            let shown = found.contains(&place);
+            // What is contained is judged on the answer alone.
+            let unjudged = check == ResponseCheck::Off && contained;
+            prop_assert!(!shown || sees || unjudged, "{text} shows {text_of}");
+            prop_assert!(!shown || asked.contains(&place), "{text} was widened to {text_of}");
+            if one_context && asked.contains(&place) {
+                prop_assert!(shown || !sees, "{text} loses {text_of}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_confined_write_is_tied_to_what_is_the_patient_s(
+        claims in confined(),
+        scopes in proptest::collection::vec(scope(), 1..5),
+        (text, body) in write(),
+        stored in database(),
+        check in select(vec![ResponseCheck::Enforce, ResponseCheck::Off]),
+    ) {
+        let claims = with(&claims, &scopes, None);
+        let smart = Smart { response_check: check, ..Smart::default() };
+        let Ok(permit) = permit(&claims, &text, &body, &stored, &smart) else { return Ok(()) };
+        prop_assert_eq!(permit.expected().is_some(), check == ResponseCheck::Enforce);
+        let api = api_here();
+        let (_, request) = routed(&text, &api);
+        let own = |value: &str| {
+            let known = [claims.patient.as_deref().map(|id| format!("Patient/{id}")), claims.user.clone()];
+            value.split(',').all(|one| known.iter().flatten().any(|own| own == one))
+        };
+        let narrowed = |list: &[Narrowing]| {
+            list.iter().any(|one| one.name == "patient" && own(&one.value))
+        };
+        match &request.interaction {
+            Interaction::Update(of, id) | Interaction::Patch(of, id) | Interaction::Delete(of, id) => {
+                let probe = Probe { resource: *of, id: id.clone() };
+                let found = stored.iter().find(|text| is(text, &probe));
+                match permit.precondition() {
+                    Some(Precondition::Unchanged(_)) => {
+                        let resource = node::read(found.unwrap().as_bytes()).unwrap();
+                        let subject = resource.get("subject").unwrap();
+                        prop_assert!(own(subject.text_of("reference").unwrap()), "{text}");
+                    }
+                    Some(Precondition::Absent) => prop_assert!(found.is_none(), "{text}"),
+                    None => prop_assert!(false, "{text} goes on unconditionally"),
+                }
+            }
+            Interaction::ConditionalCreate(_) => prop_assert!(narrowed(permit.condition()), "{text}"),
+            Interaction::ConditionalUpdate(_) | Interaction::ConditionalDelete(_) => {
+                prop_assert!(narrowed(permit.narrowing()), "{text}");
+            }
+            _ => {}
+        }
+        if body.contains("subject") {
+            let resource = node::read(body.as_bytes()).unwrap();
+            prop_assert!(own(resource.get("subject").unwrap().text_of("reference").unwrap()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_write_that_is_allowed_is_allowed_with_more_scope_too(
+        claims in claims(),
+        scopes in proptest::collection::vec(scope(), 0..5),
+        added in scope(),
+        at in any::<prop::sample::Index>(),
+        (text, body) in write(),
+        stored in database(),
+    ) {
+        let smart = Smart::default();
+        let at = at.index(scopes.len().saturating_add(1));
+        let fewer = with(&claims, &scopes, None);
+        let more = with(&claims, &scopes, Some((&added, at)));
+        if permit(&fewer, &text, &body, &stored, &smart).is_ok() {
+            let after = permit(&more, &text, &body, &stored, &smart);
+            prop_assert!(after.is_ok(), "{text}: {added}: {after:?}");
+        }
+    }
+}
