@@ -161,11 +161,13 @@ impl Permit {
         let only_narrows = self.only_narrows() && other.only_narrows();
         let lists = [&self.narrowing, &other.narrowing, &narrowing];
         let exact = only_narrows && lists.iter().all(|list| list.len() == 1);
-        let in_two = self.compartment.is_some() && other.compartment.is_some();
+        let one_place = self.searches_where(&other);
+        let in_two = self.compartment.is_some() && other.compartment.is_some() && !one_place;
         if !exact && (in_two || !self.is_sifted() || !other.is_sifted()) {
             return self;
         }
-        Permit { narrowing, compartment: None, ..self.with_scopes_of(other, exact) }
+        let compartment = self.compartment.filter(|_| one_place);
+        Permit { narrowing, compartment, ..self.with_scopes_of(other, exact) }
     }
 
     /// This one, by the scopes of both. `exact`: the server still counts only what the client may see,
@@ -208,7 +210,12 @@ impl Permit {
         among(&other.narrowing, &self.narrowing)
             && among(&other.condition, &self.condition)
             && self.precondition == other.precondition
-            && self.compartment == other.compartment
+            && self.searches_where(other)
+    }
+
+    /// Whether both search the same compartment, or both none.
+    fn searches_where(&self, other: &Permit) -> bool {
+        self.compartment == other.compartment
             && (self.compartment.is_none() || self.patient == other.patient)
     }
 

@@ -97,6 +97,20 @@ fn contexts_add_up_narrowed_by_no_more_than_both() {
     ]);
 }
 
+#[test]
+fn in_one_compartment_two_contexts_add_up_too() {
+    let smart =
+        Smart { membership: crate::fhir::membership::Membership::Definition, ..Smart::default() };
+    let who = Who {
+        scope: "user/Observation.rs patient/Observation.rs?category=x",
+        patient: Some("P"),
+        user: Some("Patient/P"),
+    };
+    let inside =
+        "by patient/Observation.rs?category=x user/Observation.rs for P strict in Observation";
+    check_with(&[(who, "GET Observation", inside)], &api(Release::R4), &smart);
+}
+
 /// The scopes as named: those of the context that reaches further first.
 fn flipped(scope: &str) -> String {
     scope.split(' ').rev().collect::<Vec<_>>().join(" ")
