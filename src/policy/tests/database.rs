@@ -165,7 +165,7 @@ fn permit(
 ) -> Result<Permit, Refusal> {
     let api = api_here();
     let (head, request) = routed(text, &api);
-    let grants = Rc::new(Grants::of(claims, &api, &Smart::default()));
+    let grants = Rc::new(Grants::of(claims, &api, smart));
     let mut known = Stored::default();
     for _ in 0..3 {
         let token = LiveToken::for_tests(claims.clone());
@@ -258,7 +258,7 @@ proptest! {
         let smart = Smart { membership, ..Smart::default() };
         let api = api_here();
         let at = at.index(scopes.len().saturating_add(1));
-        let sight = |claims: &Claims| Sight::new(Rc::new(Grants::of(claims, &api, &Smart::default())));
+        let sight = |claims: &Claims| Sight::new(Rc::new(Grants::of(claims, &api, &smart)));
         let fewer = sight(&with(&claims, &scopes, None));
         let more = sight(&with(&claims, &scopes, Some((&added, at))));
         for text in &stored {
