@@ -33,7 +33,7 @@ impl Judged {
             TYPES.iter().map(|name| format!("patient/{name}.rs{narrowed}")).collect();
         let claims =
             Claims { scope: scopes.join(" "), patient: Some("P".to_owned()), ..Claims::default() };
-        let sight = Sight::new(Rc::new(Grants::of(&claims, &api)));
+        let sight = Sight::new(Rc::new(Grants::of(&claims, &api, &Smart::default())));
         let expected =
             |form| Expected { form, sight: sight.clone(), proving: vec!["subject"], counted: true };
         let observation = || ResourceType::parse(api.release, "Observation").unwrap();

@@ -28,6 +28,11 @@ pub fn is_in_patient_compartment(release: Release, resource: ResourceType) -> bo
     resource.name() == PATIENT || is_member(release, PATIENT, resource)
 }
 
+/// Whether the release's Encounter compartment has members of this type. Encounter is one: by identity.
+pub fn is_in_encounter_compartment(release: Release, resource: ResourceType) -> bool {
+    resource.name() == ENCOUNTER || is_member(release, ENCOUNTER, resource)
+}
+
 /// Whether the compartment of `owner` has members of this type. `false` when `owner` has none.
 pub fn is_member(release: Release, owner: &str, resource: ResourceType) -> bool {
     let compartments = tables::of(release).compartments;
@@ -61,23 +66,38 @@ pub fn is_decidable(release: Release, membership: Membership, resource: Resource
     }
 }
 
-/// The parameters by which a resource of this type says that it is a patient's; one is enough. None
-/// for Patient, which is its own by identity, whatever it links to.
+/// The parameters by which a resource of this type says that it is in the compartment of a resource of
+/// type `owner`; one is enough. None for the owner, which is its own by identity, whatever it links
+/// to. [`Membership::Subject`] is for Patient: other compartments are as they are defined.
 pub fn membership_parameters(
     release: Release,
+    owner: &str,
     membership: Membership,
     resource: ResourceType,
 ) -> impl Iterator<Item = &'static str> {
     let tables = tables::of(release);
     let (one, several) = match membership {
-        _ if resource.name() == PATIENT => (None, None),
-        Membership::Subject => (tables::find(tables.subjects, resource.name()), None),
-        Membership::Definition => {
-            let patients = tables.compartments.iter().find(|found| found.owner == PATIENT);
-            (None, patients.and_then(|found| tables::find(found.members, resource.name())))
+        _ if resource.name() == owner => (None, None),
+        Membership::Subject if owner == PATIENT => {
+            (tables::find(tables.subjects, resource.name()), None)
+        }
+        Membership::Subject | Membership::Definition => {
+            let owners = tables.compartments.iter().find(|found| found.owner == owner);
+            (None, owners.and_then(|found| tables::find(found.members, resource.name())))
         }
     };
     one.into_iter().chain(several.unwrap_or_default().iter().copied())
+}
+
+/// The parameter that narrows a search of a type in the Encounter compartment to one encounter: `_id`
+/// for Encounter. `None` where the compartment has no such parameter for the type, or several.
+pub fn encounter_parameter(release: Release, resource: ResourceType) -> Option<&'static str> {
+    if resource.name() == ENCOUNTER {
+        return Some("_id");
+    }
+    let mut parameters =
+        membership_parameters(release, ENCOUNTER, Membership::Definition, resource);
+    parameters.next().filter(|_| parameters.next().is_none())
 }
 
 /// Every parameter of the type whose value can name a patient: those of the compartment, reference
@@ -104,4 +124,7 @@ pub fn has_one_value(release: Release, resource: ResourceType, parameter: &str) 
     elements.next().is_some_and(Element::is_single) && elements.next().is_none()
 }
 
-pub(super) const PATIENT: &str = "Patient";
+/// The owner of the Patient compartment.
+pub const PATIENT: &str = "Patient";
+/// The owner of the Encounter compartment.
+pub const ENCOUNTER: &str = "Encounter";

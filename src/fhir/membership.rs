@@ -10,7 +10,7 @@
 //! What can't be told counts as not the patient's: a reference by identifier only, to a contained
 //! resource, by a `urn:` that is no alias, or of a shape that the release does not allow.
 
-use super::compartment::{self, PATIENT};
+use super::compartment;
 use super::element::{self, Element, Kind};
 use super::{Id, Release, ResourceType};
 use crate::base::node::Node;
@@ -29,9 +29,9 @@ crate::words! {
     }
 }
 
-/// Whether a resource is the patient's: whether an element by which resources of its type say so
-/// refers to the patient. Total; `false` when it can't be told. A Patient is its own alone, whatever
-/// it links to. What is `contained` is not looked at: it has no identity of its own, and is where the
+/// Whether a resource is the patient's, or of the encounter that `naming` is for: whether an element by
+/// which resources of its type say so refers to it. Total; `false` when it can't be told. A Patient is
+/// its own alone, whatever it links to, and so is an Encounter. What is `contained` is not looked at: it has no identity of its own, and is where the
 /// resource around it is.
 ///
 /// Left to the caller: that a Bundle entry's `fullUrl`, against which relative references are
@@ -43,39 +43,54 @@ pub fn is_member(
     naming: &Naming<'_>,
 ) -> bool {
     let Some(found) = type_of(release, resource) else { return false };
-    if found.name() == PATIENT {
-        return resource.text_of("id") == Some(naming.patient.as_str());
+    if found.name() == naming.owner {
+        return resource.text_of("id") == Some(naming.id.as_str());
     }
     let named = |end: &Node<'_>| end.text_of("reference").is_some_and(|text| naming.names(text));
-    references(release, membership, found).any(|element| element.any(resource, &named))
+    let mut elements = references(release, naming.owner, membership, found);
+    elements.any(|element| element.any(resource, &named))
 }
 
-/// How a patient is named in references.
+/// How a patient, or an encounter, is named in references.
 #[derive(Debug, Clone, Copy)]
 pub struct Naming<'a> {
-    /// The patient.
-    pub patient: &'a Id,
+    /// The type: [`PATIENT`](compartment::PATIENT) or [`ENCOUNTER`](compartment::ENCOUNTER).
+    pub owner: &'static str,
+    /// The id.
+    pub id: &'a Id,
     /// Absolute URLs of this API, without a slash at the end.
     pub base_urls: &'a [String],
-    /// What else names the patient here: inside a transaction the `fullUrl` of its own entry, such as
+    /// What else names it here: inside a transaction the `fullUrl` of its own entry, such as
     /// `urn:uuid:…` (<http://hl7.org/fhir/R4/bundle.html#references>).
     pub aliases: &'a [String],
 }
 
 impl Naming<'_> {
-    /// Whether a literal reference names the patient: `Patient/P` or `Patient/P/_history/v`, relative
+    /// Whether a literal reference names it: `Patient/P` or `Patient/P/_history/v`, relative
     /// or below one of the base URLs (absolute, without a slash at the end), or an alias. Ids are
     /// compared whole and nothing is decoded; another `urn:`, `#contained`, a fragment, a query, any
     /// other spelling: no. See <http://hl7.org/fhir/R4/references.html#literal>.
     pub fn names(&self, reference: &str) -> bool {
         let below = |base: &String| {
             let rest = reference.strip_prefix(base.as_str());
-            rest.and_then(|rest| rest.strip_prefix('/'))
-                .is_some_and(|rest| is_patient(rest, self.patient))
+            rest.and_then(|rest| rest.strip_prefix('/')).is_some_and(|rest| self.is_relative(rest))
         };
-        is_patient(reference, self.patient)
+        self.is_relative(reference)
             || self.base_urls.iter().any(below)
             || self.aliases.iter().any(|alias| alias == reference)
+    }
+
+    /// Whether a relative reference is `Patient/P` or `Patient/P/_history/v`.
+    fn is_relative(&self, reference: &str) -> bool {
+        let mut segments = reference.split('/');
+        if segments.next() != Some(self.owner) || segments.next() != Some(self.id.as_str()) {
+            return false;
+        }
+        match (segments.next(), segments.next(), segments.next()) {
+            (None, ..) => true,
+            (Some("_history"), Some(version), None) => Id::parse(version).is_some(),
+            _ => false,
+        }
     }
 }
 
@@ -83,11 +98,12 @@ impl Naming<'_> {
 /// client that selects elements (`_elements`) must get these as well.
 pub fn proving_elements(
     release: Release,
+    owner: &'static str,
     membership: Membership,
     resource: ResourceType,
 ) -> Vec<&'static str> {
     let mut names: Vec<&'static str> =
-        references(release, membership, resource).map(Element::top).collect();
+        references(release, owner, membership, resource).map(Element::top).collect();
     names.sort_unstable();
     names.dedup();
     names
@@ -101,26 +117,14 @@ pub fn type_of(release: Release, resource: &Node<'_>) -> Option<ResourceType> {
 /// The references by which a resource of the type says whose it is.
 fn references(
     release: Release,
+    owner: &'static str,
     membership: Membership,
     resource: ResourceType,
 ) -> impl Iterator<Item = Element> {
-    let parameters = compartment::membership_parameters(release, membership, resource);
+    let parameters = compartment::membership_parameters(release, owner, membership, resource);
     let elements =
         parameters.filter_map(move |parameter| element::of(release, resource, parameter));
-    elements.flatten().filter(|element| {
-        element.kind == Kind::Reference && element.target.is_none_or(|target| target == PATIENT)
+    elements.flatten().filter(move |element| {
+        element.kind == Kind::Reference && element.target.is_none_or(|target| target == owner)
     })
-}
-
-/// Whether a relative reference is `Patient/P` or `Patient/P/_history/v`.
-fn is_patient(relative: &str, patient: &Id) -> bool {
-    let mut segments = relative.split('/');
-    if segments.next() != Some(PATIENT) || segments.next() != Some(patient.as_str()) {
-        return false;
-    }
-    match (segments.next(), segments.next(), segments.next()) {
-        (None, ..) => true,
-        (Some("_history"), Some(version), None) => Id::parse(version).is_some(),
-        _ => false,
-    }
 }

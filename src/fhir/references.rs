@@ -1,10 +1,9 @@
 //! References anywhere in a resource.
 
-use super::compartment::PATIENT;
 use super::membership::Naming;
 use crate::base::node::Node;
 
-/// Whether any reference in a value, at any depth, names a patient other than this one, or might:
+/// Whether any reference in a value, at any depth, names a patient, or encounter, other than this one, or might:
 /// a conditional reference (`Patient?identifier=…`, <http://hl7.org/fhir/R4/http.html#trules>) is
 /// resolved by the server, to whom nobody can tell.
 pub fn names_another(value: &Node<'_>, naming: &Naming<'_>) -> bool {
@@ -18,13 +17,13 @@ pub fn names_another(value: &Node<'_>, naming: &Naming<'_>) -> bool {
     }
 }
 
-/// Whether a reference is to a patient, or to nobody knows whom, and not to this one.
+/// Whether a reference is to one of that type, or to nobody knows whom, and not to this one.
 fn is_another(reference: &str, naming: &Naming<'_>) -> bool {
     if naming.names(reference) {
         return false;
     }
     let path = reference.split(['?', '#', '|']).next().unwrap_or_default();
-    reference.contains('?') || path.split('/').any(|part| part.eq_ignore_ascii_case(PATIENT))
+    reference.contains('?') || path.split('/').any(|part| part.eq_ignore_ascii_case(naming.owner))
 }
 
 #[cfg(test)]
@@ -38,7 +37,8 @@ mod tests {
         let patient = Id::parse("P").unwrap();
         let base_urls = ["https://api.example/fhir".to_owned()];
         let aliases = ["urn:uuid:1".to_owned()];
-        let naming = Naming { patient: &patient, base_urls: &base_urls, aliases: &aliases };
+        let naming =
+            Naming { owner: "Patient", id: &patient, base_urls: &base_urls, aliases: &aliases };
         let rows = [
             (r#"{"subject":{"reference":"Patient/P"}}"#, false),
             (r#"{"subject":{"reference":"https://api.example/fhir/Patient/P"}}"#, false),

@@ -143,8 +143,15 @@ fn split(name: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Adds the types that are not there yet.
+/// Adds the types, none of them twice, that are not there yet. A chain may pass every type of the
+/// release on each of its links: all of them, or none, are added at once.
 fn add(types: &mut Vec<ResourceType>, more: &[ResourceType]) {
+    if types.is_empty() {
+        types.extend_from_slice(more);
+    }
+    if types == more {
+        return;
+    }
     for resource in more {
         if !types.contains(resource) {
             types.push(*resource);

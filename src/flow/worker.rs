@@ -49,7 +49,7 @@ pub enum Callout {
 
 impl Known {
     pub(in crate::flow) fn of(token: &VerifiedToken, config: &Configuration) -> Known {
-        let grants = Grants::of(token.claims(), &config.fhir);
+        let grants = Grants::of(token.claims(), &config.fhir, &config.smart);
         Known { grants: Rc::new(grants), checked: None }
     }
 }

@@ -41,7 +41,7 @@ fn forwarded(head: &Head, form: Option<&[u8]>, claims: &Claims, settings: &Setti
     };
     let Ok(Routed::Fhir(request)) = route(head, &api) else { panic!("not routed") };
     let request = request.with_form(form.unwrap_or_default()).unwrap();
-    let grants = std::rc::Rc::new(Grants::of(claims, &api));
+    let grants = std::rc::Rc::new(Grants::of(claims, &api, &Smart::default()));
     let token = LiveToken::for_tests(claims.clone());
     let nothing = Stored::default();
     let evidence = Evidence::new(form, &nothing);

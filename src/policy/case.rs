@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Asked;
 use super::coverage::{Cover, Need};
 use super::evidence::{Evidence, Probe};
-use super::grants::{Grant, Grants, Standing};
+use super::grants::{Confined, Grant, Grants, Standing};
 use super::reasons::SCOPE_INSUFFICIENT;
 use super::rules::needs;
 use super::scope::Context;
@@ -64,6 +64,8 @@ pub(super) struct Covered<'a> {
     pub(super) scopes: Rc<str>,
     /// `None`: anyone's.
     pub(super) patient: Option<&'a Id>,
+    /// Of the types in the Encounter compartment, only what is of this one.
+    pub(super) encounter: Option<&'a Id>,
     /// Only those that match the granular scopes.
     pub(super) granular: bool,
 }
@@ -91,8 +93,13 @@ impl<'a> Case<'a> {
     pub(super) fn standing(&self, scopes: Rc<str>, granular: bool) -> Result<Covered<'a>, Denial> {
         match &self.grant.standing {
             Standing::Void(void) => Err(Denial { rank: Rank::Void, refusal: void.refusal() }),
-            Standing::Unconfined => Ok(Covered { scopes, patient: None, granular }),
-            Standing::Confined(patient) => Ok(Covered { scopes, patient: Some(patient), granular }),
+            Standing::Unconfined => {
+                Ok(Covered { scopes, patient: None, encounter: None, granular })
+            }
+            Standing::Confined(Confined { patient, encounter }) => {
+                let encounter = encounter.as_ref();
+                Ok(Covered { scopes, patient: Some(patient), encounter, granular })
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What the scopes of one context cover, by type and permission. Built once per token; asked on
 //! every request without reading a scope again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::granular::{Criterion, Granular};
@@ -119,8 +119,11 @@ impl Coverage {
         resource: &Node<'_>,
         api: &Api,
     ) -> bool {
+        // What can't be evaluated matches nothing.
+        let granular = || self.rows(Some(of)).flat_map(|row| &row.granular);
+        let granted = |scope: &&Granular| scope.permissions.contains(permission);
         self.plain(Some(of), permission).is_some()
-            || self.granular(of, permission, api.release).any(|scope| scope.matches(resource, api))
+            || granular().filter(granted).any(|scope| scope.matches(resource, api))
     }
 
     /// How far the scopes cover all of `needs`.
@@ -171,15 +174,11 @@ impl Coverage {
         Some(joined)
     }
 
-    /// The parameters that granular scopes evaluate on a type, for any of these permissions.
-    pub(super) fn parameters(
-        &self,
-        of: ResourceType,
-        release: Release,
-    ) -> impl Iterator<Item = &str> {
-        let rows = self.rows(Some(of)).flat_map(|row| &row.granular);
-        let usable = rows.filter(move |scope| scope.is_evaluable(of, release));
-        usable.flat_map(|scope| scope.criteria.iter().map(|criterion| criterion.name.as_str()))
+    /// The parameters that granular scopes have for a type, for any permission, each once.
+    pub(super) fn parameters(&self, of: ResourceType) -> BTreeSet<&str> {
+        let scopes = self.rows(Some(of)).flat_map(|row| &row.granular);
+        let criteria = scopes.flat_map(|scope| scope.criteria.iter());
+        criteria.map(|criterion| criterion.name.as_str()).collect()
     }
 
     /// The rows that count for a type: its own and that of every type.

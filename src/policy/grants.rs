@@ -1,12 +1,17 @@
 //! What a token grants: its scopes read and its contexts resolved, once per token.
 
 use super::coverage::Coverage;
-use super::reasons::{SCOPE_PATIENT_INVALID, SCOPE_PATIENT_MISSING, SCOPE_SYSTEM_WITH_USER};
+use super::reasons::{
+    SCOPE_ENCOUNTER_INVALID, SCOPE_PATIENT_INVALID, SCOPE_PATIENT_MISSING, SCOPE_SYSTEM_WITH_USER,
+};
 use super::scope::{self, Context};
+use super::smart::{EncounterContext, Smart};
 use super::user;
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::Id;
+use crate::fhir::compartment::ENCOUNTER;
 use crate::fhir::config::Api;
+use crate::fhir::membership::{Membership, proving_elements};
+use crate::fhir::{Id, Release, ResourceType};
 use crate::token::Claims;
 
 /// What a token grants. Keep it beside the token: deciding reads no claim again.
@@ -31,9 +36,17 @@ pub(super) enum Standing {
     /// Anyone's, as far as the type goes.
     Unconfined,
     /// Those of one patient.
-    Confined(Id),
+    Confined(Confined),
     /// Nobody's.
     Void(Void),
+}
+
+/// To whom a context is confined.
+#[derive(Debug, Clone)]
+pub(super) struct Confined {
+    pub(super) patient: Id,
+    /// Of the types that belong to encounters, only what belongs to this one.
+    pub(super) encounter: Option<Id>,
 }
 
 /// Why the scopes of a context grant nothing.
@@ -45,7 +58,7 @@ pub(super) struct Void {
 
 impl Grants {
     /// Reads a token's scopes and resolves its contexts.
-    pub fn of(claims: &Claims, api: &Api) -> Grants {
+    pub fn of(claims: &Claims, api: &Api, smart: &Smart) -> Grants {
         let patient = claims.patient.as_deref().and_then(Id::parse);
         let grant = |context, standing| Grant { context, standing, coverage: Coverage::default() };
         let mut grants = Grants {
@@ -54,7 +67,7 @@ impl Grants {
                 Context::User,
                 user::standing(claims.user.as_deref(), patient.as_ref(), api),
             ),
-            patient: grant(Context::Patient, in_context(claims, patient)),
+            patient: grant(Context::Patient, in_context(claims, patient, smart)),
         };
         for scope in scope::clinical(&claims.scope) {
             let grant = match scope.context {
@@ -85,7 +98,29 @@ impl Grants {
     }
 }
 
+impl Grant {
+    /// The elements at the top of a resource of this type that prove it to be of the encounter to which
+    /// the context is confined.
+    pub(super) fn encounter_elements(
+        &self,
+        of: ResourceType,
+        release: Release,
+    ) -> Vec<&'static str> {
+        match &self.standing {
+            Standing::Confined(Confined { encounter: Some(_), .. }) => {
+                proving_elements(release, ENCOUNTER, Membership::Definition, of)
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl Standing {
+    /// Those of this patient, of any encounter.
+    pub(super) const fn of_patient(patient: Id) -> Standing {
+        Standing::Confined(Confined { patient, encounter: None })
+    }
+
     /// Grants nothing, for this reason.
     pub(super) const fn void(reason: &'static Reason) -> Standing {
         Standing::Void(Void { reason, would_do: None })
@@ -120,11 +155,21 @@ fn system(claims: &Claims) -> Standing {
     }
 }
 
-/// `patient/` scopes open what concerns the patient in context.
-fn in_context(claims: &Claims, patient: Option<Id>) -> Standing {
-    match patient {
-        Some(patient) => Standing::Confined(patient),
-        None if claims.patient.is_some() => Standing::void(&SCOPE_PATIENT_INVALID),
-        None => Standing::void(&SCOPE_PATIENT_MISSING).would_do("launch/patient"),
+/// `patient/` scopes open what concerns the patient in context, and with `smart.encounter: confine` of
+/// that only the encounter in context.
+fn in_context(claims: &Claims, patient: Option<Id>, smart: &Smart) -> Standing {
+    let Some(patient) = patient else {
+        return match claims.patient {
+            Some(_) => Standing::void(&SCOPE_PATIENT_INVALID),
+            None => Standing::void(&SCOPE_PATIENT_MISSING).would_do("launch/patient"),
+        };
+    };
+    let encounter = match smart.encounter {
+        EncounterContext::Ignore => None,
+        EncounterContext::Confine => claims.encounter.as_deref(),
+    };
+    match encounter.map(Id::parse) {
+        Some(None) => Standing::void(&SCOPE_ENCOUNTER_INVALID),
+        encounter => Standing::Confined(Confined { patient, encounter: encounter.flatten() }),
     }
 }

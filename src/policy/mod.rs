@@ -30,7 +30,7 @@ pub use grants::Grants;
 pub use operations::{Listed, ListedLevel};
 pub use permit::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
 pub use sight::{By, Sight};
-pub use smart::{ResponseCheck, SearchWithoutPatient, SharedType, Smart};
+pub use smart::{EncounterContext, ResponseCheck, SearchWithoutPatient, SharedType, Smart};
 
 use std::rc::Rc;
 

@@ -150,8 +150,12 @@ impl Permit {
         if other.is_whole() {
             return other;
         }
-        if self.changes_as(&other) {
+        if other.is_within(&self) {
             return self.with_scopes_of(other, true);
+        }
+        if self.is_within(&other) {
+            let (narrowing, condition) = (other.narrowing.clone(), other.condition.clone());
+            return Permit { narrowing, condition, ..self.with_scopes_of(other, true) };
         }
         let narrowing = either(&self.narrowing, &other.narrowing);
         let only_narrows = self.only_narrows() && other.only_narrows();
@@ -199,10 +203,12 @@ impl Permit {
         self.condition.is_empty() && self.precondition.is_none() && self.compartment.is_none()
     }
 
-    /// Whether both change the request in the same way.
-    fn changes_as(&self, other: &Permit) -> bool {
-        self.narrowing == other.narrowing
-            && self.condition == other.condition
+    /// Whether the other changes the request in the same way, and by no criterion that this one has not:
+    /// it finds all that this one finds.
+    fn is_within(&self, other: &Permit) -> bool {
+        let among = |few: &[Narrowing], all: &[Narrowing]| few.iter().all(|one| all.contains(one));
+        among(&other.narrowing, &self.narrowing)
+            && among(&other.condition, &self.condition)
             && self.precondition == other.precondition
             && self.searches_where(other)
     }

@@ -14,6 +14,9 @@ crate::reasons! {
     /// The patient claim is not a bare FHIR id.
     SCOPE_PATIENT_INVALID = scope("scope_patient_invalid",
         "patient/ scopes grant nothing: the token's patient is not a FHIR id");
+    /// The encounter claim is not a bare FHIR id, with `smart.encounter: confine`.
+    SCOPE_ENCOUNTER_INVALID = scope("scope_encounter_invalid",
+        "patient/ scopes grant nothing: the token's encounter is not a FHIR id");
     /// `user/` without `fhirUser`.
     SCOPE_USER_MISSING = scope("scope_user_missing",
         "user/ scopes grant nothing without fhirUser in the token");
@@ -40,6 +43,9 @@ crate::reasons! {
     /// The request names another patient.
     COMPARTMENT_OTHER_PATIENT = forbidden("compartment_other_patient",
         "the token is confined to one patient and the request is for another");
+    /// The request names another encounter, with `smart.encounter: confine`.
+    COMPARTMENT_OTHER_ENCOUNTER = forbidden("compartment_other_encounter",
+        "the token is confined to one encounter and the request is for another");
     /// The type is neither in the patient compartment nor shared.
     COMPARTMENT_TYPE_OUTSIDE = forbidden("compartment_type_outside",
         "resources of this type are not in the patient compartment");
@@ -92,6 +98,10 @@ crate::reasons! {
     WRITE_OTHER_PATIENT = forbidden("write_other_patient",
         "under a patient scope what is written may refer to no other patient and to nothing by \
          search criteria");
+    /// What is written doesn't name the encounter where its type says to which it belongs.
+    WRITE_OTHER_ENCOUNTER = forbidden("write_other_encounter",
+        "the token is confined to one encounter: what is written must name it where the type says to \
+         which encounter it belongs");
     /// What is written matches no granular scope.
     WRITE_OUT_OF_SCOPE = scope("write_out_of_scope",
         "what is written doesn't match the search parameters of the token's scopes");
@@ -182,6 +192,10 @@ crate::reasons! {
     /// A criterion names something other than the patient in context.
     SEARCH_OTHER_PATIENT = forbidden("search_other_patient",
         "a criterion that can name a patient must name the patient in context and nothing else");
+    /// A criterion names something other than the encounter in context.
+    SEARCH_OTHER_ENCOUNTER = forbidden("search_other_encounter",
+        "the token is confined to one encounter: the criterion that says to which encounter a resource \
+         belongs must name it and nothing else, without a modifier but :Encounter");
     /// A modifier on a criterion that can name a patient.
     SEARCH_PATIENT_MODIFIER = forbidden("search_patient_modifier",
         "a criterion that can name a patient takes no modifier but :Patient");
@@ -201,6 +215,9 @@ crate::reasons! {
     SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",
         "under a patient scope a chain or _has may go by a patient only where the resource is about \
          the patient and nobody else: patient or subject");
+    /// A chain or `_has` by a type of which each encounter has its own.
+    SEARCH_CHAIN_ENCOUNTER = forbidden("search_chain_encounter",
+        "the token is confined to one encounter: a chain or _has can't go by what belongs to encounters");
     /// `_has` on a shared type.
     SEARCH_HAS_OUTSIDE = forbidden("search_has_outside",
         "under a patient scope _has can't ask what refers to a shared resource");

@@ -4,14 +4,16 @@
 use std::rc::Rc;
 
 use super::coverage::{Cover, Need};
-use super::grants::{Grant, Grants, Standing};
+use super::grants::{Confined, Grant, Grants, Standing};
 use super::permission::Permission;
 use super::smart::Smart;
 use crate::base::node::Node;
-use crate::fhir::compartment::is_in_patient_compartment;
+use crate::fhir::compartment::{
+    ENCOUNTER, PATIENT, is_in_encounter_compartment, is_in_patient_compartment,
+};
 use crate::fhir::config::Api;
 use crate::fhir::criteria::elements;
-use crate::fhir::membership::{Naming, is_member, proving_elements, type_of};
+use crate::fhir::membership::{Membership, Naming, is_member, proving_elements, type_of};
 use crate::fhir::references::names_another;
 use crate::fhir::{Id, ResourceType};
 
@@ -65,10 +67,11 @@ impl Sight {
     pub fn looks_at(&self, of: ResourceType, api: &Api, smart: &Smart) -> Vec<&'static str> {
         let mut names = match of.name() {
             BINARY => vec!["securityContext"],
-            _ => proving_elements(api.release, smart.membership, of),
+            _ => proving_elements(api.release, PATIENT, smart.membership, of),
         };
         for grant in self.grants.contexts() {
-            for parameter in grant.coverage.parameters(of, api.release) {
+            names.extend(grant.encounter_elements(of, api.release));
+            for parameter in grant.coverage.parameters(of) {
                 names.extend(elements(api.release, of, parameter).unwrap_or_default());
             }
         }
@@ -97,8 +100,11 @@ impl World<'_> {
         let within = match &grant.standing {
             Standing::Void(_) => false,
             Standing::Unconfined => true,
-            Standing::Confined(patient) => {
-                self.is_of(resource, of, patient) || self.is_shared(of, permission)
+            Standing::Confined(Confined { patient, encounter }) => {
+                let of_encounter = |encounter| self.is_of_encounter(resource, of, encounter);
+                let is_own = self.is_of(resource, of, patient)
+                    && encounter.as_ref().is_none_or(of_encounter);
+                is_own || self.is_shared(of, permission)
             }
         };
         within && grant.coverage.grants(of, permission, resource, self.api)
@@ -117,7 +123,7 @@ impl World<'_> {
     /// Task) none is: what is included, or given by an operation, is judged as when it is read.
     pub(super) fn is_of(self, resource: &Node<'_>, of: ResourceType, patient: &Id) -> bool {
         let aliases = self.aliases_of(patient);
-        let naming = Naming { patient, base_urls: &self.api.base_urls, aliases: &aliases };
+        let naming = self.naming(PATIENT, patient, &aliases);
         if of.name() == BINARY {
             let context = resource.get("securityContext");
             let named = context.and_then(|context| context.text_of("reference"));
@@ -127,11 +133,27 @@ impl World<'_> {
             && is_member(self.api.release, self.smart.membership, resource, &naming)
     }
 
+    /// Whether a resource is proven to be of this encounter, or is of a type that belongs to none.
+    pub(super) fn is_of_encounter(
+        self,
+        resource: &Node<'_>,
+        of: ResourceType,
+        encounter: &Id,
+    ) -> bool {
+        let release = self.api.release;
+        let naming = self.naming(ENCOUNTER, encounter, &[]);
+        !is_in_encounter_compartment(release, of)
+            || is_member(release, Membership::Definition, resource, &naming)
+    }
+
     /// Whether a value refers to a patient other than this one.
     pub(super) fn names_another(self, value: &Node<'_>, patient: &Id) -> bool {
         let aliases = self.aliases_of(patient);
-        let naming = Naming { patient, base_urls: &self.api.base_urls, aliases: &aliases };
-        names_another(value, &naming)
+        names_another(value, &self.naming(PATIENT, patient, &aliases))
+    }
+
+    fn naming<'n>(&'n self, owner: &'static str, id: &'n Id, aliases: &'n [String]) -> Naming<'n> {
+        Naming { owner, id, base_urls: &self.api.base_urls, aliases }
     }
 
     fn aliases_of(self, patient: &Id) -> Vec<String> {
@@ -148,22 +170,29 @@ impl World<'_> {
 
     /// Whether a context shows a contained resource, which has no identity of its own
     /// (<http://hl7.org/fhir/R4/references.html#contained>): one that names nobody is part of what
-    /// contains it. A contained Patient can't be told from another person.
+    /// contains it. A contained Patient can't be told from another person, nor a contained Encounter.
     fn reaches_contained(self, grant: &Grant, inner: &Node<'_>) -> bool {
         let Some(of) = type_of(self.api.release, inner) else { return false };
         let within = match &grant.standing {
             Standing::Void(_) => false,
             Standing::Unconfined => true,
             Standing::Confined(_) if of.name() == PATIENT => false,
-            Standing::Confined(patient) => {
+            Standing::Confined(Confined { patient, encounter }) => {
+                let in_encounter = |encounter| self.may_be_of_encounter(inner, of, encounter);
                 self.is_shared(of, Permission::Read)
                     || (is_in_patient_compartment(self.api.release, of)
-                        && !self.names_another(inner, patient))
+                        && !self.names_another(inner, patient)
+                        && encounter.as_ref().is_none_or(in_encounter))
             }
         };
         within && grant.coverage.grants(of, Permission::Read, inner, self.api)
     }
+
+    fn may_be_of_encounter(self, inner: &Node<'_>, of: ResourceType, encounter: &Id) -> bool {
+        let naming = self.naming(ENCOUNTER, encounter, &[]);
+        !is_in_encounter_compartment(self.api.release, of)
+            || (of.name() != ENCOUNTER && !names_another(inner, &naming))
+    }
 }
 
-const PATIENT: &str = "Patient";
 const BINARY: &str = "Binary";

@@ -29,6 +29,16 @@ crate::words! {
     }
 }
 
+crate::words! {
+    /// What an encounter in the token's context does (`smart.encounter`).
+    pub enum EncounterContext {
+        /// Nothing: it tells an app where it was opened.
+        Ignore = "ignore",
+        /// It confines `patient/` scopes to that encounter.
+        Confine = "confine",
+    }
+}
+
 /// How SMART scopes and the patient context are judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Smart {
@@ -36,6 +46,8 @@ pub struct Smart {
     pub search_without_patient: SearchWithoutPatient,
     /// What makes a resource a patient's.
     pub membership: Membership,
+    /// What an encounter in the token's context does.
+    pub encounter: EncounterContext,
     /// Types outside the patient compartment that a scope confined to a patient may read and search.
     pub shared_types: Vec<SharedType>,
     /// Operations that are let through besides those this gateway judges by itself.
@@ -64,6 +76,13 @@ impl Smart {
                 "what makes a resource a patient's: `subject`, whom it is about; `definition`, the whole \
                  CompartmentDefinition, with performers, authors and recipients",
             ),
+            encounter: section.default(
+                "encounter",
+                EncounterContext::Ignore,
+                "what an encounter in the token's context does: `ignore`, as SMART has it: it tells an app \
+                 where it was opened, and grants or takes nothing; `confine` confines patient scopes to \
+                 that encounter as well",
+            ),
             shared_types: section.default(
                 "shared_types",
                 SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
@@ -90,6 +109,7 @@ impl Default for Smart {
         Smart {
             search_without_patient: SearchWithoutPatient::Narrow,
             membership: Membership::Subject,
+            encounter: EncounterContext::Ignore,
             shared_types: SHARED_TYPES.iter().map(|name| SharedType((*name).to_owned())).collect(),
             operations: Vec::new(),
             response_check: ResponseCheck::Enforce,

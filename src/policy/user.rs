@@ -19,11 +19,11 @@ pub(super) fn standing(user: Option<&str>, patient: Option<&Id>, api: &Api) -> S
     };
     match user.resource {
         "Practitioner" | "PractitionerRole" => Standing::Unconfined,
-        "Patient" if user.is_of(api) => Standing::Confined(user.id),
+        "Patient" if user.is_of(api) => Standing::of_patient(user.id),
         "Patient" => Standing::void(&SCOPE_USER_ELSEWHERE),
         "RelatedPerson" => patient.cloned().map_or(
             Standing::void(&SCOPE_USER_PATIENT_MISSING).would_do("launch/patient"),
-            Standing::Confined,
+            Standing::of_patient,
         ),
         _ => Standing::void(&SCOPE_USER_TYPE),
     }

@@ -30,7 +30,7 @@ fn api() -> Api {
 fn sight(scope: &str) -> Sight {
     let claims =
         Claims { scope: scope.to_owned(), patient: Some("P".to_owned()), ..Claims::default() };
-    Sight::new(Rc::new(Grants::of(&claims, &api())))
+    Sight::new(Rc::new(Grants::of(&claims, &api(), &Smart::default())))
 }
 
 fn expected(form: &Form) -> Expected {

@@ -29,6 +29,9 @@ pub struct Claims {
     pub scope: String,
     /// The patient in context: a bare id
     pub patient: Option<String>,
+    /// The encounter in context: a bare id; a claim that holds none is the empty text, which is no id.
+    /// It opens nothing, so it does not refuse the token
+    pub encounter: Option<String>,
     /// `fhirUser`: a reference, relative or absolute
     pub user: Option<String>,
     /// `client_id`
@@ -81,6 +84,7 @@ impl Claims {
             not_before: seconds(members, "nbf")?,
             scope: scope(members, &names.scope)?,
             patient: patient(members, &names.patient)?,
+            encounter: encounter(members, &names.encounter),
             user: text(members, &names.user)?,
             client: text(members, &names.client)?,
             roles: texts(members, &names.roles)?,
@@ -155,6 +159,13 @@ fn patient(members: &Map<String, Value>, name: &str) -> Result<Option<String>, R
         return Err(Refusal::new(&reasons::TOKEN_PATIENT_INVALID).hint(format!("claim `{name}`")));
     }
     Ok(Some(id.to_owned()))
+}
+
+/// `123` or `Encounter/123`, as `123`; anything else as the empty text.
+fn encounter(members: &Map<String, Value>, name: &str) -> Option<String> {
+    let text = members.get(name)?.as_str().unwrap_or_default();
+    let id = text.strip_prefix("Encounter/").unwrap_or(text);
+    Some(if is_fhir_id(id) { id.to_owned() } else { String::new() })
 }
 
 /// `[A-Za-z0-9\-\.]{1,64}` (<http://hl7.org/fhir/R4/datatypes.html#id>), and no step in a path.

@@ -66,6 +66,7 @@ pub(super) struct RemoteKeys {
 pub(super) struct ClaimNames {
     pub(super) scope: String,
     pub(super) patient: String,
+    pub(super) encounter: String,
     pub(super) user: String,
     pub(super) client: String,
     pub(super) roles: String,
@@ -198,6 +199,11 @@ fn read_claims(section: &mut Section<'_>) -> ClaimNames {
             "patient",
             "patient",
             "The patient in context: an id or `Patient/` and an id.",
+        ),
+        encounter: name(
+            "encounter",
+            "encounter",
+            "The encounter in context: an id or `Encounter/` and an id. Read with `smart.encounter: confine`.",
         ),
         user: name("user", "fhirUser", "The user as a FHIR reference."),
         client: name("client", "client_id", "The app."),

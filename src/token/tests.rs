@@ -79,6 +79,7 @@ fn an_accepted_token_gives_its_claims_and_the_key_that_signed_it() {
         not_before: Some(UnixSeconds(NOW - 60)),
         scope: "patient/*.rs".into(),
         patient: Some("123".into()),
+        encounter: None,
         user: Some("Practitioner/1".into()),
         client: Some("app".into()),
         roles: vec!["nurse".into()],

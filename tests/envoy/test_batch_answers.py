@@ -88,10 +88,10 @@ def test_an_outcome_in_place_of_the_answers_passes(gateway, issuer, status):
     assert response.json() == OUTCOME
 
 
-def test_a_transaction_that_fails_for_what_is_missing_does_not_tell_what_exists(gateway, issuer):
+def test_a_batch_that_fails_for_what_is_missing_does_not_tell_what_exists(gateway, issuer):
     for status in (404, 410):
         answers(gateway, *ok({**OUTCOME, "text": {"div": MARK}}, status=status))
-        response = send(gateway, issuer.patient(), READ, kind="transaction")
+        response = send(gateway, issuer.patient(), READ)
         turned_back(gateway, response, 403, "compartment_not_member", audit="answer_not_found")
 
 

@@ -63,8 +63,6 @@ def front(request, gateway):
 
 @pytest.mark.parametrize("kind", ["batch", "transaction"])
 @pytest.mark.parametrize("sent, url", [
-    (READ, None),
-    (entry("GET", f"{MINE}/_history/1"), None),
     (entry("GET", "Patient/ann"), None),
     (entry("GET", "Practitioner/7"), None),
     (entry("GET", "Observation?code=1"), "Observation?code=1&patient=Patient%2Fann"),
@@ -86,6 +84,22 @@ def test_an_entry_goes_on_as_it_would_alone(front, issuer, kind, sent, url):
     if url:
         assert got.header("content-length") == str(len(got.body))
         assert got.header("transfer-encoding") is None
+
+
+def test_a_read_that_fails_a_transaction_tells_nothing(front, issuer):
+    """It is judged on what is stored before it goes on; in a batch on its answer."""
+    token = issuer.patient()
+    for one in (READ, entry("GET", f"{MINE}/_history/1")):
+        got, _ = passed(front, send(front, token, one))
+        assert json.loads(got.body) == bundle(one, kind="batch")
+    got, _ = passed(front, send(front, token, READ, kind="transaction"), probes=[MINE])
+    assert json.loads(got.body) == bundle(READ, kind="transaction")
+    for target in (THEIRS, MISSING):
+        response = send(front, token, entry("GET", "Patient/ann"), entry("GET", target), kind="transaction")
+        refused(front, response, 403, "compartment_not_member", 1, probes=[target])
+    for target in (f"{MINE}/_history/1", f"{MINE}/_history"):
+        response = send(front, token, entry("GET", target), kind="transaction")
+        refused(front, response, 403, "bundle_entry_unjudged")
 
 
 def test_writes_in_a_bundle_are_looked_up_and_tied_to_what_was_judged(front, issuer):
@@ -186,7 +200,7 @@ def test_one_entry_that_is_refused_refuses_the_bundle_and_is_named(gateway, issu
 
 def test_a_stored_resource_of_somebody_else_refuses_the_bundle(front, issuer):
     for bad in (entry("PUT", THEIRS, observation("ben-1")), entry("DELETE", THEIRS), patch(THEIRS)):
-        response = send(front, issuer.patient(), READ, bad, kind="transaction")
+        response = send(front, issuer.patient(), entry("GET", "Patient/ann"), bad, kind="transaction")
         refused(front, response, 403, "compartment_not_member", 1, probes=[THEIRS])
     for bad in (entry("DELETE", MISSING), patch(MISSING)):
         response = send(front, issuer.patient(), READ, bad, entry("DELETE", MINE))

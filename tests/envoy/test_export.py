@@ -318,8 +318,9 @@ def test_a_status_is_asked_for_whole_and_in_json(gateway, issuer):
     token = issuer.backend("system/*.rs")
     link = status_link(gateway, token)
     answers(gateway, *manifest())
-    got, _ = gateway.allowed(gateway.get(link, token, headers=[
-        ("accept", "text/html"), ("accept-encoding", "gzip"), ("range", "bytes=0-9"), ("if-none-match", '"x"')]))
+    asked = [("accept", "text/html"), ("accept-encoding", "gzip"), ("range", "bytes=0-9"),
+             ("if-none-match", '"x"')]
+    got, _ = gateway.allowed(gateway.get(link, token, headers=asked))
     assert got.header("accept") == "application/json"
     assert [got.header(name) for name in ("accept-encoding", "range", "if-none-match")] == [None] * 3
 
@@ -418,7 +419,8 @@ OTHERS = {
     "another client": ({"client_id": "other"}, "export_not_bound", None),
     "a client whose name begins alike": ({"client_id": "lab-feed2"}, "export_not_bound", None),
     "no client": ({"client_id": None}, "export_client_missing", None),
-    "a user of the client": ({"scope": "user/*.rs", "fhirUser": "Practitioner/dr-grey"}, "export_system_only", MORE),
+    "a user of the client":
+        ({"scope": "user/*.rs", "fhirUser": "Practitioner/dr-grey"}, "export_system_only", MORE),
     "a patient in the client": ({"scope": "patient/*.rs", "patient": "ann"}, "export_system_only", MORE),
     "a user with its scopes": ({"fhirUser": "Practitioner/dr-grey"}, "scope_system_with_user", MORE),
     "no scope": ({"scope": "openid"}, "export_system_only", MORE),
@@ -450,7 +452,8 @@ def test_a_link_is_worth_nothing_without_a_good_token(gateway, issuer, revocatio
     token = issuer.backend("system/*.rs")
     for link in (status_link(gateway, token), file_link(gateway, token)):
         gateway.refused(gateway.get(link), 401, "token_missing", REALM)
-        expired = issuer.backend("system/*.rs", exp=issuer.claims()["iat"] - 60, iat=issuer.claims()["iat"] - 120)
+        now = issuer.claims()["iat"]
+        expired = issuer.backend("system/*.rs", exp=now - 60, iat=now - 120)
         gateway.refused(gateway.get(link, expired), 401, "token_expired", INVALID_TOKEN)
         gateway.refused(gateway.get(f"{link}&access_token={token}"), 400, "token_in_query",
                         'Bearer error="invalid_request"')

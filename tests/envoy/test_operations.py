@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from gateway import Gateway
 from hostile import (
     ANN, BEN, FHIR_JSON, FOREIGN, MARK, OUTCOME, OWN, answers, bundle, observation, ok, passed, resource, shows,
     turned_back)
@@ -58,18 +57,20 @@ def post(gateway, target, body, token, headers=(FHIR_JSON,)):
 def ids(response):
     """What a Bundle holds, but for what is said about it."""
     resources = [entry["resource"] for entry in response.json().get("entry", [])]
-    return {f"{one['resourceType']}/{one['id']}" for one in resources if one["resourceType"] != "OperationOutcome"}
+    return {f"{one['resourceType']}/{one['id']}" for one in resources
+            if one["resourceType"] != "OperationOutcome"}
 
 
 # `$everything`, however the server answers.
 
 ALL = [{"resource": one} for one in (
     ANN, OWN, FOREIGN, BEN, resource("Condition", "ann-2"), resource("Condition", "ben-2", "ben"))]
+OWN_ALL = {"Patient/ann", "Observation/ann-1", "Condition/ann-2"}
 
 
 @pytest.mark.parametrize("target, scope, kept", [
-    (EVERYTHING, "patient/*.rs", {"Patient/ann", "Observation/ann-1", "Condition/ann-2"}),
-    (f"{EVERYTHING}?_type=Observation", "patient/*.rs", {"Patient/ann", "Observation/ann-1", "Condition/ann-2"}),
+    (EVERYTHING, "patient/*.rs", OWN_ALL),
+    (f"{EVERYTHING}?_type=Observation", "patient/*.rs", OWN_ALL),
     (f"{EVERYTHING}?_type=Observation", "patient/Observation.rs", {"Observation/ann-1"}),
     (f"{EVERYTHING}?_type=Observation,Patient", "patient/Observation.rs patient/Patient.rs patient/Condition.s",
      {"Observation/ann-1", "Patient/ann"}),
@@ -164,8 +165,8 @@ def test_everything_is_whole_for_who_may_see_everything(gateway, issuer):
     body = json.dumps(bundle(*ALL)).encode()
     answers(gateway, *ok(body))
     for token in (issuer.clinician("user/*.rs"), issuer.backend("system/*.rs")):
-        for target in ("/fhir/Patient/ben/$everything", "/fhir/Patient/$everything", "/fhir/Group/1/$everything"):
-            response = gateway.get(target, token)
+        for of in ("Patient/ben", "Patient", "Group/1"):
+            response = gateway.get(f"/fhir/{of}/$everything", token)
             gateway.allowed(response)
             assert response.body == body
 
@@ -173,7 +174,8 @@ def test_everything_is_whole_for_who_may_see_everything(gateway, issuer):
 def test_everything_of_some_types_is_held_for_anyone(gateway, issuer):
     """Servers ignore `_type`."""
     answers(gateway, *ok(bundle(*ALL)))
-    response = gateway.get("/fhir/Patient/ben/$everything?_type=Condition", issuer.clinician("user/Condition.rs"))
+    token = issuer.clinician("user/Condition.rs")
+    response = gateway.get("/fhir/Patient/ben/$everything?_type=Condition", token)
     gateway.allowed(response)
     assert ids(response) == {"Condition/ann-2", "Condition/ben-2"}
 
@@ -243,9 +245,11 @@ def test_a_listed_operation_needs_its_scopes_plainly(listed, issuer, scope, allo
 
 
 NOT_ANN = ["patient=ben", "patient=Patient/ben", "patient=ann,ben", "patient=ann&patient=ben", "patient=",
-           "patient=https://api.clinic.example/fhir/Patient/ben", "patient=https://other.example/fhir/Patient/ann",
+           "patient=https://api.clinic.example/fhir/Patient/ben",
+           "patient=https://other.example/fhir/Patient/ann",
            "patient:identifier=x", "patient.identifier=x", "subject=Patient/ben", "subject=Group/1",
-           "patientId=ben", "PATIENT=ben", "member=ben", "_id=ben", "focus=Patient/ben", "focus=Patient%252Fben",
+           "patientId=ben", "PATIENT=ben", "member=ben", "_id=ben", "focus=Patient/ben",
+           "focus=Patient%252Fben",
            "x=Observation%3Fsubject%3DPatient/ben"]
 
 
@@ -275,19 +279,22 @@ def text(name, value):
     return {"name": name, "valueString": value}
 
 
+def reference(name, **value):
+    return {"name": name, "valueReference": value}
+
+
 BODIES = [
     (parameters(text("patient", "ann"), {"name": "max", "valueInteger": 3}), None),
-    (parameters({"name": "patient", "valueReference": {"reference": "Patient/ann"}}), None),
+    (parameters(reference("patient", reference="Patient/ann")), None),
     (parameters(), None),
     (b"", None),
     (parameters(text("patient", "ben")), "operation_other_patient"),
     (parameters(text("patient", "ann"), text("patient", "ben")), "operation_other_patient"),
-    (parameters({"name": "patient", "valueReference": {"reference": "Patient/ben"}}), "operation_other_patient"),
-    (parameters({"name": "patient", "valueReference": {"identifier": {"value": "x"}}}), "operation_other_patient"),
+    (parameters(reference("patient", reference="Patient/ben")), "operation_other_patient"),
+    (parameters(reference("patient", identifier={"value": "x"})), "operation_other_patient"),
     (parameters({"name": "patient", "part": [text("id", "ben")]}), "operation_other_patient"),
-    (parameters({"name": "focus", "valueReference": {"reference": "Patient/ben"}}), "operation_other_patient"),
-    (parameters({"name": "focus", "valueReference": {"type": "Patient", "identifier": {"value": "x"}}}),
-     "operation_other_patient"),
+    (parameters(reference("focus", reference="Patient/ben")), "operation_other_patient"),
+    (parameters(reference("focus", type="Patient", identifier={"value": "x"})), "operation_other_patient"),
     (parameters(text("query", "Observation?subject=Patient/ben")), "operation_other_patient"),
     (parameters({"name": "resource", "resource": FOREIGN}), "operation_other_patient"),
     (parameters({"name": "resource", "resource": BEN}), "operation_other_patient"),
@@ -349,7 +356,8 @@ def test_what_an_operation_gives_is_judged(listed, issuer, answer, status):
 
 def test_of_a_bundle_what_is_another_patients_is_removed(listed, issuer):
     answers(listed, *ok(bundle(*ALL, total=6)))
-    response = listed.get("/fhir/Observation/$lastn?patient=ann", issuer.patient(scope="patient/Observation.rs"))
+    token = issuer.patient(scope="patient/Observation.rs")
+    response = listed.get("/fhir/Observation/$lastn?patient=ann", token)
     passed(listed, response, removed=5)
     assert ids(response) == {"Observation/ann-1"}
 
@@ -393,8 +401,8 @@ def match(**changes):
     (match(member={"resourceType": "Patient", "name": [{"family": "Testperson"}]}), False),
     (match(member=BEN), False),
     (match(coverage={"resourceType": "Coverage", "beneficiary": {"reference": "Patient/ben"}}), False),
-    (match(coverage={"resourceType": "Coverage", "beneficiary": {"type": "Patient", "identifier": {"value": "b"}}}),
-     False),
+    (match(coverage={"resourceType": "Coverage",
+                     "beneficiary": {"type": "Patient", "identifier": {"value": "b"}}}), False),
 ], ids=str)
 def test_a_member_match_is_about_the_patient(listed, issuer, body, allowed):
     answers(listed, *ok(parameters({"name": "MemberIdentifier", "valueIdentifier": {"value": "x"}})))
@@ -427,7 +435,8 @@ def test_a_head_request_or_another_format_would_tell_what_exists(listed, issuer)
     target, token = "/fhir/Observation/$lastn?patient=ann", issuer.patient()
     listed.refused(listed.send("HEAD", target, token), 405, "head_unjudged", method="HEAD")
     listed.refused(listed.get(f"{target}&_format=xml", token), 406, "format_unjudged")
-    listed.refused(listed.get(target, token, headers=[("accept", "application/fhir+xml")]), 406, "format_unjudged")
+    response = listed.get(target, token, headers=[("accept", "application/fhir+xml")])
+    listed.refused(response, 406, "format_unjudged")
 
 
 def in_batch(url):
@@ -453,7 +462,8 @@ def test_an_operation_in_a_batch_is_judged_as_if_it_had_come_alone(listed, issue
 
 def test_what_an_operation_in_a_batch_gives_is_judged(listed, issuer):
     for url in ("Patient/ann/$everything", "Observation/$lastn?patient=ann"):
-        answers(listed, *ok(bundle({"response": {"status": "200"}, "resource": bundle(*ALL)}, kind="batch-response")))
+        entry = {"response": {"status": "200"}, "resource": bundle(*ALL)}
+        answers(listed, *ok(bundle(entry, kind="batch-response")))
         response = post(listed, "/fhir", in_batch(url), issuer.patient())
         passed(listed, response, removed=3)
         assert not shows(response, MARK)
@@ -512,7 +522,8 @@ def test_the_real_server_gives_more_than_was_asked_for(real):
 @pytest.mark.parametrize("query, scope, kept", [
     ("", "patient/*.rs", ANNS | SHARED),
     ("?_type=Observation", "patient/Observation.rs", {one for one in ANNS if one.startswith("Observation")}),
-    ("?_type=Patient,Condition", "patient/Patient.rs patient/Condition.rs", {"Patient/ann", "Condition/ann-asthma"}),
+    ("?_type=Patient,Condition", "patient/Patient.rs patient/Condition.rs",
+     {"Patient/ann", "Condition/ann-asthma"}),
     ("?_type=Practitioner", "patient/Practitioner.rs", {"Practitioner/dr-grey"}),
     ("?_type=Group", "patient/Group.rs", set()),
 ])
@@ -527,7 +538,8 @@ def test_everything_on_a_real_server_is_the_patients_and_in_scope(real, issuer, 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_everything_on_a_real_server_of_others_is_refused(real, issuer, method):
-    for target in ("/fhir/Patient/ben/$everything", "/fhir/Patient/$everything", "/fhir/Group/asthma/$everything"):
+    for of in ("Patient/ben", "Patient", "Group/asthma"):
+        target = f"/fhir/{of}/$everything"
         body = json.dumps(parameters()).encode() if method == "POST" else b""
         response = real.client.request(method, target, [FHIR_JSON] if body else [], body, issuer.patient())
         assert response.status == 403, response

@@ -391,7 +391,8 @@ def test_a_patient_writes_what_is_about_them(clinic, anns_token):
 
 def test_a_patients_bundles_are_answered_entry_by_entry(clinic, anns_token):
     asked = bundle(entry("GET", "Patient/ann"), entry("GET", "Observation?code=8867-4"),
-                   entry("GET", "Observation/nobody-has-this-id"), entry("GET", "Practitioner/dr-grey"), kind="batch")
+                   entry("GET", "Observation/nobody-has-this-id"), entry("GET", "Practitioner/dr-grey"),
+                   kind="batch")
     response = clinic.client.request("POST", "/fhir", JSON, json.dumps(asked).encode(), anns_token)
     entries = response.json()["entry"]
     assert [one["response"]["status"][:3] for one in entries] == ["200", "200", "403", "200"]
@@ -400,7 +401,8 @@ def test_a_patients_bundles_are_answered_entry_by_entry(clinic, anns_token):
     response = clinic.client.request("POST", "/fhir", JSON, json.dumps(new).encode(), anns_token)
     (made,) = response.json()["entry"]
     assert made["response"]["status"].startswith("201")
-    found = next(one["id"] for one in clinic.search("Observation", anns_token)[0] if one["code"].get("text") == "Weight")
+    found = next(one["id"] for one in clinic.search("Observation",
+                                                    anns_token)[0] if one["code"].get("text") == "Weight")
     gone = bundle(entry("DELETE", f"Observation/{found}"), kind="transaction")
     response = clinic.client.request("POST", "/fhir", JSON, json.dumps(gone).encode(), anns_token)
     assert response.status == 200 and response.json()["entry"][0]["response"]["status"].startswith("20")

@@ -152,7 +152,7 @@ impl Walk<'_> {
             fhir::Body::Form => request.with_form(&self.request.body)?,
             _ => request,
         };
-        let grants = Grants::of(token.claims(), fhir);
+        let grants = Grants::of(token.claims(), fhir, smart);
         let grants = Rc::new(grants);
         let whole = self.request.body.is_empty() || request.body == fhir::Body::Form;
         let mut body = whole.then_some(self.request.body.as_slice());

@@ -37,7 +37,7 @@ fn most() -> Value {
             }]}},
             "max_lifetime": "10m", "clock_skew": "5s", "require": ["sub"], "types": ["at+jwt"],
             "claims": {
-                "scope": "scp", "patient": "pat", "user": "usr", "client": "azp", "roles": "r",
+                "scope": "scp", "patient": "pat", "encounter": "enc", "user": "usr", "client": "azp", "roles": "r",
                 "organization": "org", "session": "ses",
             },
         }],
@@ -51,7 +51,7 @@ fn most() -> Value {
                 "name": "$docref", "level": "type", "type": "DocumentReference",
                 "requires": "patient/DocumentReference.rs",
             }],
-            "membership": "definition", "response_check": "report",
+            "membership": "definition", "encounter": "confine", "response_check": "report",
         },
         "mode": "observe",
         "forward": {"token": "keep", "headers": ["subject", "scopes"]},
@@ -126,6 +126,7 @@ fn every_default_is_the_documented_one() {
         ("issuers[].types", json!(["at+jwt", "JWT"])),
         ("issuers[].claims.scope", json!("scope")),
         ("issuers[].claims.patient", json!("patient")),
+        ("issuers[].claims.encounter", json!("encounter")),
         ("issuers[].claims.user", json!("fhirUser")),
         ("issuers[].claims.client", json!("client_id")),
         ("issuers[].claims.roles", json!("roles")),
@@ -136,6 +137,7 @@ fn every_default_is_the_documented_one() {
         ("revocation.when_stale", json!("refuse")),
         ("smart.search_without_patient", json!("narrow")),
         ("smart.membership", json!("subject")),
+        ("smart.encounter", json!("ignore")),
         (
             "smart.shared_types",
             json!([

@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::base::node::read;
-use crate::fhir::compartment::{SubjectParameter, reference_targets, subject_parameter};
+use crate::fhir::compartment::{PATIENT, SubjectParameter, reference_targets, subject_parameter};
 use crate::fhir::tables;
 
 mod laws;
@@ -86,7 +86,7 @@ fn about(release: Release, resource: &Value) -> bool {
 }
 
 fn is_of(release: Release, membership: Membership, resource: &Value, patient: &Id) -> bool {
-    let naming = Naming { patient, base_urls: &bases(), aliases: &[] };
+    let naming = Naming { owner: PATIENT, id: patient, base_urls: &bases(), aliases: &[] };
     is_member(release, membership, &read(resource.to_string().as_bytes()).unwrap(), &naming)
 }
 
@@ -95,7 +95,7 @@ fn type_found(release: Release, resource: &Value) -> Option<ResourceType> {
 }
 
 fn names_patient(reference: &str, patient: &Id, base_urls: &[String]) -> bool {
-    Naming { patient, base_urls, aliases: &[] }.names(reference)
+    Naming { owner: PATIENT, id: patient, base_urls, aliases: &[] }.names(reference)
 }
 
 fn types(release: Release) -> impl Iterator<Item = ResourceType> {
@@ -104,7 +104,7 @@ fn types(release: Release) -> impl Iterator<Item = ResourceType> {
 
 /// The ways to the references by which resources of a type say whose they are.
 fn paths(release: Release, membership: Membership, found: ResourceType) -> Vec<&'static str> {
-    references(release, membership, found).map(|element| element.path).collect()
+    references(release, PATIENT, membership, found).map(|element| element.path).collect()
 }
 
 /// Puts `end` where a path leads, in the resource's shape; `turned` makes one value of each array
@@ -301,7 +301,7 @@ fn a_resource_of_every_type_is_of_the_patient_that_any_of_its_paths_names() {
 fn an_alias_names_the_patient_as_a_whole_and_nowhere_else() {
     let aliases = ["urn:uuid:1".to_owned()];
     let (patient, base_urls) = (patient(), bases());
-    let with = Naming { patient: &patient, base_urls: &base_urls, aliases: &aliases };
+    let with = Naming { owner: PATIENT, id: &patient, base_urls: &base_urls, aliases: &aliases };
     let without = Naming { aliases: &[], ..with };
     for (reference, expected) in [("urn:uuid:1", true), ("urn:uuid:11", false), ("1", false)] {
         let given = json!({"resourceType": "Observation", "subject": {"reference": reference}});
@@ -317,7 +317,7 @@ fn an_alias_names_the_patient_as_a_whole_and_nowhere_else() {
 #[test]
 fn what_proves_membership_is_named_as_elements_takes_it() {
     let proving = |release, membership, name| {
-        proving_elements(release, membership, ResourceType::parse(release, name).unwrap())
+        proving_elements(release, PATIENT, membership, ResourceType::parse(release, name).unwrap())
     };
     for release in ALL {
         assert_eq!(proving(release, Membership::Subject, "Observation"), ["subject"]);

@@ -181,8 +181,9 @@ impl<'p> Walk<'p> {
         for here in &self.here {
             let all = tables::find(tables::of(self.release).references, here.name());
             let found = all.unwrap_or_default().iter().filter(|(code, _)| named(code));
-            for target in found.flat_map(|(_, targets)| *targets) {
-                add(&mut types, &[ResourceType(target)]);
+            for (_, targets) in found {
+                let targets: Vec<_> = targets.iter().copied().map(ResourceType).collect();
+                add(&mut types, &targets);
             }
         }
         types

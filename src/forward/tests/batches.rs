@@ -35,7 +35,7 @@ fn requests(entries: &Value) -> Vec<Value> {
         stored.answered(probe(id), Ok(answer)).unwrap();
     }
     let evidence = Evidence::new(Some(bundle.as_bytes()), &stored);
-    let grants = Rc::new(Grants::of(&claims, &api));
+    let grants = Rc::new(Grants::of(&claims, &api, &Smart::default()));
     let token = LiveToken::for_tests(claims.clone());
     let smart = Smart::default();
     let decision = decide(&token, &grants, &request, &head, evidence, &api, &smart).unwrap();
@@ -101,7 +101,7 @@ fn every_entry_goes_on_as_its_permit_says() {
         ),
     ];
     for (entry, expected) in &rows {
-        assert_eq!(requests(&json!([entry])), [expected.clone()], "{entry}");
+        assert_eq!(requests(&json!([entry])), core::slice::from_ref(expected), "{entry}");
     }
     let all: Vec<Value> = rows.iter().map(|(entry, _)| entry.clone()).collect();
     let expected: Vec<Value> = rows.into_iter().map(|(_, expected)| expected).collect();

@@ -1,11 +1,13 @@
 //! Read, vread and the history of one resource.
 
 use super::place::{self, Place};
-use crate::fhir::compartment::is_decidable;
+use crate::fhir::compartment::{ENCOUNTER, is_decidable};
 use crate::fhir::{Id, Interaction as I, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
 use crate::policy::permit::{Form, Permit};
-use crate::policy::reasons::{BY_ID_UNJUDGED, COMPARTMENT_OTHER_PATIENT, SEARCH_SUBJECT_UNKNOWN};
+use crate::policy::reasons::{
+    BY_ID_UNJUDGED, COMPARTMENT_OTHER_ENCOUNTER, COMPARTMENT_OTHER_PATIENT, SEARCH_SUBJECT_UNKNOWN,
+};
 use crate::policy::smart::ResponseCheck;
 
 /// Judges access by id. Ids are compared whole and by case
@@ -38,6 +40,11 @@ fn must_be_held(
                 return Err((&COMPARTMENT_OTHER_PATIENT).into());
             }
             Ok(covered.granular)
+        }
+        Place::Inside
+            if resource.name() == ENCOUNTER && covered.encounter.is_some_and(|own| own != id) =>
+        {
+            Err((&COMPARTMENT_OTHER_ENCOUNTER).into())
         }
         Place::Inside if !is_decidable(case.api.release, case.smart.membership, resource) => {
             Err((&SEARCH_SUBJECT_UNKNOWN).into())

@@ -1,11 +1,13 @@
 //! Criteria that can name a patient.
 
 use crate::base::refusal::Refusal;
-use crate::fhir::compartment::{patient_parameters, reference_targets};
+use crate::fhir::compartment::{ENCOUNTER, PATIENT, patient_parameters, reference_targets};
 use crate::fhir::search::alternatives;
 use crate::fhir::{Id, ResourceType};
 use crate::policy::case::Case;
-use crate::policy::reasons::{SEARCH_OTHER_PATIENT, SEARCH_PATIENT_MODIFIER};
+use crate::policy::reasons::{
+    SEARCH_OTHER_ENCOUNTER, SEARCH_OTHER_PATIENT, SEARCH_PATIENT_MODIFIER,
+};
 use crate::request::Query;
 
 /// One criterion: `code:modifier=value`.
@@ -62,7 +64,7 @@ pub(super) fn one(
     let items = alternatives(criterion.value).map_err(&refuse)?;
     let mut named = false;
     for item in items {
-        if (is_id && item == patient.as_str()) || (!is_id && names(case, &item, patient)) {
+        if (is_id && item == patient.as_str()) || (!is_id && names(case, &item, PATIENT, patient)) {
             named = true;
         } else if nothing_else || !names_other_type(case, of, code, &item) {
             return Err(refuse(&SEARCH_OTHER_PATIENT));
@@ -71,15 +73,48 @@ pub(super) fn one(
     Ok(named)
 }
 
-/// Whether a reference names the patient: `P`, `Patient/P`, or that below a base URL of this API.
-fn names(case: &Case<'_>, item: &str, patient: &Id) -> bool {
-    let relative = |text: &str| text.strip_prefix("Patient/") == Some(patient.as_str());
+/// Checks the criteria on the parameter that narrows a search to the encounter in context: as the one
+/// that names the patient, they may name nothing else.
+pub(super) fn encounter(
+    case: &Case<'_>,
+    query: &Query,
+    parameter: &str,
+    encounter: &Id,
+) -> Result<(), Refusal> {
+    let refuse = |reason| Refusal::new(reason).hint(format!("parameter `{parameter}`"));
+    for param in query.params() {
+        let (code, modifier) = match param.name.split_once(':') {
+            Some((code, modifier)) => (code, Some(modifier)),
+            None => (param.name.as_str(), None),
+        };
+        if !code.eq_ignore_ascii_case(parameter) {
+            continue;
+        }
+        let fits = match (parameter, modifier) {
+            ("_id", modifier) => modifier.is_none(),
+            (_, modifier) => matches!(modifier, None | Some(ENCOUNTER)),
+        };
+        let is_it = |item: &str| match parameter {
+            "_id" => item == encounter.as_str(),
+            _ => names(case, item, ENCOUNTER, encounter),
+        };
+        let items = alternatives(&param.value).map_err(&refuse)?;
+        if !fits || !items.iter().all(|item| is_it(item)) {
+            return Err(refuse(&SEARCH_OTHER_ENCOUNTER));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a reference names this resource: `P`, `Patient/P`, or that below a base URL of this API.
+fn names(case: &Case<'_>, item: &str, owner: &str, id: &Id) -> bool {
+    let relative = |text: &str| text.split_once('/') == Some((owner, id.as_str()));
     let below = |base: &String| {
         item.strip_prefix(base.as_str())
             .and_then(|rest| rest.strip_prefix('/'))
             .is_some_and(relative)
     };
-    item == patient.as_str() || relative(item) || case.api.base_urls.iter().any(below)
+    item == id.as_str() || relative(item) || case.api.base_urls.iter().any(below)
 }
 
 /// Whether a reference, `Type/id`, names a resource of another type that the parameter can refer

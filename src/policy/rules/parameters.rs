@@ -5,7 +5,9 @@
 use super::named::{self, Criterion};
 use super::place::{self, Place};
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::compartment::{has_one_value, membership_parameters, subject_parameter};
+use crate::fhir::compartment::{
+    PATIENT, has_one_value, is_in_encounter_compartment, membership_parameters, subject_parameter,
+};
 use crate::fhir::membership::Membership;
 use crate::fhir::search::{self, Asked, Include, Included, Link, Way};
 use crate::fhir::{Interaction as I, Release, ResourceType};
@@ -13,9 +15,10 @@ use crate::policy::case::{Case, Covered, Stop};
 use crate::policy::coverage::Need;
 use crate::policy::permission::Permission::{Read, Search};
 use crate::policy::reasons::{
-    HEADER_UNJUDGED, PARAMETER_UNJUDGED, SEARCH_CHAIN_OUTSIDE, SEARCH_CHAIN_PATIENT,
-    SEARCH_CHAIN_UNJUDGED, SEARCH_CONTAINED_UNJUDGED, SEARCH_FILTER_UNJUDGED, SEARCH_HAS_OUTSIDE,
-    SEARCH_LIST_UNJUDGED, SEARCH_PARAMETER_UNJUDGED, SEARCH_QUERY_UNJUDGED, SEARCH_TYPES_UNJUDGED,
+    HEADER_UNJUDGED, PARAMETER_UNJUDGED, SEARCH_CHAIN_ENCOUNTER, SEARCH_CHAIN_OUTSIDE,
+    SEARCH_CHAIN_PATIENT, SEARCH_CHAIN_UNJUDGED, SEARCH_CONTAINED_UNJUDGED, SEARCH_FILTER_UNJUDGED,
+    SEARCH_HAS_OUTSIDE, SEARCH_LIST_UNJUDGED, SEARCH_PARAMETER_UNJUDGED, SEARCH_QUERY_UNJUDGED,
+    SEARCH_TYPES_UNJUDGED,
 };
 use crate::request::query::{Param, Query};
 
@@ -139,6 +142,10 @@ impl Judge<'_, '_> {
         if !needs.is_empty() && !self.case.covers_plainly(&needs) {
             return Err(self.case.lacking(&needs).into());
         }
+        let belongs = |of: &ResourceType| is_in_encounter_compartment(self.case.api.release, *of);
+        if self.covered.encounter.is_some() && types.iter().any(belongs) {
+            return Err((&SEARCH_CHAIN_ENCOUNTER).into());
+        }
         let outside = |of: &ResourceType| place::of(self.case, self.covered, *of).is_err();
         if types.iter().any(outside) { Err((&SEARCH_CHAIN_OUTSIDE).into()) } else { Ok(()) }
     }
@@ -209,7 +216,8 @@ impl Judge<'_, '_> {
     fn is_membership(self, of: ResourceType, parameter: &str) -> bool {
         let Case { api, smart, .. } = self.case;
         is_subject(api.release, of, parameter)
-            || membership_parameters(api.release, smart.membership, of).any(|one| one == parameter)
+            || membership_parameters(api.release, PATIENT, smart.membership, of)
+                .any(|one| one == parameter)
     }
 
     fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
@@ -291,5 +299,3 @@ const UNJUDGED: &[(&str, &Reason)] = &[
 /// creates a Provenance beside the resource (<http://hl7.org/fhir/R4/provenance.html#header>);
 /// `X-Security-Context` says whose a Binary is (<http://hl7.org/fhir/R4/binary.html#rest>).
 const REACHING_HEADERS: &[&str] = &["x-cascade", "x-provenance", "x-security-context"];
-
-const PATIENT: &str = "Patient";

@@ -4,7 +4,11 @@
 
 use super::parameters::Reach;
 use super::place::{self, Place};
-use crate::fhir::compartment::{Form as Written, subject_parameter};
+use crate::base::refusal::Refusal;
+use crate::fhir::compartment::{
+    ENCOUNTER, Form as Written, PATIENT, encounter_parameter, is_in_encounter_compartment,
+    subject_parameter,
+};
 use crate::fhir::membership::Membership;
 use crate::fhir::{Body, Id, Interaction as I, Release, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
@@ -18,6 +22,7 @@ use crate::policy::reasons::{
 };
 use crate::policy::rules::named;
 use crate::policy::smart::{ResponseCheck, SearchWithoutPatient};
+use crate::request::Query;
 
 /// Judges a covered search.
 pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Result<Permit, Stop> {
@@ -37,7 +42,8 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Re
             if id != patient {
                 return Err((&COMPARTMENT_OTHER_PATIENT).into());
             }
-            let counted = case.smart.membership == Membership::Definition;
+            let by_definition = case.smart.membership == Membership::Definition;
+            let counted = by_definition && covered.encounter.is_none();
             place::held(case, permit.strict(), Form::Searchset(None), &[], counted)
         }
         (I::HistoryType(_) | I::HistorySystem, Some(_)) => Err((&HISTORY_UNCONFINED).into()),
@@ -172,7 +178,30 @@ pub(super) fn subject_criterion(
     Ok(Narrowing { name: subject.name.to_owned(), value })
 }
 
-/// Adds what granular scopes ask for where a search can say it, and holds the answer.
+/// The criteria that narrow a type of the Encounter compartment to the encounter in context: none for
+/// other types and without one. `None`: a search can't say it.
+pub(super) fn encounter_criteria(
+    case: &Case<'_>,
+    covered: &Covered<'_>,
+    of: ResourceType,
+    query: &Query,
+) -> Result<Option<Vec<Narrowing>>, Refusal> {
+    let release = case.api.release;
+    let belongs = is_in_encounter_compartment(release, of);
+    let Some(encounter) = covered.encounter.filter(|_| belongs) else {
+        return Ok(Some(Vec::new()));
+    };
+    let Some(name) = encounter_parameter(release, of) else { return Ok(None) };
+    named::encounter(case, query, name, encounter)?;
+    let value = match name {
+        "_id" => encounter.as_str().to_owned(),
+        _ => format!("{ENCOUNTER}/{}", encounter.as_str()),
+    };
+    Ok(Some(vec![Narrowing { name: name.to_owned(), value }]))
+}
+
+/// Adds what the encounter in context and granular scopes ask for where a search can say it, and holds
+/// the answer.
 fn narrow_and_hold(
     case: &Case<'_>,
     covered: &Covered<'_>,
@@ -185,19 +214,18 @@ fn narrow_and_hold(
         true => case.grant.coverage.criteria(of, release),
         false => Some(Vec::new()),
     };
-    let counted = said.is_some();
+    let within = encounter_criteria(case, covered, of, &case.request.query)?;
+    let counted = said.is_some() && within.is_some();
     let mut summaries = case.request.query.values("_summary");
     if !counted && summaries.any(|summary| summary == "count") {
         return Err((&SEARCH_COUNT_UNJUDGED).into());
     }
     let criteria = said.unwrap_or_default().into_iter();
     let criteria = criteria.map(|one| Narrowing { name: one.name, value: one.value }).collect();
-    let permit = permit.narrowed(criteria);
+    let permit = permit.narrowed(within.unwrap_or_default()).narrowed(criteria);
     if case.smart.response_check == ResponseCheck::Off && counted && !reach.held {
         return Ok(permit);
     }
     let counted = counted && !reach.elsewhere;
     place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), counted)
 }
-
-const PATIENT: &str = "Patient";

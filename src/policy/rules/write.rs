@@ -6,9 +6,10 @@
 use super::named;
 use super::parameters::condition;
 use super::place::{self, Place};
-use super::search::subject_criterion;
+use super::search::{encounter_criteria, subject_criterion};
 use crate::base::node::Node;
 use crate::base::refusal::Refusal;
+use crate::fhir::compartment::{ENCOUNTER, PATIENT};
 use crate::fhir::membership::Membership;
 use crate::fhir::{Id, Interaction as I, ResourceType, patch, written};
 use crate::policy::case::{Case, Covered, Stop};
@@ -17,9 +18,10 @@ use crate::policy::evidence::{Probe, Version};
 use crate::policy::permission::Permission::{self, Create, Delete, Read, Update};
 use crate::policy::permit::{Form, Narrowing, Permit, Precondition};
 use crate::policy::reasons::{
-    COMPARTMENT_NOT_MEMBER, COMPARTMENT_OTHER_PATIENT, COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_ID,
-    CONDITIONAL_UNJUDGED, PATCH_MEMBERSHIP, PROBE_UNCONFIGURED, WRITE_NOT_MEMBER,
-    WRITE_OTHER_PATIENT, WRITE_OUT_OF_SCOPE, WRITE_UNJUDGED, WRITE_VERSION_CONFLICT,
+    COMPARTMENT_NOT_MEMBER, COMPARTMENT_OTHER_ENCOUNTER, COMPARTMENT_OTHER_PATIENT,
+    COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_ID, CONDITIONAL_UNJUDGED, PATCH_MEMBERSHIP,
+    PROBE_UNCONFIGURED, WRITE_NOT_MEMBER, WRITE_OTHER_ENCOUNTER, WRITE_OTHER_PATIENT,
+    WRITE_OUT_OF_SCOPE, WRITE_UNJUDGED, WRITE_VERSION_CONFLICT,
 };
 use crate::policy::smart::ResponseCheck;
 use crate::request::Query;
@@ -88,13 +90,16 @@ struct Write<'w, 'a> {
 }
 
 impl<'a> Write<'_, 'a> {
-    /// A patient is who their id says: another id, or one that the server gives, is someone else.
+    /// A patient is who their id says, and so is an encounter: another id, or one that the server gives,
+    /// is another.
     fn identity(self) -> Result<(), Stop> {
-        let Some(patient) = self.covered.patient.filter(|_| self.of.name() == "Patient") else {
-            return Ok(());
+        let (own, reason) = match self.of.name() {
+            PATIENT => (self.covered.patient, &COMPARTMENT_OTHER_PATIENT),
+            ENCOUNTER => (self.covered.encounter, &COMPARTMENT_OTHER_ENCOUNTER),
+            _ => return Ok(()),
         };
-        let is_own = self.case.request.interaction.id() == Some(patient);
-        if is_own { Ok(()) } else { Err((&COMPARTMENT_OTHER_PATIENT).into()) }
+        let is_own = own.is_none() || self.case.request.interaction.id() == own;
+        if is_own { Ok(()) } else { Err(reason.into()) }
     }
 
     /// Judges the resource in the body.
@@ -107,6 +112,11 @@ impl<'a> Write<'_, 'a> {
                 return Err((&WRITE_NOT_MEMBER).into());
             }
             self.names_nobody_else(&resource, patient)?;
+        }
+        if let Some(encounter) = self.covered.encounter
+            && !case.world().is_of_encounter(&resource, of, encounter)
+        {
+            return Err((&WRITE_OTHER_ENCOUNTER).into());
         }
         self.in_scope(&resource, permission)?;
         Ok(resource)
@@ -208,7 +218,9 @@ impl<'a> Write<'_, 'a> {
             Some(patient) => {
                 let narrowing = subject_criterion(case, of, patient)?;
                 named::all(case, criteria, of, Some(&narrowing.name), patient)?;
-                Ok(vec![narrowing])
+                let within = encounter_criteria(case, covered, of, criteria)?;
+                let within = within.ok_or(&CONDITIONAL_UNJUDGED)?;
+                Ok([narrowing].into_iter().chain(within).collect())
             }
         }
     }

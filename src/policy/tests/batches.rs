@@ -153,7 +153,7 @@ fn a_read_in_a_transaction_is_judged_before_it_goes_on() {
     let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
     let text = "POST \ncontent-type: application/fhir+json";
     let by = "by patient/*.cruds for P held";
-    let rows: [(&str, &str, &[(&str, &str)], &str); 6] = [
+    let rows: [Write<'_>; 6] = [
         ("transaction", read, &[("Observation/1", MINE)], by),
         ("transaction", read, &[("Observation/1", &theirs)], "compartment_not_member"),
         ("transaction", read, &[], "compartment_not_member"),

@@ -165,7 +165,7 @@ fn permit(
 ) -> Result<Permit, Refusal> {
     let api = api_here();
     let (head, request) = routed(text, &api);
-    let grants = Rc::new(Grants::of(claims, &api));
+    let grants = Rc::new(Grants::of(claims, &api, smart));
     let mut known = Stored::default();
     for _ in 0..3 {
         let token = LiveToken::for_tests(claims.clone());
@@ -209,7 +209,8 @@ fn seen(claims: &Claims, text: &str, stored: &[String], smart: &Smart) -> Option
         };
         let inside = permit.compartment().is_none_or(|_| {
             let patient = permit.patient().unwrap();
-            let naming = Naming { patient, base_urls: &api.base_urls, aliases: &[] };
+            let naming =
+                Naming { owner: "Patient", id: patient, base_urls: &api.base_urls, aliases: &[] };
             is_member(api.release, Membership::Definition, resource, &naming)
         });
         resource.text_of("resourceType") == Some(of.name())
@@ -257,7 +258,7 @@ proptest! {
         let smart = Smart { membership, ..Smart::default() };
         let api = api_here();
         let at = at.index(scopes.len().saturating_add(1));
-        let sight = |claims: &Claims| Sight::new(Rc::new(Grants::of(claims, &api)));
+        let sight = |claims: &Claims| Sight::new(Rc::new(Grants::of(claims, &api, &smart)));
         let fewer = sight(&with(&claims, &scopes, None));
         let more = sight(&with(&claims, &scopes, Some((&added, at))));
         for text in &stored {
@@ -309,7 +310,7 @@ proptest! {
         let claims = with(&claims, &scopes, None);
         let Some(found) = seen(&claims, &text, &stored, &smart) else { return Ok(()) };
         let api = api_here();
-        let sight = Sight::new(Rc::new(Grants::of(&claims, &api)));
+        let sight = Sight::new(Rc::new(Grants::of(&claims, &api, &Smart::default())));
         let everything = Claims {
             scope: "system/*.cruds".to_owned(),
             ..Claims::default()

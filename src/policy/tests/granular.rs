@@ -89,7 +89,7 @@ fn a_plain_scope_on_the_type_makes_the_granular_one_needless() {
 
 #[test]
 fn contexts_add_up_narrowed_by_no_more_than_both() {
-    let both = Who { scope: "", patient: Some("P"), user: Some("Practitioner/7") };
+    let both = Who { user: Some("Practitioner/7"), ..patient("") };
     let scope = "patient/Observation.rs user/Observation.rs?category=x";
     check(&[
         (Who { scope, ..both }, "GET Observation", &format!("by {} strict held", flipped(scope))),
@@ -103,8 +103,8 @@ fn in_one_compartment_two_contexts_add_up_too() {
         Smart { membership: crate::fhir::membership::Membership::Definition, ..Smart::default() };
     let who = Who {
         scope: "user/Observation.rs patient/Observation.rs?category=x",
-        patient: Some("P"),
         user: Some("Patient/P"),
+        ..patient("")
     };
     let inside =
         "by patient/Observation.rs?category=x user/Observation.rs for P strict in Observation";
@@ -119,7 +119,7 @@ fn flipped(scope: &str) -> String {
 #[test]
 fn what_proves_it_to_any_context_comes_along() {
     let scope = "patient/Observation.r?status=final user/Observation.r?category=x";
-    let who = Who { scope, patient: Some("P"), user: Some("Practitioner/7") };
+    let who = Who { user: Some("Practitioner/7"), ..patient(scope) };
     let (api, smart) = (api(Release::R4), Smart::default());
     let permit = decided(who, "GET Observation/1?_elements=code", &api, &smart).unwrap();
     assert_eq!(permit.expected().unwrap().proving, ["category", "status", "subject"]);

@@ -267,7 +267,7 @@ fn without_looking_at_answers_only_what_the_request_proves_is_allowed() {
     };
     assert_eq!(narrowed(EVERYTHING), "patient=Patient/P");
     // Two contexts, each narrowed by itself: no search says what both allow.
-    let two = |scope, user| narrowed(Who { scope, patient: Some("P"), user: Some(user) });
+    let two = |scope, user| narrowed(Who { user: Some(user), ..patient(scope) });
     let granular = "patient/Observation.rs user/Observation.rs?category=x";
     assert_eq!(two(granular, "Practitioner/7"), "category=x");
     assert_eq!(two(granular, "Patient/A"), "patient=Patient/P");

@@ -5,7 +5,7 @@ use crate::base::node;
 
 fn sees(who: Who, by: By, resource: &str) -> bool {
     let api = api(Release::R4);
-    let sight = Sight::new(Rc::new(Grants::of(&who.claims(), &api)));
+    let sight = Sight::new(Rc::new(Grants::of(&who.claims(), &api, &Smart::default())));
     sight.sees(&node::read(resource.as_bytes()).unwrap(), by, &api, &Smart::default())
 }
 

@@ -14,7 +14,7 @@ fn with_cluster() -> Api {
 }
 
 #[track_caller]
-fn rows(who: Who, rows: &[(&str, &str, &[(&str, &str)], &str)]) {
+fn rows(who: Who, rows: &[Write<'_>]) {
     for (request, body, stored, expected) in rows {
         let media_type = if request.starts_with("PATCH") { PATCH } else { JSON };
         let text = match request.split_once(' ') {
@@ -329,7 +329,7 @@ fn unconfined_writes_need_neither_body_nor_lookup() {
 #[test]
 fn what_ties_a_write_down_holds_whichever_context_permits_it() {
     let scope = "patient/*.cruds user/*.cruds";
-    let who = Who { scope, patient: Some("P"), user: Some("Patient/P") };
+    let who = Who { user: Some("Patient/P"), ..patient(scope) };
     let by = format!("by {scope} for P");
     rows(
         who,

@@ -8,6 +8,7 @@ fn read(changes: Value) -> Result<Claims, (&'static str, Option<String>)> {
     let names = ClaimNames {
         scope: "scope".into(),
         patient: "patient".into(),
+        encounter: "encounter".into(),
         user: "fhirUser".into(),
         client: "client_id".into(),
         roles: "roles".into(),
@@ -44,6 +45,7 @@ fn a_claim_that_is_null_is_not_the_same_as_one_that_is_absent() {
     members.insert("patient".to_owned(), Value::Null);
     assert!(patient(&members, "patient").is_err());
     assert_eq!(patient(&members, "absent"), Ok(None));
+    assert_eq!(encounter(&members, "patient"), Some(String::new()));
     assert!(text(&members, "patient").is_err());
     assert!(seconds(&members, "patient").is_err());
 }
@@ -104,6 +106,29 @@ fn the_patient_is_an_id_and_nothing_else() {
     }
     assert_eq!(read(json!({"patient": ["1"]})).unwrap_err().0, "token_claim_invalid");
     assert_eq!(read(json!({"patient": 1})).unwrap_err().0, "token_claim_invalid");
+}
+
+#[test]
+fn the_encounter_is_an_id_and_what_is_none_does_not_refuse_the_token() {
+    assert_eq!(read(json!({})).unwrap().encounter, None);
+    for (given, expected) in [
+        (json!("E"), "E"),
+        (json!("Encounter/E"), "E"),
+        (json!("A-1.b"), "A-1.b"),
+        (json!(""), ""),
+        (json!("Encounter/"), ""),
+        (json!("Encounter/Encounter/E"), ""),
+        (json!("encounter/E"), ""),
+        (json!("Patient/E"), ""),
+        (json!("https://api.example/Encounter/E"), ""),
+        (json!(".."), ""),
+        (json!("a".repeat(65)), ""),
+        (json!(7), ""),
+        (json!(["E"]), ""),
+    ] {
+        let encounter = read(json!({"encounter": given})).unwrap().encounter;
+        assert_eq!(encounter.as_deref(), Some(expected), "{given}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use super::body;
 use crate::base::node::{self, Node};
 use crate::base::refusal::Refusal;
+use crate::fhir::compartment::PATIENT;
 use crate::fhir::membership::{Naming, type_of};
 use crate::fhir::{Id, Level, Operation, written};
 use crate::policy::case::{Case, Stop};
@@ -34,7 +35,8 @@ pub(super) fn judge(case: &Case<'_>, operation: &Operation) -> Result<Permit, St
     if let Some(refusal) = parameters::header(case) {
         return Err(refusal.into());
     }
-    let naming = Naming { patient, base_urls: &case.api.base_urls, aliases: &[] };
+    let naming =
+        Naming { owner: PATIENT, id: patient, base_urls: &case.api.base_urls, aliases: &[] };
     in_query(case, &naming)?;
     in_body(case, body(case)?, &naming)?;
     let permit = Permit::by(covered.scopes, Some(patient.clone()));
@@ -75,7 +77,7 @@ fn in_body(case: &Case<'_>, body: &[u8], naming: &Naming<'_>) -> Result<(), Refu
     let read = node::read(body).map_err(|_| Refusal::new(&OPERATION_BODY))?;
     let of = type_of(case.api.release, &read).ok_or(&OPERATION_BODY)?;
     let resource = written::resource(body, of, None)?;
-    let another = case.world().names_another(&resource, naming.patient);
+    let another = case.world().names_another(&resource, naming.id);
     if another || !keeps_to(&resource, naming) {
         return Err(Refusal::new(&OPERATION_OTHER_PATIENT));
     }
@@ -98,7 +100,7 @@ fn keeps_to(value: &Node<'_>, naming: &Naming<'_>) -> bool {
 fn object_keeps_to(object: &Node<'_>, naming: &Naming<'_>) -> bool {
     // A Patient without this id may be anybody: operations such as `$match` find people by it.
     let is_patient = object.text_of("resourceType") == Some(PATIENT);
-    let other_patient = is_patient && object.text_of("id") != Some(naming.patient.as_str());
+    let other_patient = is_patient && object.text_of("id") != Some(naming.id.as_str());
     // A reference by identifier (<http://hl7.org/fhir/R4/references.html#logical>).
     let logical = object.text_of("type") == Some(PATIENT) && object.get("identifier").is_some();
     let parameter = object.text_of("name").is_some_and(can_name_patient);
@@ -128,7 +130,7 @@ fn can_name_patient(name: &str) -> bool {
 
 /// Whether a text is this patient: `P`, or a reference to it.
 fn is_it(text: &str, naming: &Naming<'_>) -> bool {
-    text == naming.patient.as_str() || naming.names(text)
+    text == naming.id.as_str() || naming.names(text)
 }
 
 /// Whether a text is no reference to a patient, or one to this one.
@@ -145,5 +147,3 @@ const NAMES: &[&str] = &["id", "_id", "member", "beneficiary"];
 /// What a reference to a patient starts with, as it is and encoded once more.
 const REFERENCES: &[&str] =
     &["Patient/", "Patient?", "Patient%2F", "Patient%2f", "Patient%3F", "Patient%3f"];
-
-const PATIENT: &str = "Patient";

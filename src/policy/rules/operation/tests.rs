@@ -107,7 +107,7 @@ fn decided(who: Who, text: &str, smart: &Smart) -> String {
         user: who.user.map(str::to_owned),
         ..Claims::default()
     };
-    let grants = Rc::new(Grants::of(&claims, &api()));
+    let grants = Rc::new(Grants::of(&claims, &api(), smart));
     let stored = Stored::default();
     let evidence = Evidence::new(body.filter(|_| form.is_none()).map(str::as_bytes), &stored);
     let token = LiveToken::for_tests(claims);

@@ -1,0 +1,386 @@
+//! An encounter in the token's context, with `smart.encounter: confine`.
+
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::base::node;
+use crate::fhir::ResourceType;
+use crate::fhir::compartment::{encounter_parameter, is_in_encounter_compartment};
+use crate::fhir::membership::Membership;
+
+const JSON: &str = "content-type: application/fhir+json";
+
+/// A patient app that was opened in encounter E.
+const fn opened(scope: &'static str) -> Who {
+    Who { encounter: Some("E"), ..patient(scope) }
+}
+
+fn confine() -> Smart {
+    Smart { encounter: EncounterContext::Confine, ..Smart::default() }
+}
+
+#[track_caller]
+fn check_opened(rows: &[(&str, &str)]) {
+    let rows: Vec<_> = rows.iter().map(|(text, code)| (opened(ALL), *text, *code)).collect();
+    check_with(&rows, &api(Release::R4), &confine());
+}
+
+const ALL: &str = "patient/*.cruds";
+const OBSERVATIONS: &str =
+    "by patient/*.cruds for P +patient=Patient/P +encounter=Encounter/E strict";
+const PATIENT_ALONE: &str = "by patient/*.cruds for P +patient=Patient/P strict";
+
+#[test]
+fn smart_s_own_reading_is_the_default_an_encounter_neither_grants_nor_takes() {
+    for encounter in ["E", ""] {
+        let who = Who { encounter: Some(encounter), ..EVERYTHING };
+        check(&[
+            (who, "GET Observation", PATIENT_ALONE),
+            (who, "GET Encounter/F", "by patient/*.cruds for P held"),
+            (who, "GET Observation?encounter=Encounter/F", PATIENT_ALONE),
+        ]);
+    }
+}
+
+#[test]
+fn the_context_of_an_encounter_that_is_no_id_is_worth_nothing_to_patient_scopes_alone() {
+    let nameless = |scope| Who { encounter: Some(""), ..patient(scope) };
+    let user = Who { user: Some("Patient/P"), ..nameless("user/*.rs") };
+    let rows = [
+        (nameless(ALL), "GET Patient/P", "scope_encounter_invalid"),
+        (Who { patient: Some("no id"), ..nameless(ALL) }, "GET Patient/P", "scope_patient_invalid"),
+        (user, "GET Observation", "by user/*.rs for P +patient=Patient/P strict"),
+    ];
+    check_with(&rows, &api(Release::R4), &confine());
+}
+
+#[test]
+fn searches_of_what_belongs_to_encounters_are_narrowed_to_this_one() {
+    let own = "by patient/*.cruds for P +patient=Patient/P +_id=E strict";
+    check_opened(&[
+        ("GET Observation", OBSERVATIONS),
+        ("POST Observation/_search < code=x", OBSERVATIONS),
+        ("GET Observation?encounter=Encounter/E", OBSERVATIONS),
+        ("GET Observation?encounter:Encounter=E", OBSERVATIONS),
+        ("GET Observation?encounter=https://api.example/fhir/Encounter/E", OBSERVATIONS),
+        ("GET Observation?encounter=Encounter/F", "search_other_encounter"),
+        ("GET Observation?encounter=Encounter/E,Encounter/F", "search_other_encounter"),
+        ("GET Observation?encounter=EpisodeOfCare/E", "search_other_encounter"),
+        ("GET Observation?ENCOUNTER=Encounter/F", "search_other_encounter"),
+        ("GET Observation?encounter:missing=true", "search_other_encounter"),
+        ("GET Observation?encounter:not=Encounter/F", "search_other_encounter"),
+        ("POST Observation/_search < encounter=Encounter/F", "search_other_encounter"),
+        ("GET Patient/P/Observation", OBSERVATIONS),
+        ("GET Encounter/E/Observation", "search_compartment_unjudged"),
+        ("GET Encounter/F/Observation", "search_compartment_unjudged"),
+        ("GET Encounter", own),
+        ("GET Encounter?_id=E", own),
+        ("GET Encounter?_id=F", "search_other_encounter"),
+        (
+            "GET MedicationAdministration",
+            "by patient/*.cruds for P +patient=Patient/P +context=Encounter/E strict",
+        ),
+        ("GET MedicationAdministration?context=EpisodeOfCare/1", "search_other_encounter"),
+        // what belongs to no encounter
+        ("GET AllergyIntolerance", PATIENT_ALONE),
+        ("GET Flag?encounter=Encounter/F", PATIENT_ALONE),
+        ("GET Patient", "by patient/*.cruds for P +_id=P strict"),
+        ("GET Practitioner?name=x", "by patient/*.cruds for P"),
+    ]);
+}
+
+#[test]
+fn no_chain_asks_what_belongs_to_other_encounters() {
+    check_opened(&[
+        ("GET Patient?_has:Observation:patient:code=x", "search_chain_encounter"),
+        ("GET AllergyIntolerance?patient._has:Condition:patient:code=x", "search_chain_encounter"),
+        ("GET Observation?encounter.part-of=Encounter/F", "search_chain_encounter"),
+        ("GET Observation?_has:Observation:derived-from:code=x", "search_chain_encounter"),
+        ("GET Observation?subject:Patient.name=x", OBSERVATIONS),
+        ("GET Observation?performer:Practitioner.name=x", OBSERVATIONS),
+        ("GET Observation?_include=Observation:encounter", OBSERVATIONS),
+        ("GET AllergyIntolerance?_revinclude=Provenance:target", PATIENT_ALONE),
+    ]);
+}
+
+#[test]
+fn by_id_an_encounter_is_that_one_and_of_the_rest_the_answer_tells() {
+    let held = "by patient/*.cruds for P held";
+    check_opened(&[
+        ("GET Encounter/E", held),
+        ("GET Encounter/E/_history", held),
+        ("GET Encounter/F", "compartment_other_encounter"),
+        ("GET Encounter/e", "compartment_other_encounter"),
+        ("GET Encounter/F/_history/1", "compartment_other_encounter"),
+        ("GET Observation/1", held),
+        ("GET Patient/P", "by patient/*.cruds for P"),
+        ("GET Patient/P/$everything", held),
+    ]);
+}
+
+#[test]
+fn two_contexts_of_one_patient_are_confined_no_more_than_the_wider_one() {
+    let who = Who {
+        user: Some("RelatedPerson/1"),
+        ..opened("patient/Observation.ds user/Observation.ds")
+    };
+    let by = "by patient/Observation.ds user/Observation.ds for P +patient=Patient/P strict";
+    let rows = [(who, "GET Observation", by), (who, "DELETE Observation?code=x", by)];
+    check_with(&rows, &api(Release::R4), &confine());
+}
+
+#[test]
+fn by_definition_a_search_of_the_compartment_is_narrowed_besides() {
+    let smart = Smart { membership: Membership::Definition, ..confine() };
+    let narrowed = "by patient/*.cruds for P +encounter=Encounter/E strict in Observation";
+    let rows = [
+        (opened(ALL), "GET Observation", narrowed),
+        (opened(ALL), "GET Encounter", "by patient/*.cruds for P +_id=E strict in Encounter"),
+        (
+            opened(ALL),
+            "GET AllergyIntolerance",
+            "by patient/*.cruds for P strict in AllergyIntolerance",
+        ),
+        (
+            opened(ALL),
+            "GET Patient/P/Observation",
+            "by patient/*.cruds for P +encounter=Encounter/E strict",
+        ),
+        // What the user may have besides isn't narrowed to the encounter.
+        (
+            Who {
+                user: Some("RelatedPerson/1"),
+                ..opened("patient/Observation.rs user/Observation.rs")
+            },
+            "GET Observation",
+            "by patient/Observation.rs user/Observation.rs for P strict in Observation",
+        ),
+    ];
+    check_with(&rows, &api(Release::R4), &smart);
+}
+
+fn observation(encounter: &str) -> String {
+    format!(
+        r#"{{"resourceType":"Observation","id":"1","meta":{{"versionId":"7"}},
+        "subject":{{"reference":"Patient/P"}},"encounter":{{"reference":"{encounter}"}}}}"#
+    )
+}
+
+#[test]
+fn what_is_written_belongs_to_the_encounter_before_and_after() {
+    let (mine, other) = (observation("Encounter/E"), observation("Encounter/F"));
+    let without = r#"{"resourceType":"Observation","id":"1","subject":{"reference":"Patient/P"}}"#;
+    let new = r#"{"resourceType":"Observation","subject":{"reference":"Patient/P"},"encounter":{"reference":"Encounter/E"}}"#;
+    let encounter = |id: &str| {
+        format!(
+            r#"{{"resourceType":"Encounter","id":"{id}","meta":{{"versionId":"7"}},"subject":{{"reference":"Patient/P"}}}}"#
+        )
+    };
+    let (own, another) = (encounter("E"), encounter("F"));
+    let allergy = r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/P"},"encounter":{"reference":"Encounter/F"}}"#;
+    let patch = r#"[{"op":"replace","path":"/status","value":"final"}]"#;
+    let moved = r#"[{"op":"replace","path":"/encounter/reference","value":"Encounter/E"}]"#;
+    let held = "by patient/*.cruds for P held";
+    let at = "by patient/*.cruds for P at W/\"7\" held";
+    let narrowed = "by patient/*.cruds for P +patient=Patient/P +encounter=Encounter/E strict";
+    let if_mine =
+        "by patient/*.cruds for P if patient=Patient/P if encounter=Encounter/E strict held";
+    let rows: &[Write<'_>] = &[
+        ("POST Observation", &mine, &[], held),
+        ("POST Observation", &other, &[], "write_other_encounter"),
+        ("POST Observation", without, &[], "write_other_encounter"),
+        ("POST AllergyIntolerance", allergy, &[], held),
+        ("POST Encounter", &own, &[], "compartment_other_encounter"),
+        ("PUT Observation/1", &mine, &[("Observation/1", &mine)], at),
+        ("PUT Observation/1", &mine, &[("Observation/1", &other)], "compartment_not_member"),
+        ("PUT Observation/1", &other, &[("Observation/1", &mine)], "write_other_encounter"),
+        ("PUT Encounter/E", &own, &[("Encounter/E", &own)], at),
+        ("PUT Encounter/F", &another, &[("Encounter/F", &another)], "compartment_other_encounter"),
+        ("PATCH Observation/1", patch, &[("Observation/1", &mine)], at),
+        ("PATCH Observation/1", patch, &[("Observation/1", &other)], "compartment_not_member"),
+        ("PATCH Observation/1", moved, &[("Observation/1", &mine)], "patch_membership"),
+        ("PATCH Encounter/F", patch, &[("Encounter/F", &another)], "compartment_other_encounter"),
+        ("DELETE Observation/1", "", &[("Observation/1", &mine)], at),
+        ("DELETE Observation/1", "", &[("Observation/1", &other)], "compartment_not_member"),
+        ("PUT Observation?code=x", new, &[], narrowed),
+        ("PUT Observation?encounter=Encounter/F", new, &[], "search_other_encounter"),
+        ("DELETE Observation?code=x", "", &[], narrowed),
+        ("DELETE Encounter?status=planned", "", &[], "compartment_other_encounter"),
+        ("POST Observation\nif-none-exist: code=x", &mine, &[], if_mine),
+        ("POST Observation\nif-none-exist: encounter=F", &mine, &[], "search_other_encounter"),
+    ];
+    let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
+    for (request, body, stored, expected) in rows {
+        let text = match request.split_once(' ') {
+            Some(("DELETE", _)) => (*request).to_owned(),
+            Some(("PATCH", _)) => format!("{request}\ncontent-type: application/json-patch+json"),
+            _ => format!("{request}\n{JSON}"),
+        };
+        let got = settled(opened(ALL), &text, body, stored, &api, &confine());
+        assert_eq!(got, *expected, "{request} {body}");
+    }
+}
+
+#[test]
+fn an_entry_of_a_batch_is_decided_as_if_it_had_come_alone() {
+    let batch = |url: &str| {
+        format!(
+            r#"{{"resourceType":"Bundle","type":"batch","entry":[{{"request":{{"method":"GET","url":"{url}"}}}}]}}"#
+        )
+    };
+    for (url, expected) in [
+        ("Encounter/F", "compartment_other_encounter"),
+        ("Observation?encounter=F", "search_other_encounter"),
+        ("Encounter/E", "by patient/*.cruds for P held"),
+    ] {
+        let text = format!("POST \n{JSON}");
+        let got = settled(opened(ALL), &text, &batch(url), &[], &api(Release::R4), &confine());
+        assert_eq!(got, expected, "{url}");
+    }
+}
+
+fn sees(who: Who, resource: &str, smart: &Smart) -> bool {
+    let api = api(Release::R4);
+    let sight = Sight::new(Rc::new(Grants::of(&who.claims(), &api, smart)));
+    sight.sees(&node::read(resource.as_bytes()).unwrap(), By::Read, &api, smart)
+}
+
+#[test]
+fn of_what_belongs_to_encounters_only_this_one_s_is_shown() {
+    let contained = |inner: &str| {
+        observation("Encounter/E").replacen('{', &format!(r#"{{"contained":[{inner}],"#), 1)
+    };
+    let document = r#"{"resourceType":"DocumentReference","subject":{"reference":"Patient/P"},"context":{"encounter":[{"reference":"EpisodeOfCare/1"},{"reference":"Encounter/E"}]}}"#;
+    let rows = [
+        (observation("Encounter/E"), true),
+        (observation("https://api.example/fhir/Encounter/E/_history/2"), true),
+        (observation("Encounter/F"), false),
+        (observation("Encounter/e"), false),
+        (observation("EpisodeOfCare/E"), false),
+        (observation("#e"), false),
+        (observation("urn:uuid:1"), false),
+        (observation("Encounter/E").replace("Patient/P", "Patient/Q"), false),
+        (r#"{"resourceType":"Observation","subject":{"reference":"Patient/P"}}"#.to_owned(), false),
+        (r#"{"resourceType":"Encounter","id":"E","subject":{"reference":"Patient/P"}}"#.to_owned(), true),
+        (r#"{"resourceType":"Encounter","id":"E","subject":{"reference":"Patient/Q"}}"#.to_owned(), false),
+        (r#"{"resourceType":"Encounter","id":"F","subject":{"reference":"Patient/P"},"partOf":{"reference":"Encounter/E"}}"#.to_owned(), false),
+        (document.to_owned(), true),
+        (document.replace("Encounter/E", "Encounter/F"), false),
+        (r#"{"resourceType":"AllergyIntolerance","patient":{"reference":"Patient/P"},"encounter":{"reference":"Encounter/F"}}"#.to_owned(), true),
+        (r#"{"resourceType":"Patient","id":"P"}"#.to_owned(), true),
+        (r#"{"resourceType":"Practitioner","id":"1"}"#.to_owned(), true),
+        (contained(r#"{"resourceType":"Observation","id":"o"}"#), true),
+        (contained(r#"{"resourceType":"Observation","id":"o","encounter":{"reference":"Encounter/E"}}"#), true),
+        (contained(r#"{"resourceType":"Observation","id":"o","encounter":{"reference":"Encounter/F"}}"#), false),
+        (contained(r#"{"resourceType":"Encounter","id":"e"}"#), false),
+    ];
+    for (resource, shown) in rows {
+        assert_eq!(sees(opened("patient/*.r"), &resource, &confine()), shown, "{resource}");
+    }
+    let user = Who { user: Some("RelatedPerson/1"), ..opened("patient/*.r user/Observation.r") };
+    assert!(sees(user, &observation("Encounter/F"), &confine()), "user/ is not confined to it");
+}
+
+#[test]
+fn an_answer_keeps_what_proves_the_encounter() {
+    let permit = decided(opened(ALL), "GET Observation", &api(Release::R4), &confine()).unwrap();
+    let expected = permit.expected().unwrap();
+    assert_eq!(expected.proving, ["encounter", "subject"]);
+    assert!(expected.counted);
+    let of = ResourceType::parse(Release::R4, "Observation").unwrap();
+    let looks_at = expected.sight.looks_at(of, &api(Release::R4), &confine());
+    assert!(looks_at.contains(&"encounter"), "{looks_at:?}");
+}
+
+#[test]
+fn every_type_of_the_compartment_is_about_patients_and_has_a_parameter_for_its_encounter() {
+    for release in [Release::R4, Release::R4B, Release::R5] {
+        let smart = confine();
+        let mut narrowed = 0;
+        for name in release.types() {
+            let of = ResourceType::parse(release, name).unwrap();
+            if !is_in_encounter_compartment(release, of) {
+                assert_eq!(encounter_parameter(release, of), None, "{release:?} {name}");
+                continue;
+            }
+            narrowed += 1;
+            let parameter = encounter_parameter(release, of).unwrap();
+            let criterion = match *name {
+                "Encounter" => format!("+{parameter}=E"),
+                _ => format!("+{parameter}=Encounter/E"),
+            };
+            let got = decided(opened(ALL), &format!("GET {name}"), &api(release), &smart);
+            assert!(shown(&got).contains(&criterion), "{release:?} {name}: {}", shown(&got));
+        }
+        assert_eq!(narrowed, if release == Release::R5 { 26 } else { 25 }, "{release:?}");
+    }
+}
+
+const REQUESTS: &[&str] = &[
+    "GET Observation",
+    "GET Observation?encounter=Encounter/E",
+    "GET Observation?encounter=Encounter/F",
+    "GET Observation?encounter.status=x",
+    "GET Observation/1",
+    "GET Encounter",
+    "GET Encounter/E",
+    "GET Encounter/F",
+    "GET Encounter/E/Observation",
+    "GET Encounter/F/Observation",
+    "GET Patient/P/Observation",
+    "GET Patient/P/*",
+    "GET Patient/P",
+    "GET Patient/P/$everything",
+    "GET Patient?_has:Observation:patient:code=x",
+    "GET AllergyIntolerance",
+    "GET Practitioner/1",
+    "GET Observation?_include=Observation:encounter",
+    "DELETE Observation?code=x",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn an_encounter_never_widens(
+        scopes in proptest::collection::vec(select(vec![
+            "patient/*.cruds", "patient/Observation.rs", "patient/Observation.rs?status=final",
+            "patient/Encounter.r", "user/Observation.rs", "user/*.r", "system/*.rs",
+        ]), 1..4),
+        user in select(vec![None, Some("Patient/P"), Some("Patient/A"), Some("RelatedPerson/1"),
+            Some("Practitioner/1")]),
+        encounter in select(vec!["E", "F", ""]),
+        definition in any::<bool>(),
+        confines in any::<bool>(),
+        request in select(REQUESTS.to_vec()),
+        resource in select(vec!["Observation", "Encounter", "AllergyIntolerance", "Patient"]),
+        of in select(vec!["Patient/P", "Patient/A"]),
+        within in select(vec!["Encounter/E", "Encounter/F", "Encounter?x=y"]),
+    ) {
+        let scope: &'static str = scopes.join(" ").leak();
+        let without = Who { user, ..patient(scope) };
+        let with = Who { encounter: Some(encounter), ..without };
+        let membership =
+            if definition { Membership::Definition } else { Membership::Subject };
+        let smart = Smart { membership, ..if confines { confine() } else { Smart::default() } };
+        let api = api(Release::R4);
+        if let Ok(after) = decided(with, request, &api, &smart) {
+            let before = decided(without, request, &api, &smart);
+            prop_assert!(before.is_ok(), "{request} {with:?}");
+            let before = before.unwrap();
+            let narrows = |name: &str| after.narrowing().iter().any(|one| one.name == name);
+            prop_assert!(before.narrowing().iter().all(|one| narrows(&one.name)), "{request}");
+            prop_assert!(before.expected().is_none() || after.expected().is_some(), "{request}");
+        }
+        let resource = format!(
+            r#"{{"resourceType":"{resource}","id":"E","subject":{{"reference":"{of}"}},
+            "patient":{{"reference":"{of}"}},"encounter":{{"reference":"{within}"}},"status":"final"}}"#
+        );
+        let shown = |who| sees(who, &resource, &smart);
+        prop_assert!(!shown(with) || shown(without), "{resource} {with:?}");
+        if !confines {
+            prop_assert_eq!(shown(with), shown(without), "{} {:?}", resource, with);
+        }
+    }
+}
