@@ -24,7 +24,7 @@ from lab.fhir_server import FhirServer
 from lab.http import Client
 
 SEED = int(os.environ.get("PHIWARD_SEED", "20261122"))
-REQUESTS = int(os.environ.get("PHIWARD_REQUESTS", "6000"))
+REQUESTS = int(os.environ.get("PHIWARD_REQUESTS", "8000"))
 
 # Forms, and how often each is sent.
 FORMS = {
@@ -319,7 +319,9 @@ class Case:
     def _must_pass(self, request):
         """Whether this may not be refused: it is in scope, and nothing in it reaches further."""
         if request.parts:
-            return all(map(self._must_pass, request.parts))
+            whole = b'"transaction"' in request.body  # older versions can't be looked up before it goes on
+            return not (whole and any(part.read and part.read[2] for part in request.parts)) and all(
+                map(self._must_pass, request.parts))
         if request.types is not None:
             return any(self._opens_everything(context, request) for context in self.holder.contexts)
         if request.read:
@@ -358,9 +360,10 @@ class Case:
     def _opens(self, context, search):
         """Whether a context opens a search of the type."""
         kind = search.kind
-        owner = search.owner or f"Patient/{context.patient}"
+        if search.owner and (kind not in PATHS or not search.owner.startswith("Patient/")):
+            return False
         inside = kind in PATHS and (self.mode == "definition" or PATHS[kind][0] or kind == "Patient")
-        if context.patient and (owner != f"Patient/{context.patient}" or search.owner and kind not in PATHS
+        if context.patient and (search.owner not in (None, f"Patient/{context.patient}")
                                 or not inside and kind not in SHARED):
             return False
         scopes = [scope for scope in context.scopes if is_evaluable(scope, kind)]
