@@ -9,6 +9,7 @@ from hostile import (
     ANN, BEN, FOREIGN, MARK, OWN, answers, bundle, chunked, observation, ok, passed, resource, shows)
 from lab import http2
 from test_policy import CHALLENGE, Allowed, OK, decided, rows
+from test_writes import write
 
 NARROWED = Allowed("patient=Patient%2Fann")
 SHARED = {"resourceType": "Practitioner", "id": "7", "name": [{"family": "Grey"}]}
@@ -335,3 +336,8 @@ def test_by_definition_a_search_and_an_answer_agree(listen, configuration, issue
         response = gateway.get(f"/fhir/Observation/{one['id']}", issuer.patient())
         assert (response.status, response.reason) == ((403, code) if code else (200, None))
         assert not shows(response, MARK)
+    # What is written names nobody else, whatever makes it the patient's.
+    response = write(gateway, "POST", "Observation", issuer.patient(), performed)
+    gateway.refused(response, 403, "write_other_patient")
+    response = write(gateway, "DELETE", "Observation?code=1", issuer.patient())
+    gateway.refused(response, 403, "conditional_unjudged")
