@@ -19,7 +19,7 @@ use crate::base::node::Node;
 #[cfg(test)]
 mod tests;
 
-/// The elements, by their names at the top of the type, without which [`matches`] can't tell: a client
+/// The elements, by their names at the top of the type, without which [`matches()`] can't tell: a client
 /// that selects elements (`_elements`) must get these as well. `None`: the release has no such
 /// parameter for the type, or it can't be evaluated.
 pub fn elements(release: Release, of: ResourceType, parameter: &str) -> Option<Vec<&'static str>> {
