@@ -353,8 +353,8 @@ class Generator:
         return Request("", method, f"Observation?{criteria}", headers, body, write="u")
 
     def patch(self):
-        patch = self._patch()
-        return Request("", "PATCH", f"Observation/{self._target()}", PATCH, _bytes(patch), write="u", document=patch)
+        patch, target = self._patch(), f"Observation/{self._target()}"
+        return Request("", "PATCH", target, PATCH, _bytes(patch), write="u", document=patch)
 
     def delete(self):
         return Request("", "DELETE", f"Observation/{self._target()}", write="d")

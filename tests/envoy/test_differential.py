@@ -199,7 +199,7 @@ class Case:
         if request.search:
             self.check_search(request.search, answer)
         elif request.read:
-            self.check_read(request.read, answer)
+            self.check_read(request, answer)
         elif request.parts:
             self.check_batch(request.parts, answer)
         elif request.types is not None:
@@ -475,14 +475,14 @@ class Case:
                 return found, False
             answer = self.check_sound(response)
 
-    def check_read(self, read, answer):
-        kind, ident, version = read
+    def check_read(self, request, answer):
+        kind, ident, version = request.read
         if version == "history":
             expected = [one for one in self.clinic.versions.of_id(kind, ident) if self._expects("r", one)]
             got = {(key(one), one["meta"]["versionId"]) for one, *_ in resources_in(answer, "r")
                    if one["resourceType"] != "Bundle" and "meta" in one}
             missing = [one for one in expected if (key(one), one["meta"]["versionId"]) not in got]
-            if missing and "_count" not in self.request.target:
+            if missing and "_count" not in request.target:
                 self.fail("missing version", [one["meta"] for one in missing])
         elif key(answer) != (kind, ident):
             self.fail("another resource", key(answer))
@@ -495,7 +495,7 @@ class Case:
         for part, entry in zip(parts, entries):
             resource = entry.get("resource") if entry["response"]["status"].startswith("200") else None
             if part.read and resource:
-                self.check_read(part.read, resource)
+                self.check_read(part, resource)
             elif part.search and resource and resource["resourceType"] == "Bundle":
                 self.check_search(part.search, resource)
             elif part.read and part.read[2] is None:
