@@ -123,6 +123,12 @@ impl Permit {
         Permit { expected: Some(expected), ..self }
     }
 
+    /// Allowed only without what the server counts.
+    pub(in crate::policy) fn uncounted(self) -> Permit {
+        let expected = self.expected.map(|expected| Expected { counted: false, ..expected });
+        Permit { expected, ..self }
+    }
+
     /// Allowed only if the server refuses parameters it doesn't know.
     pub(in crate::policy) fn strict(self) -> Permit {
         Permit { strict: true, ..self }

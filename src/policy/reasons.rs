@@ -223,7 +223,7 @@ crate::reasons! {
         "under a patient scope _has can't ask what refers to a shared resource");
     /// `_summary=count` where only the answer tells what a granular scope matches.
     SEARCH_COUNT_UNJUDGED = forbidden("search_count_unjudged",
-        "the scopes can't be said in one search, so its result can't be counted: leave out _summary");
+        "nothing shows that only what you may see would be counted: leave out _summary, or send the search alone");
     /// `_search` by POST before R5 under `smart.membership: definition`.
     SEARCH_FORM_UNCONFINED = forbidden("search_form_unconfined",
         "a search by POST can't be confined to a compartment before R5: use GET");

@@ -9,7 +9,7 @@ use crate::policy::operations::EXPORT;
 use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
 use crate::policy::reasons::{
     BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, COMPARTMENT_NOT_MEMBER, FORMAT_UNJUDGED, HEADER_UNJUDGED,
-    PARAMETER_UNJUDGED, PROBE_UNCONFIGURED,
+    PARAMETER_UNJUDGED, PROBE_UNCONFIGURED, RESPONSE_UNCHECKED, SEARCH_COUNT_UNJUDGED,
 };
 use crate::policy::rules::needs;
 use crate::policy::rules::place::takes_json;
@@ -32,6 +32,9 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
     let (mut permits, mut probes) = (Vec::new(), Vec::new());
     for (index, entry) in batch.entries.iter().enumerate() {
         let decision = entry_of(asked, entry, &aliases).and_then(|decision| match decision {
+            Decision::Permit(permit) if is_narrowed_search(entry, &permit) => {
+                Ok(Decision::Permit(Box::new(uncounted(entry, *permit)?)))
+            }
             Decision::Permit(permit) if batch.transaction => looked_up(asked, entry, permit),
             decision => Ok(decision),
         });
@@ -76,6 +79,27 @@ fn entry_of(
     }
     let evidence = Evidence { body: body.as_deref(), aliases, ..asked.evidence };
     policy::judge(Asked { request, head, evidence, ..asked })
+}
+
+fn is_narrowed_search(entry: &Entry<'_>, permit: &Permit) -> bool {
+    let searches = matches!(
+        entry.request.interaction,
+        Interaction::SearchType(_) | Interaction::SearchCompartment(..)
+    );
+    searches && !permit.narrowing().is_empty()
+}
+
+/// A search whose result is judged, but not counted. `Prefer: handling=strict` is said once for the
+/// Bundle and servers need not take it for what is in it: one that ignores what narrows a search would
+/// count what is everybody's.
+fn uncounted(entry: &Entry<'_>, permit: Permit) -> Result<Permit, Refusal> {
+    if permit.expected().is_none() {
+        return Err(Refusal::new(&RESPONSE_UNCHECKED));
+    }
+    if entry.request.query.values("_summary").any(|summary| summary == "count") {
+        return Err(Refusal::new(&SEARCH_COUNT_UNJUDGED));
+    }
+    Ok(permit.uncounted())
 }
 
 /// A read in a transaction is judged on what is stored before it goes on: a read that fails there fails

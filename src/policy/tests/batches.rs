@@ -87,6 +87,32 @@ fn one_refused_entry_refuses_the_bundle_and_is_named() {
 }
 
 #[test]
+fn what_a_narrowed_search_in_a_bundle_counts_does_not_pass() {
+    let get = |url: &str| format!(r#"{{"request":{{"method":"GET","url":"{url}"}}}}"#);
+    for (url, counted) in
+        [("Observation?code=x", false), ("Patient/P/Observation", false), ("Practitioner", true)]
+    {
+        let permit = decided_by(EVERYTHING, "batch", &get(url)).unwrap();
+        let expected = permit.entries()[0].permit.expected();
+        assert_eq!(expected.is_none_or(|expected| expected.counted), counted, "{url}");
+    }
+    for (url, refused) in [
+        ("Observation?_summary=count", "search_count_unjudged entry 0"),
+        ("Practitioner?_summary=count", "by patient/*.cruds for P"),
+    ] {
+        assert_eq!(entries(EVERYTHING, "batch", &get(url)), [refused], "{url}");
+    }
+    let smart = Smart { response_check: ResponseCheck::Off, ..Smart::default() };
+    let text = "POST \ncontent-type: application/fhir+json";
+    let body = format!(
+        r#"{{"resourceType":"Bundle","type":"batch","entry":[{}]}}"#,
+        get("Observation?code=x")
+    );
+    let got = settled(EVERYTHING, text, &body, &[], &api(Release::R4), &smart);
+    assert_eq!(got, "response_unchecked");
+}
+
+#[test]
 fn unconfined_entries_are_decided_too() {
     let get = r#"{"request":{"method":"GET","url":"Observation/1"}}"#;
     let post = r#"{"resource":{"resourceType":"Condition"},"request":{"method":"POST","url":"Condition"}}"#;
