@@ -44,7 +44,7 @@ def refused_entry(entry, status, code):
 # Whole answers.
 
 def test_an_answer_that_is_the_patients_comes_byte_for_byte(gateway, issuer):
-    entries = [said(OWN, etag='W/"3"'), said(found(OWN, total=1)),
+    entries = [said(OWN, etag='W/"3"'), said(found(OWN)),
                said(OWN, "201 Created", location="Observation/7"),
                said(status="204 No Content"), said(status="404 Not Found", outcome=OUTCOME)]
     asked = [READ, SEARCH, CREATE, entry("POST", "Observation", NEW), SEARCH]
@@ -183,7 +183,7 @@ def test_a_search_in_a_bundle_shows_only_what_is_the_patients(gateway, issuer):
     kinds = [one["resource"]["resourceType"] for one in first["resource"]["entry"]]
     assert kinds == ["Observation", "OperationOutcome"]
     assert "total" not in first["resource"]
-    assert second == said(found(OWN, total=1))
+    assert second == said(found(OWN))  # servers need not be strict there: who knows what is counted
 
 
 def test_a_write_in_a_bundle_shows_nothing_foreign(gateway, issuer):
