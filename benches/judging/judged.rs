@@ -34,8 +34,13 @@ impl Judged {
         let claims =
             Claims { scope: scopes.join(" "), patient: Some("P".to_owned()), ..Claims::default() };
         let sight = Sight::new(Rc::new(Grants::of(&claims, &api, &Smart::default())));
-        let expected =
-            |form| Expected { form, sight: sight.clone(), proving: vec!["subject"], counted: true };
+        let expected = |form| Expected {
+            form,
+            sight: sight.clone(),
+            proving: vec!["subject"],
+            counted: true,
+            concealed: true,
+        };
         let observation = || ResourceType::parse(api.release, "Observation").unwrap();
         let expected = expected(match answer.form {
             "search" | "granular" => Form::Searchset(None),

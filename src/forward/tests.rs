@@ -117,7 +117,7 @@ fn inbound_identity_headers_and_overrides_are_removed_however_written() {
 
 #[test]
 fn the_token_is_stripped_unless_kept() {
-    let head = head_with("GET", "/fhir/Patient/P", &[(b"authorization", b"Bearer x")]);
+    let head = head_with("HEAD", "/fhir/Patient/P", &[(b"authorization", b"Bearer x")]);
     let strip = forwarded(&head, None, &claims(), &Settings::default());
     assert_eq!(strip, Forward { edits: vec![removed("authorization")], body: None });
     let keep = Settings { token: TokenHandling::Keep, ..Settings::default() };
@@ -144,7 +144,7 @@ const ALL: [IdentityHeader; 5] = [
 
 #[test]
 fn only_the_configured_identity_headers_are_set_and_after_the_inbound_ones_are_removed() {
-    let head = head_with("GET", "/fhir/Patient/P", &[(b"x-phiward-subject", b"admin")]);
+    let head = head_with("HEAD", "/fhir/Patient/P", &[(b"x-phiward-subject", b"admin")]);
     let settings = Settings { headers: ALL.to_vec(), ..Settings::default() };
     let forward = forwarded(&head, None, &claims(), &settings);
     assert_eq!(

@@ -33,6 +33,9 @@ pub struct Expected {
     /// Whether the server counts only what the client may see: its `total` passes while nothing is
     /// removed. `false` where the request could not say all that the client's scopes ask for.
     pub counted: bool,
+    /// Whether it is a secret that there is such a resource: one that is missing must look like
+    /// somebody else's. `false` for what the request alone decides.
+    pub concealed: bool,
 }
 
 /// What kind of answer a request gets.
@@ -123,6 +126,12 @@ impl Permit {
         Permit { expected: Some(expected), ..self }
     }
 
+    /// The client may know whether there is such a resource.
+    pub(in crate::policy) fn unconcealed(self) -> Permit {
+        let expected = self.expected.map(|expected| Expected { concealed: false, ..expected });
+        Permit { expected, ..self }
+    }
+
     /// Allowed only without what the server counts.
     pub(in crate::policy) fn uncounted(self) -> Permit {
         let expected = self.expected.map(|expected| Expected { counted: false, ..expected });
@@ -186,6 +195,7 @@ impl Permit {
                 one.proving.sort_unstable();
                 one.proving.dedup();
                 one.counted &= other.counted && exact;
+                one.concealed &= other.concealed;
                 Some(one)
             }
             (one, other) => one.or(other),

@@ -227,12 +227,15 @@ fn a_patient_scope_opens_the_patient_itself_and_no_other() {
     check_all(
         patient("patient/Patient.r"),
         &[
-            ("GET Patient/P", "by patient/Patient.r for P"),
+            ("GET Patient/P", "by patient/Patient.r for P held"),
             ("HEAD Patient/P", "by patient/Patient.r for P"),
-            ("GET Patient/P/_history/3", "by patient/Patient.r for P"),
-            ("GET Patient/P/_history", "by patient/Patient.r for P"),
-            ("GET Patient/P/_history?_count=5&_since=2026-01-01", "by patient/Patient.r for P"),
-            ("GET Patient/P?_elements=name&_format=json", "by patient/Patient.r for P"),
+            ("GET Patient/P/_history/3", "by patient/Patient.r for P held"),
+            ("GET Patient/P/_history", "by patient/Patient.r for P held"),
+            (
+                "GET Patient/P/_history?_count=5&_since=2026-01-01",
+                "by patient/Patient.r for P held",
+            ),
+            ("GET Patient/P?_elements=name&_format=json", "by patient/Patient.r for P held"),
             // whole ids, by case
             ("GET Patient/p", "compartment_other_patient"),
             ("GET Patient/P1", "compartment_other_patient"),
@@ -260,12 +263,12 @@ fn types_outside_the_compartment_are_readable_when_shared() {
     check_all(
         patient("patient/*.rs"),
         &[
-            ("GET Practitioner/1", "by patient/*.rs for P"),
-            ("GET Practitioner/1/_history/1", "by patient/*.rs for P"),
-            ("GET Practitioner/1/_history", "by patient/*.rs for P"),
-            ("GET Practitioner?name=x", "by patient/*.rs for P"),
-            ("POST Organization/_search < name=x", "by patient/*.rs for P"),
-            ("GET Medication/1", "by patient/*.rs for P"),
+            ("GET Practitioner/1", "by patient/*.rs for P held"),
+            ("GET Practitioner/1/_history/1", "by patient/*.rs for P held"),
+            ("GET Practitioner/1/_history", "by patient/*.rs for P held"),
+            ("GET Practitioner?name=x", "by patient/*.rs for P held"),
+            ("POST Organization/_search < name=x", "by patient/*.rs for P held"),
+            ("GET Medication/1", "by patient/*.rs for P held"),
             ("GET Device/1", "compartment_type_outside"),
             ("GET Device?patient=P", "compartment_type_outside"),
             ("GET Task?patient=P", "compartment_type_outside"),
@@ -273,8 +276,8 @@ fn types_outside_the_compartment_are_readable_when_shared() {
             ("GET Binary/1", "by patient/*.rs for P held"),
             ("GET Binary?_id=1", "search_subject_unknown"),
             ("GET Practitioner?_has:Observation:performer:code=x", "search_has_outside"),
-            ("GET PractitionerRole?practitioner.name=x", "by patient/*.rs for P"),
-            ("GET Location?organization.name=x", "by patient/*.rs for P"),
+            ("GET PractitionerRole?practitioner.name=x", "by patient/*.rs for P held"),
+            ("GET Location?organization.name=x", "by patient/*.rs for P held"),
             ("GET PractitionerRole?_include=*", "by patient/*.rs for P held"),
             ("GET Practitioner?_revinclude=Observation:performer", "by patient/*.rs for P held"),
             ("GET Practitioner/_history", "history_unconfined"),
@@ -520,7 +523,7 @@ fn a_search_without_the_patient_is_refused_when_configured_so() {
         (who, "GET Observation?subject=Patient/P", named),
         (who, "GET Patient/P/Observation", named),
         (who, "GET Observation?patient=other", "search_other_patient"),
-        (who, "GET Practitioner?name=x", "by patient/*.s for P"),
+        (who, "GET Practitioner?name=x", "by patient/*.s for P held"),
         (clinician("user/*.s"), "GET Observation", "by user/*.s"),
     ];
     check_with(&rows, &api(Release::R4), &smart);
@@ -719,7 +722,7 @@ fn contexts_are_judged_apart() {
             "GET Patient/1",
             "by user/*.rs",
         ),
-        (user("user/*.rs", "Patient/P"), "GET Patient/P", "by user/*.rs for P"),
+        (user("user/*.rs", "Patient/P"), "GET Patient/P", "by user/*.rs for P held"),
         (user("user/*.rs", "Patient/P"), "GET Patient/other", "compartment_other_patient"),
         (
             user("user/*.rs", "Patient/P"),
@@ -730,7 +733,7 @@ fn contexts_are_judged_apart() {
         (
             user("user/*.rs", "https://api.example/fhir/Patient/P"),
             "GET Patient/P",
-            "by user/*.rs for P",
+            "by user/*.rs for P held",
         ),
         (
             user("user/*.rs", "https://else.example/fhir/Patient/P"),
@@ -746,7 +749,7 @@ fn contexts_are_judged_apart() {
         (
             Who { user: Some("RelatedPerson/5"), ..patient("user/*.rs") },
             "GET Patient/P",
-            "by user/*.rs for P",
+            "by user/*.rs for P held",
         ),
         (
             Who { user: Some("RelatedPerson/5"), ..patient("user/*.rs") },
@@ -796,7 +799,7 @@ fn contexts_are_judged_apart() {
         (
             Who { scope: "patient/Patient.r user/Observation.rs", ..both },
             "GET Patient/P",
-            "by patient/Patient.r for P",
+            "by patient/Patient.r for P held",
         ),
         (
             Who { scope: "patient/Patient.r user/Observation.rs", ..both },
@@ -811,7 +814,7 @@ fn contexts_are_judged_apart() {
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
             "GET Patient/A",
-            "by user/*.rs for A",
+            "by user/*.rs for A held",
         ),
         (
             Who { scope: "patient/*.rs user/*.rs", user: Some("Patient/A"), ..both },
@@ -944,7 +947,7 @@ fn settings_have_the_documented_defaults_and_name_what_is_wrong() {
     assert_eq!(errors, Vec::new());
     assert_eq!(smart.search_without_patient, SearchWithoutPatient::Refuse);
     let rows = [
-        (patient("patient/*.rs"), "GET Questionnaire/1", "by patient/*.rs for P"),
+        (patient("patient/*.rs"), "GET Questionnaire/1", "by patient/*.rs for P held"),
         (patient("patient/*.rs"), "GET Practitioner/1", "compartment_type_outside"),
     ];
     check_with(&rows, &api(Release::R4), &smart);

@@ -83,7 +83,7 @@ fn passes(
 ) -> Result<(), Refusal> {
     let form = &judge.expected.form;
     let status = status(&entry.fields).ok_or_else(|| Refusal::new(&ANSWER_BATCH_ENTRY))?;
-    let outcome = outcome(form, status)?;
+    let outcome = outcome(judge.expected, status)?;
     if !is_plain(judge, &entry.fields) {
         return Err(Refusal::new(&ANSWER_BATCH_ENTRY));
     }

@@ -91,7 +91,7 @@ pub const COUNT: &str = "x-total-count";
 /// is no body. Of a held answer without one, [`body`] judges the empty body.
 pub fn head(expected: &Expected, status: u16, headers: &Headers, end_of_stream: bool) -> Course {
     let may_be_empty = answer::may_be_empty(&expected.form);
-    let refusal = match outcome(&expected.form, status) {
+    let refusal = match outcome(expected, status) {
         Err(refusal) => refusal,
         Ok(Outcome::Error) if end_of_stream => return Course::Hold,
         Ok(Outcome::Success) if end_of_stream && may_be_empty => return Course::Hold,
@@ -112,7 +112,7 @@ pub fn head(expected: &Expected, status: u16, headers: &Headers, end_of_stream: 
 /// Judges an answer that [`head`] held, by its whole body.
 pub fn body(expected: &Expected, status: u16, body: &[u8], api: &Api, smart: &Smart) -> Verdict {
     let judge = Judge { expected, api, smart };
-    let edits = outcome(&expected.form, status).and_then(|outcome| match outcome {
+    let edits = outcome(expected, status).and_then(|outcome| match outcome {
         Outcome::Error if is_error(&judge, body) => Ok(Edits::default()),
         Outcome::Error => Err(error_body(status)),
         Outcome::Success => success(&judge, body).map_err(Refusal::new),

@@ -17,12 +17,13 @@ pub(super) enum Outcome {
 ///
 /// [`ANSWER_STATUS`]: a status that such a request does not have. [`ANSWER_NOT_FOUND`]: one that must
 /// look like somebody else's resource.
-pub(super) fn outcome(form: &Form, status: u16) -> Result<Outcome, Refusal> {
+pub(super) fn outcome(expected: &Expected, status: u16) -> Result<Outcome, Refusal> {
+    let form = &expected.form;
     match status {
         200 => Ok(Outcome::Success),
         201 | 202 | 204 if matches!(form, Form::Written(_)) => Ok(Outcome::Success),
         204 if matches!(form, Form::Result) => Ok(Outcome::Success),
-        404 | 410 if tells_what_exists(form) => Err(Refusal::new(&ANSWER_NOT_FOUND)),
+        404 | 410 if tells_what_exists(expected) => Err(Refusal::new(&ANSWER_NOT_FOUND)),
         400..=599 => Ok(Outcome::Error),
         _ => Err(Refusal::new(&ANSWER_STATUS).hint(format!("status {status}"))),
     }
@@ -35,13 +36,10 @@ pub(super) fn error_body(status: u16) -> Refusal {
 
 /// Whether it was the answer that had to tell whose a resource is, so that none must look the same. A
 /// transaction fails as a whole.
-fn tells_what_exists(form: &Form) -> bool {
-    match form {
-        Form::Resource(_) | Form::History(_) => true,
-        Form::Batch(asked) => {
-            let by_id = |expected: &Expected| tells_what_exists(&expected.form);
-            asked.iter().flatten().any(by_id)
-        }
+fn tells_what_exists(expected: &Expected) -> bool {
+    match &expected.form {
+        Form::Resource(_) | Form::History(_) => expected.concealed,
+        Form::Batch(asked) => asked.iter().flatten().any(tells_what_exists),
         Form::Searchset(_) | Form::Collection | Form::Result | Form::Written(_) => false,
     }
 }

@@ -35,7 +35,7 @@ fn sight(scope: &str) -> Sight {
 
 fn expected(form: &Form) -> Expected {
     let sight = sight("patient/Observation.rs");
-    Expected { form: form.clone(), sight, proving: vec!["subject"], counted: true }
+    Expected { form: form.clone(), sight, proving: vec!["subject"], counted: true, concealed: true }
 }
 
 fn named(name: &str) -> ResourceType {

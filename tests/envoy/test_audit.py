@@ -243,7 +243,7 @@ def test_who_was_refused_by_the_rules_is_named(gateway, issuer):
 
 def test_a_server_that_is_down(orphaned, issuer):
     deadline = time.monotonic() + 10
-    while (response := orphaned.get("/fhir/Patient/ann", issuer.patient())).reason:
+    while (response := orphaned.get("/fhir/Patient/ann", issuer.clinician())).reason:
         assert time.monotonic() < deadline, response
     assert response.status == 503
     line = record(orphaned, response)
@@ -253,7 +253,7 @@ def test_a_server_that_is_down(orphaned, issuer):
 
 def test_a_server_that_hangs_up(gateway, issuer, upstream):
     upstream.reply = lambda request: None
-    response = gateway.get("/fhir/Patient/ann", issuer.patient())
+    response = gateway.get("/fhir/Patient/ann", issuer.clinician())
     assert response.status == 503
     assert record(gateway, response)["outcome"]["status"] == 503
 
@@ -263,7 +263,7 @@ def test_a_server_that_breaks_off_in_the_middle(gateway, issuer, upstream):
         200, [("transfer-encoding", "chunked"), ("connection", "close")], iter([b"5\r\nhello\r\n"]))
     request_id = fresh_id()
     with pytest.raises(NoResponse):
-        gateway.client.get("/fhir/Patient/ann", issuer.patient(),
+        gateway.client.get("/fhir/Patient/ann", issuer.clinician(),
                            headers=[("x-request-id", request_id)])
     line = gateway.envoy.audit(request_id)
     assert (line["decision"], line["outcome"]["status"]) == ("allow", 200)
@@ -273,7 +273,7 @@ def test_a_server_that_breaks_off_in_the_middle(gateway, issuer, upstream):
 def test_a_server_that_does_not_answer_in_time(hurried, issuer, upstream):
     never = threading.Event()
     upstream.reply = lambda request: never.wait(5) and None
-    response = hurried.get("/fhir/Patient/ann", issuer.patient())
+    response = hurried.get("/fhir/Patient/ann", issuer.clinician())
     never.set()
     assert response.status == 504
     line = record(hurried, response)

@@ -256,7 +256,7 @@ def test_a_scheme_that_is_not_utf8_is_refused(gateway):
 
 
 def test_header_values_that_are_not_utf8_do_no_harm(gateway, issuer):
-    token = issuer.patient()
+    token = issuer.clinician()
     names = ["x-anything", "user-agent", "accept", "cookie", "origin", "x-phiward-subject", "content-type",
              "prefer", "x-forwarded-for"]
     for name in names:

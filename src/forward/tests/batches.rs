@@ -63,8 +63,8 @@ fn every_entry_goes_on_as_its_permit_says() {
     };
     let rows = [
         (
-            json!({"request": {"method": "GET", "url": "Patient/P", "ifNoneMatch": "W/\"1\""}}),
-            json!({"method": "GET", "url": "Patient/P", "ifNoneMatch": "W/\"1\""}),
+            json!({"request": {"method": "HEAD", "url": "Patient/P", "ifNoneMatch": "W/\"1\""}}),
+            json!({"method": "HEAD", "url": "Patient/P", "ifNoneMatch": "W/\"1\""}),
         ),
         // a server that knows itself by another name must not look elsewhere
         (

@@ -109,8 +109,9 @@ fn looked_up(
     entry: &Entry<'_>,
     permit: Box<Permit>,
 ) -> Result<Decision, Refusal> {
-    let Some(Expected { form: Form::Resource(_) | Form::History(_), sight, .. }) =
-        permit.expected()
+    let Some(Expected {
+        form: Form::Resource(_) | Form::History(_), sight, concealed: true, ..
+    }) = permit.expected()
     else {
         return Ok(Decision::Permit(permit));
     };
@@ -154,7 +155,7 @@ fn permit(asked: Asked<'_>, permits: Vec<EntryPermit>) -> Result<Decision, Refus
     let permit = Permit::of_entries(permits);
     let sight = Sight::new(asked.grants.clone());
     let form = Form::Batch(expected);
-    let whole = Expected { form, sight, proving: Vec::new(), counted: true };
+    let whole = Expected { form, sight, proving: Vec::new(), counted: true, concealed: true };
     Ok(Decision::Permit(Box::new(if judged { permit.expecting(whole) } else { permit })))
 }
 

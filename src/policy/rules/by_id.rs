@@ -23,6 +23,7 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Permit, St
     match must_be_held(case, covered, resource, id)? {
         true if case.smart.response_check == ResponseCheck::Off => Err((&BY_ID_UNJUDGED).into()),
         true => place::held(case, permit, form, &[resource], true),
+        false if covered.patient.is_some() => place::watched(case, permit, form, resource),
         false => Ok(permit),
     }
 }

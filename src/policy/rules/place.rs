@@ -61,7 +61,22 @@ pub(super) fn held(
     let mut proving: Vec<&'static str> = types.iter().flat_map(|of| proves(case, *of)).collect();
     proving.sort_unstable();
     proving.dedup();
-    Ok(permit.expecting(Expected { form, sight: case.sight(), proving, counted }))
+    Ok(permit.expecting(Expected { form, sight: case.sight(), proving, counted, concealed: true }))
+}
+
+/// Holds the answer to a request that is decided by itself, so that a server which gives something
+/// else shows nothing either. HEAD shows nothing anyway.
+pub(super) fn watched(
+    case: &Case<'_>,
+    permit: Permit,
+    form: Form,
+    of: ResourceType,
+) -> Result<Permit, Stop> {
+    let unseen = case.head.method() == Method::Head;
+    if unseen || case.smart.response_check == ResponseCheck::Off {
+        return Ok(permit);
+    }
+    Ok(held(case, permit, form, &[of], true)?.unconcealed())
 }
 
 /// The elements of a type without which nobody can tell whose it is and whether a granular scope

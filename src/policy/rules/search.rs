@@ -103,6 +103,7 @@ fn of_type(
             let counted = !reach.elsewhere;
             place::held(case, permit, Form::Searchset(Some(of)), &reach.types(of), counted)
         }
+        (Place::Shared, _) => place::watched(case, permit, Form::Searchset(Some(of)), of),
         _ => Ok(permit),
     }
 }

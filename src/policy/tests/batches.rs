@@ -43,14 +43,19 @@ fn entries(who: Who, kind: &str, entries: &str) -> Vec<String> {
 fn every_entry_is_decided_as_if_it_had_come_alone() {
     let get = r#"{"request":{"method":"GET","url":"Observation?code=x"}}"#;
     let own = r#"{"request":{"method":"GET","url":"Patient/P"}}"#;
+    let head = r#"{"request":{"method":"HEAD","url":"Patient/P"}}"#;
     let put =
         format!(r#"{{"resource":{MINE},"request":{{"method":"PUT","url":"Observation/1"}}}}"#);
     let by = "by patient/*.cruds for P";
     assert_eq!(
         entries(EVERYTHING, "batch", &format!("{get},{own},{put}")),
-        [format!("{by} +patient=Patient/P strict"), by.to_owned(), format!("{by} at W/\"7\" held"),]
+        [
+            format!("{by} +patient=Patient/P strict"),
+            format!("{by} held"),
+            format!("{by} at W/\"7\" held"),
+        ]
     );
-    let permit = decided_by(EVERYTHING, "batch", &format!("{get},{own}")).unwrap();
+    let permit = decided_by(EVERYTHING, "batch", &format!("{get},{head}")).unwrap();
     let Some(Form::Batch(expected)) = permit.expected().map(|expected| &expected.form) else {
         panic!("not judged")
     };
@@ -98,7 +103,7 @@ fn what_a_narrowed_search_in_a_bundle_counts_does_not_pass() {
     }
     for (url, refused) in [
         ("Observation?_summary=count", "search_count_unjudged entry 0"),
-        ("Practitioner?_summary=count", "by patient/*.cruds for P"),
+        ("Practitioner?_summary=count", "by patient/*.cruds for P held"),
     ] {
         assert_eq!(entries(EVERYTHING, "batch", &get(url)), [refused], "{url}");
     }

@@ -86,7 +86,7 @@ fn searches_of_what_belongs_to_encounters_are_narrowed_to_this_one() {
         ("GET AllergyIntolerance", PATIENT_ALONE),
         ("GET Flag?encounter=Encounter/F", PATIENT_ALONE),
         ("GET Patient", "by patient/*.cruds for P +_id=P strict"),
-        ("GET Practitioner?name=x", "by patient/*.cruds for P"),
+        ("GET Practitioner?name=x", "by patient/*.cruds for P held"),
     ]);
 }
 
@@ -114,7 +114,7 @@ fn by_id_an_encounter_is_that_one_and_of_the_rest_the_answer_tells() {
         ("GET Encounter/e", "compartment_other_encounter"),
         ("GET Encounter/F/_history/1", "compartment_other_encounter"),
         ("GET Observation/1", held),
-        ("GET Patient/P", "by patient/*.cruds for P"),
+        ("GET Patient/P", "by patient/*.cruds for P held"),
         ("GET Patient/P/$everything", held),
     ]);
 }

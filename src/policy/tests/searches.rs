@@ -234,7 +234,7 @@ fn by_definition_a_search_goes_to_the_compartment_itself() {
         (who, "GET Encounter/1/Observation", "search_compartment_unjudged"),
         (who, "GET Group/1", "by patient/*.cruds for P held"),
         (who, "GET Patient/other", "compartment_other_patient"),
-        (who, "GET Practitioner?name=x", "by patient/*.cruds for P"),
+        (who, "GET Practitioner?name=x", "by patient/*.cruds for P held"),
         (who, "GET Device", "compartment_type_outside"),
     ];
     check_with(&rows, &api(Release::R4), &smart);

@@ -365,3 +365,18 @@ fn stale_fields_are_lower_case_and_hold_the_validators() {
         assert!(STALE.contains(&name), "{name}");
     }
 }
+
+#[test]
+fn what_the_request_alone_decides_may_be_missing_and_is_nothing_else_when_it_is_there() {
+    let form = Form::Resource(named("Practitioner"));
+    let open = Expected { concealed: false, sight: sight("patient/*.r"), ..expected(&form) };
+    let judged = |status: u16, value: &Value| {
+        body(&open, status, value.to_string().as_bytes(), &api(), &Smart::default())
+    };
+    assert_eq!(judged(404, &outcome_resource()), Verdict::Whole);
+    assert_eq!(judged(200, &json!({"resourceType": "Practitioner", "id": "7"})), Verdict::Whole);
+    for other in [foreign("1"), mine("1"), json!({"resourceType": "Patient", "id": "SECRET"})] {
+        assert_eq!(judged(200, &other), refused(&COMPARTMENT_NOT_MEMBER), "{other}");
+        assert!(matches!(judged(404, &other), Verdict::Refuse(_)), "{other}");
+    }
+}
