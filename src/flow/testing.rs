@@ -256,11 +256,11 @@ impl Sent {
 
 impl Answered {
     fn take_part(&mut self, step: Step, part: &[u8]) {
-        let new = step.effects.into_iter().map(|effect| match effect {
+        let mut new = step.effects.into_iter().map(|effect| match effect {
             Effect::ReplaceAnswer(new) => new,
             other => panic!("{other:?} has no place in a part"),
         });
-        self.body.extend(new.last().unwrap_or_else(|| part.to_vec()));
+        self.body.extend(new.next_back().unwrap_or_else(|| part.to_vec()));
     }
 
     fn take(&mut self, step: Step) {

@@ -15,6 +15,8 @@ const OBSERVATION: &str = "{\"resourceType\":\"Observation\",\"id\":\"1\"}\n";
 const PATIENT: &str = "{\"resourceType\":\"Patient\",\"id\":\"SECRET\"}\n";
 const OUTCOME: &str = "{\"resourceType\":\"OperationOutcome\",\"issue\":[]}\n";
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 fn gateway(check: &str) -> Gateway {
     Gateway::new(&json!({
         "fhir": {"base_path": "/fhir"},
@@ -49,10 +51,10 @@ fn link(gateway: &mut Gateway, kind: &str) -> String {
 fn fetched(
     gateway: &mut Gateway,
     link: &str,
-    (status, headers, body): (u16, &[(&str, &str)], &str),
+    (status, headers, body): (u16, Fields<'_>, &str),
 ) -> Answered {
     let bearer = bearer(gateway, "system/*.rs");
-    let headers = [&headers, &[("content-length", "9"), ("etag", "1")][..]].concat();
+    let headers = [headers, &[("content-length", "9"), ("etag", "1")][..]].concat();
     let answer = (status, headers.as_slice(), body.as_bytes());
     gateway.exchange("GET", link, &[("authorization", &bearer)], answer)
 }
@@ -92,7 +94,7 @@ fn a_file_without_foreign_lines_stays_byte_for_byte() {
 fn what_is_no_file_is_judged_as_a_held_answer() {
     let json = [("content-type", "application/fhir+json")];
     let gzip = [NDJSON[0], ("content-encoding", "gzip")];
-    let cases: [(u16, &[(&str, &str)], &str, u16, &str); 10] = [
+    let cases: [(u16, Fields<'_>, &str, u16, &str); 10] = [
         (200, &json, OBSERVATION, 502, "answer_ndjson"),
         (200, &[], OBSERVATION, 502, "answer_ndjson"),
         (200, &gzip, OBSERVATION, 502, "answer_encoding"),

@@ -93,7 +93,8 @@ fn a_line_is_one_strict_json_object() {
 
 #[test]
 fn a_file_says_plainly_that_it_is_ndjson() {
-    let cases: [(&[(&str, &str)], Result<(), &Reason>); 12] = [
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Fields<'_>, Result<(), &Reason>); 12] = [
         (&[("content-type", "application/fhir+ndjson")], Ok(())),
         (&[("content-type", "Application/NDJSON; charset=UTF-8")], Ok(())),
         (&[("content-type", "application/x-ndjson"), ("content-encoding", "identity")], Ok(())),
