@@ -113,7 +113,8 @@ def test_where_a_document_points_is_judged_when_it_is_asked_for(gateway, issuer)
     answers(gateway, *ok(pointing))
     passed(gateway, gateway.get("/fhir/DocumentReference/ann-1", issuer.patient()))
     answers(gateway, *ok({**binary({"reference": "Patient/ben"}), "id": "ben-secret"}))
-    turned_back(gateway, gateway.get("/fhir/Binary/ben-secret", issuer.patient()), 403, "compartment_not_member")
+    response = gateway.get("/fhir/Binary/ben-secret", issuer.patient())
+    gateway.refused(response, 403, "compartment_not_member", probes=["Binary/ben-secret"])
 
 
 # `$everything`.
