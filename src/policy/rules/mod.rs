@@ -5,6 +5,7 @@
 
 pub(super) mod batch;
 mod by_id;
+mod conditional;
 mod named;
 pub(super) mod needs;
 pub(super) mod operation;
