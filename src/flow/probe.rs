@@ -32,6 +32,7 @@ pub(super) fn call(lookup: &Lookup, head: &Head, worker: &Worker) -> Result<Http
         authority: head.authority().to_owned(),
         path,
         headers,
+        body: None,
         timeout: TIMEOUT,
     })
 }
