@@ -46,7 +46,7 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
             }
         }
     }
-    if lookups.is_empty() { permit(asked, permits) } else { stored(lookups) }
+    if lookups.is_empty() { permit(asked, permits) } else { stored(asked, lookups) }
 }
 
 /// The Bundle's own request asks for nothing that reaches further.
@@ -156,10 +156,11 @@ fn permit(asked: Asked<'_>, permits: Vec<EntryPermit>) -> Result<Decision, Refus
     Ok(Decision::Permit(Box::new(if judged { permit.expecting(whole) } else { permit })))
 }
 
-fn stored(mut lookups: Vec<Lookup>) -> Result<Decision, Refusal> {
+fn stored(asked: Asked<'_>, mut lookups: Vec<Lookup>) -> Result<Decision, Refusal> {
     lookups.sort_unstable();
     lookups.dedup();
-    if lookups.len() > MAX_PROBES {
+    // What a Binary refers to is looked up after the Binary.
+    if lookups.len().saturating_add(asked.evidence.stored.count()) > MAX_PROBES {
         return Err(Refusal::new(&BUNDLE_PROBES));
     }
     Ok(Decision::Stored(lookups))

@@ -7,6 +7,7 @@
 
 use super::named;
 use super::parameters::condition;
+use super::place;
 use super::search::{encounter_criteria, subject_criterion};
 use super::write::Write;
 use crate::base::refusal::Refusal;
@@ -129,13 +130,13 @@ impl Criteria {
 
     /// What they find that the client may search for and, unless `None`, this as well.
     fn found(&self, write: Write<'_, '_>, permission: Option<Permission>) -> Result<Matched, Stop> {
-        write.can_look_up()?;
         let case = write.case;
+        place::can_look_up(case)?;
         let Some(found) = case.evidence.stored.searched(&self.search) else {
             return Err(Stop::Stored(vec![self.search.clone().into()]));
         };
         // What a transaction calls its entries is nothing to what is stored.
-        let world = World { aliases: &[], ..case.world() };
+        let world = World { aliases: &[], vouched: &[], ..case.world() };
         let all = [Some(Search), permission];
         Ok(found?.matched(|resource| {
             all.iter().flatten().all(|one| world.reaches(case.grant, *one, resource))
