@@ -208,13 +208,14 @@ crate::reasons! {
          search Patient/id/Type or one type");
     /// A chain, confined to a patient, that leads to what may be somebody else's.
     SEARCH_CHAIN_OUTSIDE = forbidden("search_chain_outside",
-        "under a patient scope a chain may lead to shared types, or by patient or subject to the \
-         patient: name the type, as in subject:Patient.name, or search that type itself");
+        "under a patient scope a chain may lead to shared types, or by references that have one value \
+         to what is about the patient: name the type, as in encounter:Encounter.status, or search that \
+         type itself");
     /// A chain into Patient, or `_has` from there, along something else than the one whom the resource
-    /// is about.
+    /// is about, that may lead to several.
     SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",
-        "under a patient scope a chain or _has may go by a patient only where the resource is about \
-         the patient and nobody else: patient or subject");
+        "under a patient scope a chain or _has may go by a patient only where there is one, and _has \
+         only where the resource is about the patient: patient or subject");
     /// A chain or `_has` by a type of which each encounter has its own.
     SEARCH_CHAIN_ENCOUNTER = forbidden("search_chain_encounter",
         "the token is confined to one encounter: a chain or _has can't go by what belongs to encounters");

@@ -5,6 +5,7 @@
 
 pub(super) mod batch;
 mod by_id;
+mod chain;
 mod named;
 pub(super) mod needs;
 pub(super) mod operation;
