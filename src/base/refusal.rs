@@ -60,12 +60,14 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// `Allow`, for 405 (RFC 9110 section 15.5.6).
     pub allow: Option<&'static str>,
+    /// Whether what is missing is on its way: the request may wait for it instead, for moments.
+    pub pending: bool,
 }
 
 impl Refusal {
     /// A refusal with nothing particular to say.
     pub const fn new(reason: &'static Reason) -> Refusal {
-        Refusal { reason, hint: None, scope: None, retry_after: None, allow: None }
+        Refusal { reason, hint: None, scope: None, retry_after: None, allow: None, pending: false }
     }
 
     /// What the client reads of it: an `OperationOutcome`
@@ -108,6 +110,13 @@ impl Refusal {
     #[must_use]
     pub fn retry_after(mut self, length: Duration) -> Refusal {
         self.retry_after = Some(length);
+        self
+    }
+
+    /// Says that what is missing is on its way: the request is asked again when there is news.
+    #[must_use]
+    pub fn pending(mut self) -> Refusal {
+        self.pending = true;
         self
     }
 

@@ -29,6 +29,7 @@ pub(super) fn call(probe: &Probe, head: &Head, worker: &Worker) -> Result<HttpCa
         authority: head.authority().to_owned(),
         path,
         headers,
+        body: None,
         timeout: TIMEOUT,
     })
 }

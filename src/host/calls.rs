@@ -8,10 +8,12 @@ use crate::store::{CallFailed, HttpAnswer, HttpCall};
 
 /// Sends a call; `None` when the host refuses it, for example because it has no such cluster.
 pub(super) fn dispatch(call: &HttpCall) -> Option<u32> {
+    let method = if call.body.is_some() { "POST" } else { "GET" };
     let mut headers =
-        vec![(":method", "GET"), (":path", &*call.path), (":authority", &*call.authority)];
+        vec![(":method", method), (":path", &*call.path), (":authority", &*call.authority)];
     headers.extend(call.headers.iter().map(|(name, value)| (&**name, &**value)));
-    hostcalls::dispatch_http_call(&call.cluster, headers, None, Vec::new(), call.timeout).ok()
+    let body = call.body.as_deref();
+    hostcalls::dispatch_http_call(&call.cluster, headers, body, Vec::new(), call.timeout).ok()
 }
 
 /// The answer of a call. Without headers there was none: reset, or too large for the host; its

@@ -219,6 +219,7 @@ impl Feed {
             authority: self.source.url.authority().to_owned(),
             path: self.source.url.path().to_owned(),
             headers,
+            body: None,
             timeout: self.source.timeout,
         }
     }

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// A `GET` over an Envoy cluster.
+/// A call over an Envoy cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpCall {
     /// The Envoy cluster that reaches the server; its TLS settings apply.
@@ -13,6 +13,8 @@ pub struct HttpCall {
     pub path: String,
     /// Further header fields, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// What is posted; `None`: a `GET`.
+    pub body: Option<Vec<u8>>,
     /// Envoy answers in the server's place (504) after this long.
     pub timeout: Duration,
 }
