@@ -212,10 +212,10 @@ crate::reasons! {
          to what is about the patient: name the type, as in encounter:Encounter.status, or search that \
          type itself");
     /// A chain into Patient, or `_has` from there, along something else than the one whom the resource
-    /// is about, that may lead to several.
+    /// is about.
     SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",
-        "under a patient scope a chain or _has may go by a patient only where there is one, and _has \
-         only where the resource is about the patient: patient or subject");
+        "under a patient scope a chain or _has may go by a patient only where the resource is about \
+         the patient and nobody else: patient or subject");
     /// A chain or `_has` by a type of which each encounter has its own.
     SEARCH_CHAIN_ENCOUNTER = forbidden("search_chain_encounter",
         "the token is confined to one encounter: a chain or _has can't go by what belongs to encounters");

@@ -106,7 +106,6 @@ SPECIMEN = "specimen:Specimen.patient=Patient%2Fann"
     ("GET MedicationRequest?encounter:Encounter.class=AMB", VISIT),
     ("GET DiagnosticReport?encounter:Encounter.type=x&encounter:Encounter.class=AMB", VISIT),
     ("GET Observation?specimen.type=x&encounter:Encounter.class=AMB", f"{SPECIMEN}&{VISIT}"),
-    ("GET Condition?asserter:Patient.birthdate=1984", "asserter:Patient._id=ann"),
 ))
 def test_the_search_is_narrowed_along_the_chain(gateway, issuer, request_, expected):
     decided(gateway, request_, issuer.patient(), Allowed(f"{expected}&patient=Patient%2Fann"))

@@ -106,7 +106,11 @@ impl Judge<'_, '_> {
         let searches = matches!(interaction, I::SearchType(_) | I::SearchCompartment(..));
         let Link::To { parameter, types, .. } = link else { return None };
         let (Some(here), &[end], true) = (here, types.as_slice(), searches) else { return None };
-        let inside = |of| place::of(self.case, self.covered, of) == Ok(Place::Inside);
+        // Of patients there is one to be found: that would say no more than `asserter=Patient/P`, and who
+        // asks for another one, a parent for example, would find nothing without being told why.
+        let inside = |of: ResourceType| {
+            of.name() != PATIENT && place::of(self.case, self.covered, of) == Ok(Place::Inside)
+        };
         let to_one = refers_to_one(self.case.api.release, here, parameter);
         if !to_one || !inside(here) || !inside(end) {
             return None;

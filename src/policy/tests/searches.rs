@@ -225,11 +225,7 @@ fn by_definition_a_search_goes_to_the_compartment_itself() {
         (who, "GET Observation?performer=other", "search_other_patient"),
         (who, "GET Observation?_include=Observation:encounter", inside),
         // performed by P, about somebody else
-        (
-            who,
-            "GET Observation?subject:Patient.birthdate=x",
-            "by patient/*.cruds for P +subject:Patient._id=P strict in Observation",
-        ),
+        (who, "GET Observation?subject:Patient.birthdate=x", "search_chain_patient"),
         (
             who,
             "GET Observation?encounter:Encounter.type=x",
