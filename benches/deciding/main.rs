@@ -1,7 +1,7 @@
 //! What deciding a request costs: a whole exchange of a client whose token is cached, from the header
 //! fields to the permit and the audit line, compared with a plain request that is allowed as it came.
-//! `make bench` runs it; it fails when a narrowed search costs more than [`MOST`] microseconds more
-//! than that, or when a signature is verified.
+//! `make bench` runs it; it fails when a narrowed search costs more than [`MOST`] times that, or when a
+//! signature is verified.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "it fails so")]
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
@@ -17,8 +17,9 @@ use std::process::ExitCode;
 use client::Client;
 use measured::{ROUNDS, Spread, once};
 
-/// The most that a search may cost more when it is narrowed, in microseconds.
-const MOST: f64 = 10.0;
+/// The most that a narrowed search may cost: so many plain requests, which take some six microseconds
+/// each. On a busy machine both take longer.
+const MOST: f64 = 2.0;
 
 /// The search that is bound to that.
 const BOUND: &str = "search, patient";
@@ -36,17 +37,19 @@ fn main() -> ExitCode {
         }
     }
     let verified = client.verified() - learned;
-    println!("request                          µs   ±µs   more µs");
+    println!("request                          µs   ±µs   more µs   ratio");
     let mut bound = f64::INFINITY;
     for (asked, time) in asked.iter().zip(&times) {
-        let more = time.iter().zip(&times[0]).map(|(time, plain)| time - plain).collect();
-        let (time, more) = (Spread::of(time.clone()), Spread::of(more).median);
-        println!("{:<28}{:>7.2}{:>6.2}{more:>10.2}", asked.name, time.median, time.around);
+        let plain = || time.iter().zip(&times[0]);
+        let more = Spread::of(plain().map(|(time, plain)| time - plain).collect()).median;
+        let ratio = Spread::of(plain().map(|(time, plain)| time / plain).collect()).median;
+        let Spread { median, around } = Spread::of(time.clone());
+        println!("{:<28}{median:>7.2}{around:>6.2}{more:>10.2}{ratio:>8.2}", asked.name);
         if asked.name == BOUND {
-            bound = more;
+            bound = ratio;
         }
     }
-    println!("a narrowed search: {bound:.2} µs more, at most {MOST:.1}");
+    println!("a narrowed search: ratio {bound:.2}, at most {MOST:.1}");
     println!("signatures verified: {learned} at first, {verified} while measured");
     if bound > MOST || verified > 0 || learned == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
