@@ -225,8 +225,9 @@ crate::reasons! {
          search Patient/id/Type or one type");
     /// A chain, confined to a patient, that leads to what may be somebody else's.
     SEARCH_CHAIN_OUTSIDE = forbidden("search_chain_outside",
-        "under a patient scope a chain may lead to shared types, or by patient or subject to the \
-         patient: name the type, as in subject:Patient.name, or search that type itself");
+        "under a patient scope a chain may lead to shared types, or by references that have one value \
+         to what is about the patient: name the type, as in encounter:Encounter.status, or search that \
+         type itself");
     /// A chain into Patient, or `_has` from there, along something else than the one whom the resource
     /// is about.
     SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",

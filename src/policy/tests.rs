@@ -2,6 +2,7 @@
 
 mod attacks;
 mod batches;
+mod chains;
 mod binaries;
 mod compartments;
 mod conditional;

@@ -9,7 +9,8 @@ use crate::policy::operations::EXPORT;
 use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
 use crate::policy::reasons::{
     BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, COMPARTMENT_NOT_MEMBER, FORMAT_UNJUDGED, HEADER_UNJUDGED,
-    PARAMETER_UNJUDGED, PROBE_UNCONFIGURED, RESPONSE_UNCHECKED, SEARCH_COUNT_UNJUDGED,
+    PARAMETER_UNJUDGED, PROBE_UNCONFIGURED, RESPONSE_UNCHECKED, SEARCH_CHAIN_OUTSIDE,
+    SEARCH_COUNT_UNJUDGED,
 };
 use crate::policy::rules::needs;
 use crate::policy::rules::place::takes_json;
@@ -95,6 +96,10 @@ fn is_narrowed_search(entry: &Entry<'_>, permit: &Permit) -> bool {
 fn uncounted(entry: &Entry<'_>, permit: Permit) -> Result<Permit, Refusal> {
     if permit.expected().is_none() {
         return Err(Refusal::new(&RESPONSE_UNCHECKED));
+    }
+    // What stands at the end of a chain is not in the result, so nobody would notice.
+    if permit.narrowing().iter().any(|criterion| criterion.name.contains('.')) {
+        return Err(Refusal::new(&SEARCH_CHAIN_OUTSIDE));
     }
     if entry.request.query.values("_summary").any(|summary| summary == "count") {
         return Err(Refusal::new(&SEARCH_COUNT_UNJUDGED));

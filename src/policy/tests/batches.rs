@@ -34,7 +34,7 @@ fn decided_by(who: Who, kind: &str, entries: &str) -> Result<Permit, String> {
 }
 
 /// What each entry is decided as.
-fn entries(who: Who, kind: &str, entries: &str) -> Vec<String> {
+pub(super) fn entries(who: Who, kind: &str, entries: &str) -> Vec<String> {
     match decided_by(who, kind, entries) {
         Ok(permit) => {
             permit.entries().iter().map(|entry| shown(&Ok(entry.permit.clone()))).collect()

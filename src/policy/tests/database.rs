@@ -241,7 +241,12 @@ fn searched(server: Server, search: &Search, stored: &[String], api: &Api) -> St
 
 /// What a client sees of the database by a search: what the server finds by the criteria that go on,
 /// but for what is removed from the answer. `None`: refused.
-fn seen(claims: &Claims, text: &str, stored: &[String], smart: &Smart) -> Option<Vec<usize>> {
+pub(super) fn seen(
+    claims: &Claims,
+    text: &str,
+    stored: &[String],
+    smart: &Smart,
+) -> Option<Vec<usize>> {
     let permit = permit(claims, text, "", stored, smart).ok()?;
     let api = api_here();
     let (_, request) = routed(text, &api);
@@ -251,9 +256,7 @@ fn seen(claims: &Claims, text: &str, stored: &[String], smart: &Smart) -> Option
     let added = permit.narrowing().iter().map(|one| (&*one.name, &*one.value));
     let criteria: Vec<(&str, &str)> = own.chain(added).collect();
     let finds = |resource: &Node<'_>| {
-        let matches = |(name, value): &(&str, &str)| {
-            criteria::matches(api.release, resource, name, value, &api.base_urls)
-        };
+        let matches = |(name, value): &(&str, &str)| meets(resource, name, value, stored, &api);
         let inside = permit.compartment().is_none_or(|_| {
             let patient = permit.patient().unwrap();
             let naming =
@@ -273,8 +276,23 @@ fn seen(claims: &Claims, text: &str, stored: &[String], smart: &Smart) -> Option
     Some(all.filter(|(_, one)| finds(one) && shown(one)).map(|(place, _)| place).collect())
 }
 
+/// Whether a resource meets a criterion, along the links of a chain if it is one.
+fn meets(resource: &Node<'_>, name: &str, value: &str, stored: &[String], api: &Api) -> bool {
+    let Some((link, rest)) = name.split_once('.') else {
+        return criteria::matches(api.release, resource, name, value, &api.base_urls);
+    };
+    let (parameter, of) = link.split_once(':').unwrap();
+    let ends = stored.iter().map(|text| node::read(text.as_bytes()).unwrap());
+    let mut ends = ends.filter(|end| {
+        let target = format!("{of}/{}", end.text_of("id").unwrap());
+        end.text_of("resourceType") == Some(of)
+            && criteria::matches(api.release, resource, parameter, &target, &api.base_urls)
+    });
+    ends.any(|end| meets(&end, rest, value, stored, api))
+}
+
 /// The same token with one more scope.
-fn with(claims: &Claims, scopes: &[String], added: Option<(&String, usize)>) -> Claims {
+pub(super) fn with(claims: &Claims, scopes: &[String], added: Option<(&String, usize)>) -> Claims {
     let mut all = scopes.to_vec();
     if let Some((added, at)) = added {
         all.insert(at, added.clone());
