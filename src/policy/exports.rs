@@ -9,7 +9,7 @@ use super::reasons::{EXPORT_SYSTEM_ONLY, EXPORT_TYPE_UNCOVERED};
 use super::scope::Context;
 use crate::base::refusal::Refusal;
 use crate::fhir::{Release, ResourceType};
-use crate::revocation::LiveToken;
+use crate::limits::AdmittedToken;
 
 /// What a link of a bulk export leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub enum Exported {
 /// [`EXPORT_SYSTEM_ONLY`], [`EXPORT_TYPE_UNCOVERED`], or why the token's `system/` scopes grant
 /// nothing.
 pub fn exported(
-    _proof: &LiveToken,
+    _proof: &AdmittedToken,
     grants: &Grants,
     of: Exported,
     release: Release,

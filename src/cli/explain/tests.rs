@@ -208,7 +208,7 @@ fn json_says_the_same_as_text() {
     let said: Value = serde_json::from_str(&out).unwrap();
     let (_, text, _) = explained(APP, search, &["--token", &claims]);
     let stages = said["stages"].as_array().unwrap();
-    assert_eq!(stages.len(), 7);
+    assert_eq!(stages.len(), 8);
     for stage in stages {
         for (name, fact) in stage["facts"].as_object().unwrap() {
             let first = fact.as_str().or(fact[0].as_str()).unwrap();
@@ -338,7 +338,8 @@ fn the_stages_say_what_the_gateway_does_on_every_case_of_the_project() {
             outcome: &outcome,
         });
         let names: Vec<&str> = stages.iter().map(|stage| stage.name).collect();
-        let order = ["request", "fhir", "token", "binding", "revocation", "policy", "forward"];
+        let order =
+            ["request", "fhir", "token", "binding", "revocation", "limits", "policy", "forward"];
         assert_eq!(names, order, "{name}: {}", outcome.reason());
         count += 1;
     }
