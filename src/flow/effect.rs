@@ -31,6 +31,8 @@ pub enum Event {
         /// What came back.
         answer: Result<HttpAnswer, CallFailed>,
     },
+    /// The worker got news that this exchange may wait for.
+    News,
     /// The header fields of an answer that must be judged arrived.
     ResponseHead {
         /// All of them, `:status` included.

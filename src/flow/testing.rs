@@ -115,6 +115,9 @@ impl Gateway {
         let mut exchange = Exchange::default();
         let head = Event::RequestHead { headers: bytes(&fields), end_of_stream: body.is_empty() };
         let mut step = exchange.on(head, &mut self.worker, &self.caps);
+        if exchange.wants_news() {
+            step = self.out_of_patience(&mut exchange, step);
+        }
         if exchange.wants_body().is_some() {
             assert_eq!((step.next, step.effects.len()), (Next::Pause, 0), "held, nothing done");
             step = exchange.on(
@@ -129,6 +132,21 @@ impl Gateway {
             step = exchange.on(Event::CallAnswered { answer }, &mut self.worker, &self.caps);
         }
         self.sent(exchange, step, fields, body)
+    }
+
+    /// There is news, but never what the exchange waits for.
+    fn out_of_patience(&mut self, exchange: &mut Exchange, step: Step) -> Step {
+        assert_eq!((step.next, step.effects.len()), (Next::Pause, 0), "held, nothing done");
+        assert!(self.worker.hurries());
+        let arrived = crate::base::capabilities::Capabilities::now(&self.caps);
+        self.wait(Duration::from_millis(1_999));
+        let step = exchange.on(Event::News, &mut self.worker, &self.caps);
+        assert_eq!((step.next, step.effects.len()), (Next::Pause, 0), "still held");
+        self.wait(Duration::from_millis(1));
+        let step = exchange.on(Event::News, &mut self.worker, &self.caps);
+        assert!(!exchange.wants_news() && !self.worker.hurries());
+        self.caps.set_now(arrived);
+        step
     }
 
     /// Sends a `GET` with a good token, but for these claims.

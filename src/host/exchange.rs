@@ -14,9 +14,9 @@ use crate::base::refusal::Refusal;
 use crate::flow::{Effect, End, Event, Exchange, Next, Reply, Step, Worker, answer, reasons};
 use crate::forward::Edit;
 use crate::request::Headers;
-use crate::store::{CallFailed, HttpAnswer};
+use crate::store::CallFailed;
 
-/// An HTTP stream.
+/// The exchange of an HTTP stream.
 #[derive(Debug)]
 pub(super) struct HostExchange {
     worker: Option<Rc<RefCell<Worker>>>,
@@ -55,10 +55,29 @@ impl HostExchange {
         action
     }
 
-    /// The call of this exchange was answered, or failed. A request that was paused for it goes on
-    /// when it is told to.
-    fn answered(&mut self, answer: Result<HttpAnswer, CallFailed>) {
-        let action = self.on(Event::CallAnswered { answer });
+    /// Whether it waits until its worker has news.
+    pub(super) fn wants_news(&self) -> bool {
+        self.exchange.wants_news()
+    }
+
+    /// Whether a call of it is under way.
+    pub(super) fn waits_for_call(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Whether this call of it is under way.
+    pub(super) fn waits_for(&self, number: u32) -> bool {
+        self.call == Some(number)
+    }
+
+    /// The worker has news.
+    pub(super) fn news(&mut self) {
+        self.go_on(Event::News);
+    }
+
+    /// Something came that a paused request waited for: it goes on when it is told to.
+    fn go_on(&mut self, event: Event) {
+        let action = self.on(event);
         if action == Action::Continue && hostcalls::resume_http_request().is_err() {
             log::error!("the host did not resume a request: it stays held");
         }
@@ -127,7 +146,8 @@ impl Context for HostExchange {
     ) {
         if self.call == Some(number) {
             self.call = None;
-            self.answered(calls::answer(header_count, body_size));
+            let answer = calls::answer(header_count, body_size);
+            self.go_on(Event::CallAnswered { answer });
         }
     }
 }
