@@ -15,6 +15,7 @@ use crate::token::testing::{Signer, claims, config, merge};
 /// The configuration that most explanations are by.
 const APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/patient-app/config.yaml");
 const REVOCATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/revocation/config.yaml");
+const SESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sessions/config.yaml");
 const OBSERVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/observe/config.yaml");
 
 fn explained(config: &str, request: &str, rest: &[&str]) -> (Exit, String, String) {
@@ -174,6 +175,18 @@ fn how_a_search_is_narrowed_is_told() {
     let granular = app("patient/Observation.rs?category=laboratory&status=final");
     assert_eq!(told("granular", APP, "GET /fhir/Observation", &granular, &[]), Exit::Ok);
     assert_eq!(told("compartment", config, "GET /fhir/Observation", &granular, &[]), Exit::Ok);
+}
+
+#[test]
+fn the_rule_of_a_session_is_told_and_why_it_ended() {
+    let read = "GET /fhir/Patient/123";
+    let since = |hours: u64| {
+        let signed_in = 1_790_000_000_u64.saturating_sub(hours.saturating_mul(3_600));
+        json!({"patient": "123", "scope": "patient/*.rs", "sid": "s-1", "auth_time": signed_in})
+    };
+    let at = ["--at", "1790000000"];
+    assert_eq!(told("session", SESSIONS, read, &since(23), &at), Exit::Ok);
+    assert_eq!(told("refused-session", SESSIONS, read, &since(24), &at), Exit::Denied);
 }
 
 #[test]
