@@ -25,7 +25,7 @@ mod user;
 mod tests;
 
 pub use evidence::{Evidence, Probe, Stored};
-pub use exports::{Exported, exported, may_export};
+pub use exports::{ExpectedFile, Exported, expected_file, exported, may_export};
 pub use grants::Grants;
 pub use operations::{Listed, ListedLevel};
 pub use permit::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};

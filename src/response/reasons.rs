@@ -10,6 +10,10 @@ crate::reasons! {
     /// The answer is not JSON, or says so in a way that two readers could read differently.
     ANSWER_FORMAT = Reason::new(406, "answer_format", "not-supported",
         "the answer can't be checked in this format: ask for application/fhir+json");
+    /// A file of a bulk export is not NDJSON, or says so in a way that two readers could read
+    /// differently.
+    ANSWER_NDJSON = failed("answer_ndjson",
+        "the FHIR server sent a file of the export that is no NDJSON, so it can't be checked");
     /// The answer is compressed, although the request asked for none of it.
     ANSWER_ENCODING = failed("answer_encoding",
         "the FHIR server sent an answer in an encoding that can't be checked");
