@@ -15,9 +15,10 @@ use crate::binding;
 use crate::config::Configuration;
 use crate::export;
 use crate::fhir::{self, Body, Routed};
+use crate::limits::{self, AdmittedToken};
 use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit, Stored};
 use crate::request::{self, Head, Headers};
-use crate::revocation::{self, LiveToken};
+use crate::revocation;
 use crate::store::{CallFailed, HttpAnswer, HttpCall};
 use crate::token;
 
@@ -44,7 +45,7 @@ pub(super) struct Held {
 /// Who calls, and what their token grants.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) token: LiveToken,
+    pub(super) token: AdmittedToken,
     pub(super) grants: Rc<Grants>,
 }
 
@@ -133,7 +134,7 @@ impl Exchange {
         caps: &dyn Capabilities,
     ) -> Result<Caller, Refusal> {
         let raw = token::extract(head.headers().all("authorization"))?;
-        let Worker { config, keys, revocation, tokens, .. } = worker;
+        let Worker { config, keys, revocation, limits, tokens, .. } = worker;
         let now = caps.now();
         if tokens.get(&raw, now).is_none() {
             let verified =
@@ -150,6 +151,7 @@ impl Exchange {
         let bound = binding::bind(verified)?;
         let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
         self.record.freshness(token.listed_as());
+        let token = limits::admit(token, limits, caps)?;
         Ok(Caller { token, grants: Rc::clone(&known.grants) })
     }
 

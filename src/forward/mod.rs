@@ -1,4 +1,4 @@
-//! Stage 7: what the FHIR server gets to see. A permit is carried out: the search is narrowed, the
+//! Stage 8: what the FHIR server gets to see. A permit is carried out: the search is narrowed, the
 //! token stripped, the caller's identity written into headers whose inbound copies are removed
 //! first. What the client sent is never encoded anew: criteria are only added behind it.
 

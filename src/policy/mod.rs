@@ -1,4 +1,4 @@
-//! Stage 6: what the token's scopes and patient context allow.
+//! Stage 7: what the token's scopes and patient context allow.
 //!
 //! Each context of a token (`patient/`, `user/`, `system/`) is judged on its own and what they
 //! allow adds up: a request is permitted when one of them permits it. More scope never means less
@@ -39,8 +39,8 @@ use std::rc::Rc;
 use crate::base::refusal::Refusal;
 use crate::fhir::config::Api;
 use crate::fhir::{Interaction, Request};
+use crate::limits::AdmittedToken;
 use crate::request::Head;
-use crate::revocation::LiveToken;
 use case::{Case, Denial, Stop};
 
 /// What is decided of a request by what came in so far. Asked again when more has.
@@ -68,7 +68,7 @@ pub fn public(interaction: &Interaction) -> Option<Permit> {
 ///
 /// The refusal that tells most, of [`reasons`].
 pub fn decide(
-    _proof: &LiveToken,
+    _proof: &AdmittedToken,
     grants: &Rc<Grants>,
     request: &Request,
     head: &Head,

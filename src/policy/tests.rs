@@ -126,7 +126,7 @@ fn asked(
     let claims = who.claims();
     let grants = Rc::new(Grants::of(&claims, api, smart));
     let (head, request) = routed(text, api);
-    decide(&LiveToken::for_tests(claims), &grants, &request, &head, evidence, api, smart)
+    decide(&AdmittedToken::for_tests(claims), &grants, &request, &head, evidence, api, smart)
 }
 
 /// The decision in short once what it needs has come in: the body, and resources by `Type/id`.

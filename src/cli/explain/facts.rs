@@ -1,5 +1,7 @@
 //! What a stage tells of its verdict. Never the token.
 
+use core::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::run::Proof;
@@ -8,8 +10,10 @@ use crate::cli::gateway::{Answer, Outcome, resources};
 use crate::cli::meanings;
 use crate::cli::request::Request;
 use crate::cli::time;
+use crate::config::setting::Setting;
 use crate::fhir::{Body, Id, Interaction, Release, Routed};
 use crate::flow::{Reply, answer};
+use crate::limits::{AdmittedToken, Applied, Settings};
 use crate::policy::{
     Becomes, EntryPermit, Expected, Form, Narrowing, Permit, Precondition, Resolved,
 };
@@ -115,6 +119,28 @@ pub(super) fn of_list(given: Option<bool>) -> Vec<Fact> {
         Some(false) => "NOT LOOKED UP: no list was given (`--revocations`)",
     };
     vec![text("list", told)]
+}
+
+/// Which rule of `sessions` applies.
+pub(super) fn of_sessions(settings: Option<&Settings>, token: &AdmittedToken) -> Vec<Fact> {
+    let Some(settings) = settings else {
+        return vec![text("session", "none is configured: it lasts as long as its tokens")];
+    };
+    let Applied { rule: Some(rule), place } = settings.applied(token.claims()) else {
+        return vec![text("session", "no rule fits: it lasts as long as its tokens")];
+    };
+    let length = |length: Option<Duration>| {
+        length.map(|length| length.json().as_str().unwrap_or_default().to_owned())
+    };
+    let facts = [
+        Some(text(
+            "session",
+            format!("`sessions.rules[{place}]` fits; no other request of it is known"),
+        )),
+        maybe("ends_when_idle_for", length(rule.idle)),
+        maybe("ends_after", length(rule.lifetime)),
+    ];
+    facts.into_iter().flatten().collect()
 }
 
 /// What the policy asked for before it decided.

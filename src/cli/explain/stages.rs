@@ -14,9 +14,10 @@ use crate::cli::stored::{self, Stored};
 use crate::config::Configuration;
 use crate::fhir::{self, Routed};
 use crate::flow::reasons::BODY_UNEXPECTED;
+use crate::limits::{self, AdmittedToken, Limits};
 use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit};
 use crate::request::{self, Head};
-use crate::revocation::{self, LiveToken, Revocation};
+use crate::revocation::{self, Revocation};
 use crate::token::{self, Keys};
 
 /// A stage and its verdict.
@@ -122,8 +123,8 @@ impl Walk<'_> {
         }
     }
 
-    fn authenticate(&self, head: &Head, notes: &mut Notes) -> Result<LiveToken, Refusal> {
-        let Configuration { issuers, revocation, .. } = self.configuration;
+    fn authenticate(&self, head: &Head, notes: &mut Notes) -> Result<AdmittedToken, Refusal> {
+        let Configuration { issuers, revocation, sessions, .. } = self.configuration;
         let mut keys = Keys::new(issuers);
         keys.refresh(self.caps);
         let verified = token::extract(head.headers().all("authorization")).and_then(|raw| {
@@ -137,14 +138,17 @@ impl Walk<'_> {
         let mut revocation = Revocation::new(revocation.clone());
         revocation.refresh(self.caps);
         let live = revocation::check(bound, &mut revocation, &mut None, self.caps);
-        notes.note("revocation", live, |_| facts::of_list(list))
+        let live = notes.note("revocation", live, |_| facts::of_list(list))?;
+        let limits = Limits::new(sessions.clone());
+        let admitted = limits::admit(live, &limits, self.caps);
+        notes.note("limits", admitted, |token| facts::of_sessions(sessions.as_ref(), token))
     }
 
     fn decide(
         &self,
         head: &Head,
         request: fhir::Request,
-        token: &LiveToken,
+        token: &AdmittedToken,
         asked: &mut Asked,
     ) -> Result<Permit, Refusal> {
         let Configuration { fhir, smart, .. } = self.configuration;
@@ -235,6 +239,7 @@ impl Notes {
     }
 }
 
-const ORDER: [&str; 7] = ["request", "fhir", "token", "binding", "revocation", "policy", "forward"];
+const ORDER: [&str; 8] =
+    ["request", "fhir", "token", "binding", "revocation", "limits", "policy", "forward"];
 
 const ANSWER: &str = "answer";

@@ -45,6 +45,13 @@ fn most() -> Value {
             "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "1s",
             "max_staleness": "1m", "when_stale": "allow",
         },
+        "sessions": {
+            "capacity": 5,
+            "rules": [{
+                "roles": ["nurse"], "clients": ["kiosk"], "contexts": ["user"], "idle": "5m",
+                "lifetime": "8h",
+            }],
+        },
         "smart": {
             "search_without_patient": "refuse", "shared_types": ["Practitioner"],
             "operations": [{
@@ -139,6 +146,7 @@ fn every_default_is_the_documented_one() {
         ("revocation.every", json!("5s")),
         ("revocation.max_staleness", json!("2m")),
         ("revocation.when_stale", json!("refuse")),
+        ("sessions.capacity", json!(100_000)),
         ("smart.search_without_patient", json!("narrow")),
         ("smart.membership", json!("subject")),
         ("smart.encounter", json!("ignore")),
@@ -240,7 +248,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/smrt",
             Some(json!({})),
-            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `smart`: did you mean `smart`?",
+            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `sessions`, `smart`: did you mean `smart`?",
         ),
     ];
     for (pointer, value, expected) in rows {

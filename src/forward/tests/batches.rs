@@ -58,7 +58,7 @@ fn sent(entries: &Value) -> Vec<Value> {
     }
     let evidence = Evidence::new(Some(bundle.as_bytes()), &stored);
     let grants = Rc::new(Grants::of(&claims, &api, &Smart::default()));
-    let token = LiveToken::for_tests(claims.clone());
+    let token = AdmittedToken::for_tests(claims.clone());
     let smart = Smart::default();
     let decision = decide(&token, &grants, &request, &head, evidence, &api, &smart).unwrap();
     let Decision::Permit(permit) = decision else { panic!("{decision:?}") };

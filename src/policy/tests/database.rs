@@ -188,7 +188,7 @@ fn permit_before(
     let grants = Rc::new(Grants::of(claims, &api, smart));
     let mut known = Stored::default();
     for _ in 0..3 {
-        let token = LiveToken::for_tests(claims.clone());
+        let token = AdmittedToken::for_tests(claims.clone());
         let evidence = Evidence::new(Some(body.as_bytes()), &known);
         match decide(&token, &grants, &request, &head, evidence, &api, smart)? {
             Decision::Permit(permit) => return Ok(*permit),
