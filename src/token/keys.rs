@@ -120,8 +120,8 @@ impl Keys {
 
     /// The refusal of a key that is not in the set of the issuer at this place. A newer set may have it.
     pub(super) fn unknown(&self, issuer: usize, caps: &dyn Capabilities) -> Refusal {
-        let feed = self.issuers.get(issuer).and_then(|issuer| issuer.feed.as_ref());
-        match feed.is_some_and(|feed| feed.demand(caps.now(), caps)) {
+        let coming = |issuer: &IssuerKeys| issuer.is_behind(caps) || issuer.demands(caps);
+        match self.issuers.get(issuer).is_some_and(coming) {
             true => Refusal::new(&reasons::KEYS_ON_THEIR_WAY).retry_after(RETRY_AFTER).pending(),
             false => Refusal::new(&reasons::TOKEN_KEY_UNKNOWN),
         }
@@ -224,6 +224,16 @@ impl IssuerKeys {
                 false
             }
         }
+    }
+
+    /// Whether another instance published a set that this one has not adopted yet.
+    fn is_behind(&self, caps: &dyn Capabilities) -> bool {
+        let head = self.feed.as_ref().and_then(|feed| feed.head(caps).ok()?);
+        head.is_some_and(|head| Some(head.generation) != self.seen)
+    }
+
+    fn demands(&self, caps: &dyn Capabilities) -> bool {
+        self.feed.as_ref().is_some_and(|feed| feed.demand(caps.now(), caps))
     }
 
     fn failed(&self, why: &str) -> Notice {
