@@ -9,6 +9,7 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use super::issuers::{Issuer, Issuers, KeySource, RemoteKeys};
+use super::jwe::DecryptionKeys;
 use super::jwk::Unusable;
 use super::jwks::{KeySet, MAX_DOCUMENT, Reading};
 use super::key::Fingerprint;
@@ -24,6 +25,8 @@ use crate::store::{
 #[derive(Debug)]
 pub struct Keys {
     issuers: Vec<IssuerKeys>,
+    /// Ours: for tokens that were encrypted for us.
+    pub(super) decryption: DecryptionKeys,
 }
 
 /// The key that signed a token: the place of its issuer, and the key itself.
@@ -44,7 +47,12 @@ struct IssuerKeys {
 impl Keys {
     /// Inline sets are ready at once, remote ones wait for [`Keys::refresh`].
     pub fn new(issuers: &Issuers) -> Keys {
-        Keys { issuers: issuers.iter().map(IssuerKeys::new).collect() }
+        Keys {
+            issuers: issuers.iter().map(IssuerKeys::new).collect(),
+            decryption: DecryptionKeys::new(
+                issuers.iter().map(|issuer| issuer.encryption.as_ref()),
+            ),
+        }
     }
 
     /// The calls that this instance should make now: asked on every tick. Each comes with the place
