@@ -1,7 +1,7 @@
 //! The forms in which people keep a private key: PEM with PKCS#8 (RFC 5208) or PKCS#1 (RFC 8017
 //! appendix A.1.2) in it, a JWK (RFC 7517), and base64 of either, for places that take no line ends.
 //!
-//! Read here and not by jwt-simple, whose readers of keys are 70 KB of the filter: of all that DER can
+//! Read here and not by jwt-simple, whose readers of keys would be 100 KB of the filter: of all that DER can
 //! say only the two kinds of keys that are used are read, letter for letter. Whether the numbers make
 //! a key is judged by the libraries that use them.
 
