@@ -1,6 +1,7 @@
 //! The way of one request, the stages called top to bottom: decided by its head, or held until what
 //! the decision needs has come in.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -9,15 +10,20 @@ use super::worker::Known;
 use super::{Exchange, MAX_FORM, Worker, probe, reasons};
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
+use crate::base::time::Instant;
 use crate::binding;
 use crate::config::Configuration;
 use crate::export;
 use crate::fhir::{self, Body, Routed};
-use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe, Stored};
+use crate::limits::{self, AdmittedToken};
+use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit, Stored};
 use crate::request::{self, Head, Headers};
-use crate::revocation::{self, LiveToken};
+use crate::revocation;
 use crate::store::{CallFailed, HttpAnswer, HttpCall};
 use crate::token;
+
+/// How long a request waits for keys or lists that are on their way.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A request that is not decided yet, and what came in for it so far.
 #[derive(Debug)]
@@ -25,9 +31,13 @@ pub(super) struct Held {
     pub(super) head: Head,
     pub(super) request: Rc<fhir::Request>,
     pub(super) body: Option<Vec<u8>>,
+    /// Whether the body was read as a form.
+    form_read: bool,
+    /// Until when it may wait for what is on its way; `None`: it never had to.
+    pub(super) patience: Option<Instant>,
     pub(super) stored: Stored,
-    /// Stored resources still to be asked for; the call for the first is on its way.
-    pub(super) probes: VecDeque<Probe>,
+    /// What is still to be looked up; the call for the first is on its way.
+    pub(super) lookups: VecDeque<Lookup>,
     /// Of a permitted kick-off: who gets the links of its answer.
     pub(super) linked: Option<Box<Linked>>,
 }
@@ -35,7 +45,7 @@ pub(super) struct Held {
 /// Who calls, and what their token grants.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) token: LiveToken,
+    pub(super) token: AdmittedToken,
     pub(super) grants: Rc<Grants>,
 }
 
@@ -49,14 +59,30 @@ pub(super) enum Passed {
     Untouched,
     /// Not decided yet: the body comes first.
     Body(Box<Held>),
-    /// Not decided yet: a stored resource comes first, asked for by this call.
+    /// Not decided yet: what is stored comes first, asked for by this call.
     Stored(Box<Held>, HttpCall),
+    /// Not decided yet: keys or lists that are on their way come first.
+    Later(Box<Held>),
 }
 
 impl Held {
     fn new(head: Head, request: Rc<fhir::Request>) -> Held {
-        let (body, stored, probes) = (None, Stored::default(), VecDeque::new());
-        Held { head, request, body, stored, probes, linked: None }
+        let (stored, lookups) = (Stored::default(), VecDeque::new());
+        let (body, patience, linked) = (None, None, None);
+        Held { head, request, body, form_read: false, patience, stored, lookups, linked }
+    }
+
+    /// Waits, where what is missing is on its way, the client's patience allows it and few enough wait;
+    /// otherwise it is refused.
+    fn or_later(
+        mut self: Box<Self>,
+        refusal: Refusal,
+        worker: &Worker,
+        now: Instant,
+    ) -> Result<Passed, Refusal> {
+        let until = *self.patience.get_or_insert(now.plus(PATIENCE));
+        let waits = refusal.pending && now < until && worker.may_wait();
+        if waits { Ok(Passed::Later(self)) } else { Err(refusal) }
     }
 
     /// Longest body that is held, in bytes: Envoy's own buffer bounds the others.
@@ -97,9 +123,6 @@ impl Exchange {
         let mut held = Box::new(Held::new(head, request));
         if end_of_stream {
             held.body = Some(Vec::new());
-        } else if held.request.body == Body::Form {
-            self.authenticate(&held.head, worker, caps)?;
-            return Ok(Passed::Body(held));
         }
         self.decide(held, worker, caps)
     }
@@ -111,7 +134,7 @@ impl Exchange {
         caps: &dyn Capabilities,
     ) -> Result<Caller, Refusal> {
         let raw = token::extract(head.headers().all("authorization"))?;
-        let Worker { config, keys, revocation, tokens, .. } = worker;
+        let Worker { config, keys, revocation, limits, tokens, .. } = worker;
         let now = caps.now();
         if tokens.get(&raw, now).is_none() {
             let verified =
@@ -128,10 +151,11 @@ impl Exchange {
         let bound = binding::bind(verified)?;
         let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
         self.record.freshness(token.listed_as());
+        let token = limits::admit(token, limits, caps)?;
         Ok(Caller { token, grants: Rc::clone(&known.grants) })
     }
 
-    /// The body is whole. The parameters of a form count together with those of the query.
+    /// The body is whole.
     pub(super) fn body(
         &mut self,
         mut held: Box<Held>,
@@ -139,18 +163,11 @@ impl Exchange {
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
-        if held.request.body == Body::Form {
-            // Before anything else is read of it, as before the head.
-            self.authenticate(&held.head, worker, caps)?;
-            let request = Rc::unwrap_or_clone(held.request).with_form(&body)?;
-            held.request = Rc::new(request);
-            self.record.request(&held.request);
-        }
         held.body = Some(body);
         self.decide(held, worker, caps)
     }
 
-    /// A stored resource came, or why it didn't.
+    /// The answer to a lookup came, or why it didn't.
     pub(super) fn stored(
         &mut self,
         mut held: Box<Held>,
@@ -158,24 +175,32 @@ impl Exchange {
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
-        let probe = held.probes.pop_front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
-        held.stored.answered(probe, answer)?;
-        if let Some(next) = held.probes.front() {
+        let lookup = held.lookups.pop_front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+        held.stored.answered(lookup, answer)?;
+        if let Some(next) = held.lookups.front() {
             let call = probe::call(next, &held.head, worker)?;
             return Ok(Passed::Stored(held, call));
         }
         self.decide(held, worker, caps)
     }
 
-    /// Decides by what came in so far. Authenticates each time: while it came in, the token may have
-    /// expired or been revoked.
-    fn decide(
+    /// Decides by what came in so far. Authenticates each time, before anything of the body is read:
+    /// while it came in, the token may have expired or been revoked.
+    pub(super) fn decide(
         &mut self,
         mut held: Box<Held>,
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
-        let caller = self.authenticate(&held.head, worker, caps)?;
+        let caller = match self.authenticate(&held.head, worker, caps) {
+            Ok(caller) => caller,
+            Err(refusal) => return held.or_later(refusal, worker, caps.now()),
+        };
+        if held.request.body == Body::Form && !held.form_read {
+            let Some(body) = &held.body else { return Ok(Passed::Body(held)) };
+            self.form(&mut held.request, body)?;
+            held.form_read = true;
+        }
         let Caller { token, grants } = &caller;
         let evidence = Evidence::new(held.body.as_deref(), &held.stored);
         let Configuration { fhir, smart, .. } = &worker.config;
@@ -190,12 +215,20 @@ impl Exchange {
                 Ok(Passed::Permit(held, permit))
             }
             Decision::Body => Ok(Passed::Body(held)),
-            Decision::Stored(probes) => {
-                held.probes = probes.into();
-                let first = held.probes.front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+            Decision::Stored(lookups) => {
+                held.lookups = lookups.into();
+                let first = held.lookups.front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
                 let call = probe::call(first, &held.head, worker)?;
                 Ok(Passed::Stored(held, call))
             }
         }
+    }
+
+    /// The parameters of a form count together with those of the query.
+    fn form(&mut self, request: &mut Rc<fhir::Request>, body: &[u8]) -> Result<(), Refusal> {
+        let with_form = fhir::Request::clone(request).with_form(body)?;
+        *request = Rc::new(with_form);
+        self.record.request(request);
+        Ok(())
     }
 }

@@ -8,13 +8,18 @@ use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
 use crate::config::Configuration;
 use crate::export::Keyring;
+use crate::limits::Limits;
 use crate::policy::Grants;
 use crate::revocation::Revocation;
 use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::token::keys::Asked;
 use crate::token::{CacheLimits, Keys, TokenCache, VerifiedToken};
 
 /// Verified tokens kept by one worker.
 const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 1024 };
+
+/// Exchanges of one worker that may wait for news at a time.
+const MAX_WAITING: usize = 256;
 
 /// One worker's state.
 #[derive(Debug)]
@@ -22,11 +27,14 @@ pub struct Worker {
     pub(in crate::flow) config: Configuration,
     pub(in crate::flow) keys: Keys,
     pub(in crate::flow) revocation: Revocation,
+    pub(in crate::flow) limits: Limits,
     pub(in crate::flow) tokens: TokenCache<Known>,
     pub(in crate::flow) keyring: Keyring,
     instance: InstanceId,
     events: EventId,
     awake: bool,
+    /// Exchanges that wait for news.
+    waiting: usize,
 }
 
 /// What is worked out once for a token and kept beside it.
@@ -41,8 +49,8 @@ pub(in crate::flow) struct Known {
 /// What a callout was sent for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Callout {
-    /// The keys of the issuer at this place in the configuration.
-    Keys(usize),
+    /// Keys of an issuer, or where they are.
+    Keys(Asked),
     /// The revocation list.
     Revocations,
 }
@@ -62,11 +70,13 @@ impl Worker {
         Worker {
             keys: Keys::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone()),
+            limits: Limits::new(config.sessions.clone()),
             tokens: TokenCache::new(TOKENS),
             keyring: Keyring::default(),
             instance: InstanceId::draw(caps),
             events: EventId { instance, count: 0 },
             awake: false,
+            waiting: 0,
             config,
         }
     }
@@ -84,7 +94,7 @@ impl Worker {
         self.adopt(caps);
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
-            keys.into_iter().map(|(issuer, call)| (Callout::Keys(issuer), call)).collect();
+            keys.into_iter().map(|(asked, call)| (Callout::Keys(asked), call)).collect();
         let revocations = self.revocation.due(&self.instance, caps);
         calls.extend(revocations.map(|call| (Callout::Revocations, call)));
         calls
@@ -98,11 +108,30 @@ impl Worker {
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
         let notice = match callout {
-            Callout::Keys(issuer) => self.keys.answered(issuer, answer, caps),
+            Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
             Callout::Revocations => self.revocation.answered(answer, caps),
         };
         self.adopt(caps);
         notice
+    }
+
+    /// Whether the next tick should come soon: somebody waits for what it may bring.
+    pub fn hurries(&self) -> bool {
+        self.waiting > 0
+    }
+
+    /// Whether one more exchange may wait: what is held costs memory, and whoever sends nonsense must
+    /// not make others' requests queue behind it.
+    pub(in crate::flow) fn may_wait(&self) -> bool {
+        self.waiting < MAX_WAITING
+    }
+
+    pub(in crate::flow) fn waits_for_news(&mut self) {
+        self.waiting = self.waiting.saturating_add(1);
+    }
+
+    pub(in crate::flow) fn waits_no_more(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
     }
 
     /// An id for the next audit event.
@@ -117,5 +146,6 @@ impl Worker {
             self.tokens.retain_trusted(&self.keys);
         }
         self.revocation.refresh(caps);
+        self.limits.refresh(caps);
     }
 }

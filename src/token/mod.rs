@@ -9,6 +9,7 @@ pub mod algorithm;
 pub mod cache;
 mod checks;
 pub mod claims;
+mod discovery;
 pub mod extract;
 pub mod issuers;
 mod jwe;
@@ -80,7 +81,7 @@ pub fn verify(
     keys: &Keys,
     caps: &dyn Capabilities,
 ) -> Result<VerifiedToken, Rejected> {
-    let opened = jwe::open(raw.text(), &keys.decryption, caps)?;
+    let opened = jwe::open(raw.text(), keys, caps)?;
     let jws = Jws::parse(opened.as_ref().map_or(raw.text(), |opened| &opened.token))?;
     let (place, issuer) = issuer_of(&jws, issuers)?;
     if opened.as_ref().is_some_and(|opened| opened.issuer != place) {
@@ -128,7 +129,7 @@ fn verify_signature<'a>(
         .ok_or(&reasons::TOKEN_ALGORITHM_REFUSED)?;
     let set = keys.of(place)?;
     let id = jws.header.key_id.as_deref().ok_or(&reasons::TOKEN_KEY_UNNAMED)?;
-    let key = set.named(id).ok_or(&reasons::TOKEN_KEY_UNKNOWN)?;
+    let key = set.named(id).ok_or_else(|| keys.unknown(place, caps))?;
     if !key.is_for(algorithm) {
         return Err(Refusal::new(&reasons::TOKEN_KEY_MISMATCH));
     }

@@ -85,6 +85,12 @@ crate::reasons! {
     /// The issuer's keys were not fetched yet.
     KEYS_UNAVAILABLE = Reason::new(503, "keys_unavailable", "transient",
         "the keys of the token's issuer are not there yet: try again shortly");
+    /// The issuer's keys were last fetched longer ago than `jwks.max_staleness`.
+    KEYS_STALE = Reason::new(503, "keys_stale", "transient",
+        "the keys of the token's issuer can't be fetched: try again shortly");
+    /// `kid` names no key of this issuer, whose keys are fetched anew at this moment.
+    KEYS_ON_THEIR_WAY = Reason::new(503, "keys_on_their_way", "transient",
+        "the keys of the token's issuer are fetched anew: try again shortly");
 
     /// Signed only, though the issuer's tokens must be encrypted (`encryption.required`).
     TOKEN_ENCRYPTION_REQUIRED = proven("token_encryption_required",

@@ -49,6 +49,13 @@ fn most() -> Value {
             "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "1s",
             "max_staleness": "1m", "when_stale": "allow",
         },
+        "sessions": {
+            "capacity": 5,
+            "rules": [{
+                "roles": ["nurse"], "clients": ["kiosk"], "contexts": ["user"], "idle": "5m",
+                "lifetime": "8h",
+            }],
+        },
         "smart": {
             "search_without_patient": "refuse", "shared_types": ["Practitioner"],
             "operations": [{
@@ -107,7 +114,10 @@ fn the_sample_with_every_key_leaves_none_out() {
         // Inline keys stand instead of the fetched ones.
         if matches!(
             key.path.as_str(),
-            "issuers[].jwks.cluster" | "issuers[].jwks.url" | "issuers[].jwks.refresh"
+            "issuers[].jwks.cluster"
+                | "issuers[].jwks.url"
+                | "issuers[].jwks.refresh"
+                | "issuers[].jwks.max_staleness"
         ) {
             continue;
         }
@@ -124,6 +134,7 @@ fn every_default_is_the_documented_one() {
         ("fhir.passthrough", json!([])),
         ("issuers[].algorithms", json!(["RS256", "RS384", "ES256", "ES384"])),
         ("issuers[].jwks.refresh", json!("5m")),
+        ("issuers[].jwks.max_staleness", json!("1h")),
         ("issuers[].max_lifetime", json!("1h")),
         ("issuers[].clock_skew", json!("30s")),
         ("issuers[].require", json!(["sub", "jti"])),
@@ -140,6 +151,7 @@ fn every_default_is_the_documented_one() {
         ("revocation.every", json!("5s")),
         ("revocation.max_staleness", json!("2m")),
         ("revocation.when_stale", json!("refuse")),
+        ("sessions.capacity", json!(100_000)),
         ("smart.search_without_patient", json!("narrow")),
         ("smart.membership", json!("subject")),
         ("smart.encounter", json!("ignore")),
@@ -216,7 +228,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/issuers/0/jwks/cluster",
             None,
-            "/issuers/0/jwks/cluster: `cluster` is missing: expected `cluster` and `url`: or give the keys in `inline`",
+            "/issuers/0/jwks/cluster: `cluster` is missing: expected the Envoy cluster that reaches the issuer: or give the keys in `inline`",
         ),
         (
             "/revocation",
@@ -241,7 +253,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/smrt",
             Some(json!({})),
-            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `smart`: did you mean `smart`?",
+            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `sessions`, `smart`: did you mean `smart`?",
         ),
     ];
     for (pointer, value, expected) in rows {

@@ -25,6 +25,7 @@ use core::time::Duration;
 
 use jwt_simple::algorithms::ContentEncryption;
 
+use super::keys::Keys;
 use super::reasons;
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
@@ -44,18 +45,19 @@ pub(super) struct Opened {
 /// Opens a token of five parts. `None`: it has another number of parts, and is not encrypted.
 pub(super) fn open(
     token: &str,
-    keys: &DecryptionKeys,
+    keys: &Keys,
     caps: &dyn Capabilities,
 ) -> Result<Option<Opened>, Refusal> {
     if token.matches('.').count() != 4 {
         return Ok(None);
     }
-    if keys.is_empty() {
+    let ours = &keys.decryption;
+    if ours.is_empty() {
         return Err(Refusal::new(&reasons::TOKEN_ENCRYPTED));
     }
     let jwe = Jwe::parse(token)?;
     let id = jwe.header.key_id.as_deref().ok_or(&reasons::TOKEN_KEY_UNNAMED)?;
-    let key = keys.named(id).ok_or(&reasons::TOKEN_DECRYPTION_KEY_UNKNOWN)?;
+    let key = ours.named(id).ok_or(&reasons::TOKEN_DECRYPTION_KEY_UNKNOWN)?;
     if jwe.header.algorithm != key.algorithm().name() {
         return Err(Refusal::new(&reasons::TOKEN_ENCRYPTION_REFUSED));
     }
@@ -63,7 +65,9 @@ pub(super) fn open(
     let sealed = jwe.sealed(private.wrapped_length())?;
     let agreement = key.algorithm().agreement(&jwe.header)?;
     let cost = private.cost();
-    keys.spend(cost, caps)?;
+    // Without the issuer's own keys nothing could come of it: no work for that.
+    keys.of(key.issuer())?;
+    ours.spend(cost, caps)?;
     let random = [caps.random(), caps.random()].concat();
     let unwrapped = private.unwrap(&sealed.wrapped_key, agreement.as_ref());
     let plaintext = decrypt(jwe.header_text, &sealed, &unwrapped.unwrap_or(random))?;

@@ -197,7 +197,7 @@ fn tokens_of_other_implementations_are_accepted() {
     for (source, id, token) in tokens {
         assert_eq!(clinic.verdict(&token), "accepted", "{source} for {id}");
         let keys = Keys::new(&clinic.issuers);
-        let opened = open(&token, &keys.decryption, &clinic.caps).unwrap().unwrap();
+        let opened = open(&token, &keys, &clinic.caps).unwrap().unwrap();
         assert_eq!(opened.token, clinic.vectors.text("/signed"), "{source} for {id}");
     }
 }
@@ -224,7 +224,7 @@ fn what_jwt_simple_encrypts_is_decrypted_to_the_letter() {
     ];
     for token in tokens {
         let keys = Keys::new(&clinic.issuers);
-        let opened = open(&token, &keys.decryption, &clinic.caps).unwrap().unwrap();
+        let opened = open(&token, &keys, &clinic.caps).unwrap().unwrap();
         let inside: Value = serde_json::from_str(&opened.token).unwrap();
         assert_eq!(inside["sub"], "nurse-17");
         // Claims that nobody signed are no token.
@@ -598,6 +598,24 @@ fn what_comes_of_no_valid_token_is_bounded_in_each_second() {
         assert_eq!(code(&clinic.signed()), "accepted", "{id}");
         clinic.caps.set_now(Instant::from_seconds(UnixSeconds(NOW + 1)));
         assert_eq!(code(&good), "accepted", "{id}");
+    }
+}
+
+#[test]
+fn nothing_is_decrypted_while_its_issuer_has_no_keys() {
+    let clinic = Clinic::new();
+    let remote = json!({"cluster": "auth", "url": "https://auth.clinic.example/jwks"});
+    let encryption = json!({"keys": [
+        {"kid": "rsa", "algorithm": "RSA-OAEP", "key": "TOKEN_KEY_RSA"},
+    ]});
+    let changes = json!({"jwks": remote, "encryption": encryption});
+    let issuers = issuers(vec![config(vec![], changes)]);
+    let keys = Keys::new(&issuers);
+    let raw = RawToken::for_tests(&clinic.vectors.token("rsa"));
+    for _ in 0..100 {
+        let refusal = verify(&raw, &issuers, &keys, &clinic.caps).unwrap_err().refusal;
+        assert_eq!(refusal.reason.code, "keys_unavailable");
+        assert!(refusal.pending);
     }
 }
 
