@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use super::discovery::Discovery;
 use super::issuers::{Issuer, Issuers, KeySource, Place, RemoteKeys};
+use super::jwe::DecryptionKeys;
 use super::jwk::Unusable;
 use super::jwks::{KeySet, MAX_DOCUMENT, Reading};
 use super::key::Fingerprint;
@@ -29,6 +30,8 @@ use crate::store::{
 #[derive(Debug)]
 pub struct Keys {
     issuers: Vec<IssuerKeys>,
+    /// Ours: for tokens that were encrypted for us.
+    pub(super) decryption: DecryptionKeys,
 }
 
 /// What a call asks for: something of the issuer at this place.
@@ -62,7 +65,12 @@ struct IssuerKeys {
 impl Keys {
     /// Inline sets are ready at once, remote ones wait for [`Keys::refresh`].
     pub fn new(issuers: &Issuers) -> Keys {
-        Keys { issuers: issuers.iter().map(IssuerKeys::new).collect() }
+        Keys {
+            issuers: issuers.iter().map(IssuerKeys::new).collect(),
+            decryption: DecryptionKeys::new(
+                issuers.iter().map(|issuer| issuer.encryption.as_ref()),
+            ),
+        }
     }
 
     /// The calls that this instance should make now: asked on every tick. Each comes with what it asks
