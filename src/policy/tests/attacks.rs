@@ -132,3 +132,17 @@ fn a_chain_over_the_patient_may_say_so() {
         assert_eq!(code(EVERYTHING, request, "", &Smart::default()), expected, "{request}");
     }
 }
+
+#[test]
+fn no_condition_has_a_fragment_that_would_cut_off_what_narrows_it() {
+    let rows = ["identifier=x#", "identifier=x%23&code=#y", "#"];
+    for criteria in rows {
+        let request = format!(
+            "POST Observation\nif-none-exist: {criteria}\ncontent-type: application/fhir+json"
+        );
+        for who in [EVERYTHING, clinician("user/*.cruds")] {
+            let got = code(who, &request, "{}", &Smart::default());
+            assert_eq!(got, "parameter_character", "{criteria}");
+        }
+    }
+}
