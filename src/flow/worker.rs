@@ -35,6 +35,8 @@ pub struct Worker {
     awake: bool,
     /// Exchanges that wait for news.
     waiting: usize,
+    /// Grows with every answer to a call for keys, and with every set that is adopted.
+    news: u64,
 }
 
 /// What is worked out once for a token and kept beside it.
@@ -77,6 +79,7 @@ impl Worker {
             events: EventId { instance, count: 0 },
             awake: false,
             waiting: 0,
+            news: 0,
             config,
         }
     }
@@ -108,7 +111,10 @@ impl Worker {
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
         let notice = match callout {
-            Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
+            Callout::Keys(asked) => {
+                self.news = self.news.wrapping_add(1);
+                self.keys.answered(asked, answer, caps)
+            }
             Callout::Revocations => self.revocation.answered(answer, caps),
         };
         self.adopt(caps);
@@ -124,6 +130,11 @@ impl Worker {
     /// not make others' requests queue behind it.
     pub(in crate::flow) fn may_wait(&self) -> bool {
         self.waiting < MAX_WAITING
+    }
+
+    /// What it has heard of: another number than before when something came in that exchanges wait for.
+    pub(in crate::flow) fn news(&self) -> u64 {
+        self.news
     }
 
     pub(in crate::flow) fn waits_for_news(&mut self) {
@@ -143,6 +154,7 @@ impl Worker {
     fn adopt(&mut self, caps: &dyn Capabilities) {
         self.awake = true;
         if self.keys.refresh(caps) {
+            self.news = self.news.wrapping_add(1);
             self.tokens.retain_trusted(&self.keys);
         }
         self.revocation.refresh(caps);
