@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::status::{Telling, Told};
 use crate::audit::EventId;
 use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
@@ -35,6 +36,7 @@ pub struct Worker {
     awake: bool,
     /// Exchanges that wait for news.
     waiting: usize,
+    telling: Telling,
 }
 
 /// What is worked out once for a token and kept beside it.
@@ -77,6 +79,7 @@ impl Worker {
             events: EventId { instance, count: 0 },
             awake: false,
             waiting: 0,
+            telling: Telling::new(),
             config,
         }
     }
@@ -113,6 +116,12 @@ impl Worker {
         };
         self.adopt(caps);
         notice
+    }
+
+    /// What operators should see of the sources: asked on every tick.
+    pub fn tell(&mut self, caps: &dyn Capabilities) -> Told {
+        let Worker { keys, telling, instance, .. } = self;
+        telling.tell(instance, || keys.statuses(caps), caps)
     }
 
     /// Whether the next tick should come soon: somebody waits for what it may bring.
