@@ -11,8 +11,9 @@ use crate::export::Keyring;
 use crate::policy::Grants;
 use crate::revocation::Revocation;
 use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::token::introspection::Inquiry;
 use crate::token::keys::Asked;
-use crate::token::{CacheLimits, Keys, TokenCache, VerifiedToken};
+use crate::token::{CacheLimits, Introspection, Keys, TokenCache, VerifiedToken};
 
 /// Verified tokens kept by one worker.
 const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 1024 };
@@ -25,6 +26,7 @@ const MAX_WAITING: usize = 256;
 pub struct Worker {
     pub(in crate::flow) config: Configuration,
     pub(in crate::flow) keys: Keys,
+    pub(in crate::flow) introspection: Introspection,
     pub(in crate::flow) revocation: Revocation,
     pub(in crate::flow) tokens: TokenCache<Known>,
     pub(in crate::flow) keyring: Keyring,
@@ -49,6 +51,8 @@ pub(in crate::flow) struct Known {
 pub enum Callout {
     /// Keys of an issuer, or where they are.
     Keys(Asked),
+    /// What an issuer says of a token.
+    Introspection(Inquiry),
     /// The revocation list.
     Revocations,
 }
@@ -67,6 +71,7 @@ impl Worker {
         let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
         Worker {
             keys: Keys::new(&config.issuers),
+            introspection: Introspection::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone()),
             tokens: TokenCache::new(TOKENS),
             keyring: Keyring::default(),
@@ -92,6 +97,10 @@ impl Worker {
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
             keys.into_iter().map(|(asked, call)| (Callout::Keys(asked), call)).collect();
+        let inquiries = self.introspection.due(caps);
+        calls.extend(
+            inquiries.into_iter().map(|(inquiry, call)| (Callout::Introspection(inquiry), call)),
+        );
         let revocations = self.revocation.due(&self.instance, caps);
         calls.extend(revocations.map(|call| (Callout::Revocations, call)));
         calls
@@ -106,10 +115,18 @@ impl Worker {
     ) -> Option<Notice> {
         let notice = match callout {
             Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
+            Callout::Introspection(inquiry) => {
+                self.introspection.answered(inquiry, answer, &self.config.issuers, caps)
+            }
             Callout::Revocations => self.revocation.answered(answer, caps),
         };
         self.adopt(caps);
         notice
+    }
+
+    /// What came up on a tick that an operator should read.
+    pub fn notice(&mut self) -> Option<Notice> {
+        self.introspection.notice(&self.config.issuers)
     }
 
     /// Whether the next tick should come soon: somebody waits for what it may bring.

@@ -333,6 +333,7 @@ fn the_stages_say_what_the_gateway_does_on_every_case_of_the_project() {
             caps: &gateway.caps,
             request: &prepared.request,
             proof: &Proof::Nothing,
+            would_ask: false,
             listed: true,
             stored: (&prepared.stored, true),
             outcome: &outcome,
