@@ -1,11 +1,13 @@
 //! The gateway without Envoy: one worker, its feeds answered from files, an exchange driven from the
 //! request's head to the audit line.
 
+use core::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::request::Request;
 use super::stored::Stored;
-use crate::base::capabilities::Native;
+use crate::base::capabilities::{Capabilities, Native};
 use crate::base::notice::Notice;
 use crate::base::time::Instant;
 use crate::config::Configuration;
@@ -19,6 +21,8 @@ use crate::token::keys::Asked;
 pub(super) struct Gateway {
     pub(super) caps: Native,
     worker: Worker,
+    /// Below which path the API is.
+    base: String,
 }
 
 /// What the sources of the configuration answer with.
@@ -65,8 +69,9 @@ impl Gateway {
     pub(super) fn new(configuration: Configuration, now: Instant, feeds: &Feeds) -> (Gateway, Fed) {
         let caps = Native::at(now);
         let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
+        let base = format!("{}/", configuration.fhir.base_path);
         let worker = Worker::new(configuration, &caps);
-        let mut gateway = Gateway { caps, worker };
+        let mut gateway = Gateway { caps, worker, base };
         let mut fed = Fed::default();
         // Where keys are comes first, the keys then.
         gateway.feed(feeds, &issuers, &mut fed);
@@ -112,12 +117,16 @@ impl Gateway {
             end_of_stream: request.body.is_empty(),
         };
         let mut step = exchange.on(head, &mut self.worker, &self.caps);
+        if exchange.wants_news() {
+            step = self.no_news(&mut exchange);
+        }
         if exchange.wants_body().is_some() {
             let body = Event::RequestBody { body: request.body.clone() };
             step = exchange.on(body, &mut self.worker, &self.caps);
         }
         while let [Effect::Call(call)] = step.effects.as_slice() {
-            let answer = stored.answer(&call.path);
+            let target = call.path.strip_prefix(self.base.as_str()).unwrap_or(&call.path);
+            let answer = stored.answer(target);
             step = exchange.on(Event::CallAnswered { answer }, &mut self.worker, &self.caps);
         }
         let mut outcome = Outcome::of(request, step);
@@ -129,6 +138,15 @@ impl Gateway {
         let line = exchange.end(&end, &mut self.worker, &self.caps);
         outcome.audit = serde_json::from_str(&line).unwrap_or_default();
         outcome
+    }
+
+    /// What is not there by now never comes: the request waits for nothing.
+    fn no_news(&mut self, exchange: &mut Exchange) -> Step {
+        let now = self.caps.now();
+        self.caps.set_now(now.plus(Duration::from_secs(60)));
+        let step = exchange.on(Event::News, &mut self.worker, &self.caps);
+        self.caps.set_now(now);
+        step
     }
 
     fn answer(&mut self, exchange: &mut Exchange, answer: &Answer, outcome: &mut Outcome) {

@@ -5,6 +5,7 @@ pub mod answer;
 mod deciding;
 pub mod effect;
 mod export;
+mod file;
 mod held_answer;
 mod probe;
 pub mod reasons;
@@ -28,6 +29,7 @@ use crate::forward::{self, Edit};
 use crate::policy::{Expected, Permit};
 use deciding::{Held, Passed};
 use export::Linked;
+use file::{File, Part};
 use record::Record;
 
 /// Filter state that a filter behind us requires: nothing passes that we did not permit.
@@ -66,6 +68,12 @@ enum Waits {
     Links(Box<Linked>),
     /// For the body of that answer, which is a manifest.
     Manifest(Box<Linked>),
+    /// For the head of an export's file.
+    File(Box<File>),
+    /// For more of that file.
+    FilePart(Box<File>),
+    /// For the end of a file that was refused after it had begun to go on.
+    FileCut,
     /// For its end: there is nothing left to decide.
     End,
 }
@@ -114,6 +122,16 @@ impl Exchange {
             (Waits::Manifest(linked), Event::ResponseBody { body }) => {
                 self.manifest(&linked, &body, worker)
             }
+            (Waits::File(file), Event::ResponseHead { headers, end_of_stream }) => {
+                self.file_head(file, &headers, end_of_stream, worker)
+            }
+            (Waits::FilePart(file), Event::ResponsePart { part, end_of_stream }) => {
+                self.file_part(file, Part::of(&part, end_of_stream), worker)
+            }
+            (Waits::FilePart(file), Event::ResponseTrailers) => {
+                self.file_part(file, Part::Trailers, worker)
+            }
+            (Waits::FileCut, event) => self.file_after_cut(&event),
             _ => self.step(Err(Refusal::new(&reasons::OUT_OF_ORDER)), Vec::new(), worker),
         }
     }
@@ -134,12 +152,18 @@ impl Exchange {
 
     /// Whether the answer's head must be handed over.
     pub fn wants_answer(&self) -> bool {
-        matches!(self.waits, Waits::Answer(_) | Waits::Links(_))
+        matches!(self.waits, Waits::Answer(_) | Waits::Links(_) | Waits::File(_))
     }
 
     /// Whether the answer must be held and its body handed over.
     pub fn wants_answer_body(&self) -> bool {
         matches!(self.waits, Waits::AnswerBody(..) | Waits::Manifest(_))
+    }
+
+    /// Whether what comes of the answer's body must be handed over, part by part and as it comes, and
+    /// its end by trailers.
+    pub fn wants_answer_parts(&self) -> bool {
+        matches!(self.waits, Waits::FilePart(_) | Waits::FileCut)
     }
 
     /// While it waits for news its body may come in; it is not read before the client is known.

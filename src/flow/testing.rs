@@ -193,6 +193,17 @@ impl Gateway {
                 Event::ResponseHead { headers: fields(&head), end_of_stream: body.is_empty() };
             answered.take(exchange.on(head, &mut self.worker, &self.caps));
         }
+        if exchange.wants_answer_parts() {
+            answered.body.clear();
+            for part in body.chunks(7) {
+                let event = Event::ResponsePart { part: part.to_vec(), end_of_stream: false };
+                let step = exchange.on(event, &mut self.worker, &self.caps);
+                assert_eq!(step.next, Next::Continue, "it streams");
+                answered.take_part(step, part);
+            }
+            let event = Event::ResponsePart { part: Vec::new(), end_of_stream: true };
+            answered.take_part(exchange.on(event, &mut self.worker, &self.caps), b"");
+        }
         if exchange.wants_answer_body() {
             answered.held = true;
             let whole = Event::ResponseBody { body: body.to_vec() };
@@ -263,6 +274,14 @@ impl Sent {
 }
 
 impl Answered {
+    fn take_part(&mut self, step: Step, part: &[u8]) {
+        let mut new = step.effects.into_iter().map(|effect| match effect {
+            Effect::ReplaceAnswer(new) => new,
+            other => panic!("{other:?} has no place in a part"),
+        });
+        self.body.extend(new.next_back().unwrap_or_else(|| part.to_vec()));
+    }
+
     fn take(&mut self, step: Step) {
         for effect in step.effects {
             match effect {

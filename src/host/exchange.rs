@@ -134,6 +134,17 @@ impl HostExchange {
         }
         self.on(Event::ResponseBody { body })
     }
+
+    /// A part of an answer that is judged while it streams. Once its head has gone on, an answer of
+    /// our own resets the stream: the client sees that it did not come whole.
+    fn answer_part(&mut self, size: usize, end_of_stream: bool) -> Action {
+        let part = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, usize::MAX);
+        let part = part.ok().flatten().unwrap_or_default();
+        if part.len() != size {
+            return reply(&answer::refused(&Refusal::new(&reasons::HOST_FAILED), None));
+        }
+        self.on(Event::ResponsePart { part, end_of_stream })
+    }
 }
 
 impl Context for HostExchange {
@@ -185,7 +196,9 @@ impl HttpContext for HostExchange {
 
     fn on_http_response_body(&mut self, held: usize, end_of_stream: bool) -> Action {
         self.answer_held = held;
-        if !self.exchange.wants_answer_body() {
+        if self.exchange.wants_answer_parts() {
+            self.answer_part(held, end_of_stream)
+        } else if !self.exchange.wants_answer_body() {
             Action::Continue
         } else if end_of_stream {
             self.answer_body()
@@ -196,7 +209,13 @@ impl HttpContext for HostExchange {
 
     /// Trailers end a body without `end_of_stream`.
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        if self.exchange.wants_answer_body() { self.answer_body() } else { Action::Continue }
+        if self.exchange.wants_answer_parts() {
+            self.on(Event::ResponseTrailers)
+        } else if self.exchange.wants_answer_body() {
+            self.answer_body()
+        } else {
+            Action::Continue
+        }
     }
 
     fn on_log(&mut self) {

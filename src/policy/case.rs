@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Asked;
 use super::coverage::{Cover, Need};
-use super::evidence::{Evidence, Probe};
+use super::evidence::{Evidence, Lookup};
 use super::grants::{Confined, Grant, Grants, Standing};
 use super::reasons::SCOPE_INSUFFICIENT;
 use super::rules::needs;
@@ -35,8 +35,8 @@ pub(super) enum Stop {
     Denied(Denial),
     /// The request's body has to be read first.
     Body,
-    /// These stored resources have to be looked up first.
-    Stored(Vec<Probe>),
+    /// This has to be looked up first.
+    Stored(Vec<Lookup>),
 }
 
 /// Why one context does not allow a request.
@@ -126,7 +126,7 @@ impl<'a> Case<'a> {
 
     /// What resources are judged by besides the token.
     pub(super) fn world(&self) -> World<'a> {
-        World { api: self.api, smart: self.smart, aliases: self.evidence.aliases }
+        World { api: self.api, smart: self.smart, aliases: self.evidence.aliases, vouched: &[] }
     }
 
     /// The refusal of what none of the scopes covers.

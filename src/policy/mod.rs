@@ -9,6 +9,7 @@ mod case;
 mod coverage;
 mod evidence;
 mod exports;
+mod found;
 mod granular;
 mod grants;
 mod operations;
@@ -24,11 +25,12 @@ mod user;
 #[cfg(test)]
 mod tests;
 
-pub use evidence::{Evidence, Probe, Stored};
-pub use exports::{Exported, exported, may_export};
+pub use evidence::{Evidence, Lookup, Probe, Stored};
+pub use exports::{ExpectedFile, Exported, expected_file, exported, may_export};
+pub use found::Search;
 pub use grants::Grants;
 pub use operations::{Listed, ListedLevel};
-pub use permit::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
+pub use permit::{Becomes, EntryPermit, Expected, Form, Narrowing, Permit, Precondition, Resolved};
 pub use sight::{By, Sight};
 pub use smart::{EncounterContext, ResponseCheck, SearchWithoutPatient, SharedType, Smart};
 
@@ -48,8 +50,8 @@ pub enum Decision {
     Permit(Box<Permit>),
     /// Its body has to be read first.
     Body,
-    /// These stored resources have to be looked up first.
-    Stored(Vec<Probe>),
+    /// This has to be looked up first.
+    Stored(Vec<Lookup>),
 }
 
 /// The permit for what anyone may read: the capability statement and the public documents.
@@ -105,8 +107,8 @@ fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
                     None => next,
                 });
             }
-            Err(Stop::Body) => missing = missing.or(Some(Decision::Body)),
-            Err(Stop::Stored(probes)) => missing = missing.or(Some(Decision::Stored(probes))),
+            Err(Stop::Body) => missing = Some(Decision::Body),
+            Err(Stop::Stored(lookups)) => missing = Some(and_lookups(missing, lookups)),
             Err(Stop::Denied(next)) => {
                 denial = Some(match denial {
                     Some(denial) => denial.or(next),
@@ -116,6 +118,8 @@ fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
         }
     }
     match (permit, missing, denial) {
+        // What one context shows of an answer another may add to, as soon as it can tell.
+        (Some(permit), Some(missing @ Decision::Stored(_)), _) if permit.is_sifted() => Ok(missing),
         (Some(permit), ..) => Ok(Decision::Permit(Box::new(permit))),
         (None, Some(missing), _) => Ok(missing),
         (None, None, Some(denial)) => Err(denial.refusal),
@@ -126,5 +130,18 @@ fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
             let needs = rules::needs::of(asked.request, asked.api.release)?;
             Err(case::lacking(asked.grants.likely_context(), &needs))
         }
+    }
+}
+
+/// What else is missing when this has to be looked up: each context may need something else.
+fn and_lookups(missing: Option<Decision>, mut more: Vec<Lookup>) -> Decision {
+    match missing {
+        None => Decision::Stored(more),
+        Some(Decision::Stored(mut lookups)) => {
+            more.retain(|lookup| !lookups.contains(lookup));
+            lookups.extend(more);
+            Decision::Stored(lookups)
+        }
+        Some(other) => other,
     }
 }

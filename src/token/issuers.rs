@@ -221,12 +221,9 @@ fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySourc
     }
     let max_staleness =
         section.default("max_staleness", Duration::from_secs(3600), DOC_MAX_STALENESS);
-    let remote: Vec<&str> = ["cluster", "url", "refresh", "max_staleness"]
-        .into_iter()
-        .filter(|name| section.has(name))
-        .collect();
     if section.has("inline") {
-        for name in remote {
+        let remote = ["cluster", "url", "refresh", "max_staleness"];
+        for name in remote.into_iter().filter(|name| section.has(name)).collect::<Vec<_>>() {
             let problem = format!("`{name}` stands beside `inline`");
             section.problem(name, problem, "either `inline`, or `cluster` and `url`", None);
         }
@@ -237,14 +234,8 @@ fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySourc
         section.problem("max_staleness", problem.to_owned(), "at least as long as `refresh`", None);
     }
     if !section.has("cluster") {
-        let problem = "`cluster` is missing".to_owned();
-        let hint = "or give the keys in `inline`";
-        section.problem(
-            "cluster",
-            problem,
-            "the Envoy cluster that reaches the issuer",
-            Some(hint),
-        );
+        let (problem, hint) = ("`cluster` is missing".to_owned(), "or give the keys in `inline`");
+        section.problem("cluster", problem, DOC_REACHES, Some(hint));
     }
     let place = match section.has("url") {
         true => Place::Url(url?),
@@ -346,6 +337,7 @@ const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`, or 
     `introspection` has `tokens: opaque`.";
 const DOC_INLINE: &str = "The keys themselves, as a JWK Set (RFC 7517).";
 const DOC_CLUSTER: &str = "The Envoy cluster that reaches `url`.";
+const DOC_REACHES: &str = "the Envoy cluster that reaches the issuer";
 const DOC_URL: &str = "Where the issuer publishes its JWK Set. Left out: where its metadata says, at \
     `/.well-known/openid-configuration` below the issuer; on the same host, reached by `cluster`.";
 const DOC_MAX_STALENESS: &str = "Keys that were last fetched longer ago are not used: the issuer's tokens \

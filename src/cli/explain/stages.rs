@@ -14,7 +14,7 @@ use crate::cli::stored::{self, Stored};
 use crate::config::Configuration;
 use crate::fhir::{self, Routed};
 use crate::flow::reasons::BODY_UNEXPECTED;
-use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe};
+use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit};
 use crate::request::{self, Head};
 use crate::revocation::{self, LiveToken, Revocation};
 use crate::token::{self, Introspection, Keys, VerifiedToken};
@@ -169,11 +169,11 @@ impl Walk<'_> {
                     asked.body = true;
                     body = Some(&self.request.body);
                 }
-                Decision::Stored(probes) => {
-                    for probe in probes {
-                        asked.stored.push(probe.clone());
-                        let answer = self.stored.0.looked_up(&probe);
-                        found.answered(probe, answer)?;
+                Decision::Stored(lookups) => {
+                    for lookup in lookups {
+                        asked.stored.push(lookup.clone());
+                        let answer = self.stored.0.looked_up(&lookup);
+                        found.answered(lookup, answer)?;
                     }
                 }
             }
@@ -182,10 +182,10 @@ impl Walk<'_> {
 
     fn of_asked(&self, asked: &Asked) -> Vec<Fact> {
         let (stored, given) = self.stored;
-        let found = |probe: &Probe| match given {
-            true => stored.found(probe),
+        let found = |lookup: &Lookup| match given {
+            true => stored.found(lookup),
             false => {
-                format!("{}: NOT GIVEN (`--stored`), so taken for missing", stored::name(probe))
+                format!("{}: NOT GIVEN (`--stored`), so taken for missing", stored::name(lookup))
             }
         };
         facts::of_asked(asked.body, asked.stored.iter().map(found).collect())
@@ -196,7 +196,7 @@ impl Walk<'_> {
 #[derive(Default)]
 struct Asked {
     body: bool,
-    stored: Vec<Probe>,
+    stored: Vec<Lookup>,
 }
 
 /// The stages so far.

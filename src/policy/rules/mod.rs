@@ -4,7 +4,9 @@
 //! what granular scopes match, a request must stay there.
 
 pub(super) mod batch;
+mod binary;
 mod by_id;
+mod conditional;
 mod named;
 pub(super) mod needs;
 pub(super) mod operation;

@@ -1,12 +1,14 @@
 //! Where a type stands towards a client, and how an answer is held to that.
 
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::ResourceType;
 use crate::fhir::compartment::is_in_patient_compartment;
+use crate::fhir::{Id, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
+use crate::policy::evidence::{Probe, Version};
 use crate::policy::permit::{Expected, Form, Permit};
 use crate::policy::reasons::{
-    COMPARTMENT_TYPE_OUTSIDE, FORMAT_UNJUDGED, HEAD_UNJUDGED, RESPONSE_UNCHECKED,
+    COMPARTMENT_TYPE_OUTSIDE, FORMAT_UNJUDGED, HEAD_UNJUDGED, PROBE_UNCONFIGURED,
+    RESPONSE_UNCHECKED,
 };
 use crate::policy::smart::ResponseCheck;
 use crate::request::{Head, Method, Query};
@@ -37,6 +39,25 @@ pub(super) fn of(
         _ if inside => Ok(Place::Inside),
         name if case.smart.shares(name) => Ok(Place::Shared),
         _ => Err(&COMPARTMENT_TYPE_OUTSIDE),
+    }
+}
+
+/// A resource as it is stored; `None` where there is none.
+pub(super) fn stored<'a>(
+    case: &Case<'a>,
+    resource: ResourceType,
+    id: &Id,
+) -> Result<Option<&'a Version>, Stop> {
+    can_look_up(case)?;
+    let probe = Probe { resource, id: id.clone() };
+    case.evidence.stored.get(&probe).ok_or(Stop::Stored(vec![probe.into()]))
+}
+
+/// That there is somewhere to look up what is stored.
+pub(super) fn can_look_up(case: &Case<'_>) -> Result<(), Stop> {
+    match case.api.cluster {
+        Some(_) => Ok(()),
+        None => Err((&PROBE_UNCONFIGURED).into()),
     }
 }
 
