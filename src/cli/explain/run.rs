@@ -105,19 +105,9 @@ fn setup(arguments: &Arguments, request: Request, at: Instant) -> Result<Setup, 
         read.map_err(|errors| Unusable::from(document.problems(&arguments.config, &errors)))
     };
     let asking = read(&document.value)?;
-    let read = |value: &Value| {
-        let configuration = read(value)?;
-        let issuers = configuration.issuers.asking_nobody();
-        Ok(Configuration { issuers, ..configuration })
-    };
+    let read = |value: &Value| read(value).map(asking_nobody);
     let configuration = read(&document.value)?;
-    let revocations = match &arguments.revocations {
-        Some(_) if configuration.revocation.is_none() => {
-            return Err("the configuration has no revocation list".to_owned().into());
-        }
-        Some(file) => Some(document::text(file, document::MAX_CONTENT)?.into_bytes()),
-        None => None,
-    };
+    let revocations = revocations(arguments, &configuration)?;
     let given = token::read(arguments.token.as_deref(), &request)?;
     let feeds = Feeds { keys: None, revocations };
     let proof = Proof::Nothing;
@@ -128,8 +118,8 @@ fn setup(arguments: &Arguments, request: Request, at: Instant) -> Result<Setup, 
             Err(OPAQUE.to_owned().into())
         }
         Given::Bearer(token) => {
-            let would_ask =
-                token::issuer(&token).is_some_and(|name| asking.issuers.would_ask(Some(&name)));
+            let issuer = token::issuer(&token);
+            let would_ask = issuer.is_some_and(|name| asking.issuers.would_ask(Some(&name)));
             let setup = Setup { would_ask, ..setup };
             bearer(arguments, setup, &token, &document.value, read)
         }
@@ -141,6 +131,25 @@ fn setup(arguments: &Arguments, request: Request, at: Instant) -> Result<Setup, 
             let proof = Proof::Claims { filled_in: claims.filled_in };
             Ok(Setup { configuration, proof, ..setup }.with_token(&token))
         }
+    }
+}
+
+/// Nobody can be asked from here.
+fn asking_nobody(configuration: Configuration) -> Configuration {
+    let issuers = configuration.issuers.asking_nobody();
+    Configuration { issuers, ..configuration }
+}
+
+fn revocations(
+    arguments: &Arguments,
+    configuration: &Configuration,
+) -> Result<Option<Vec<u8>>, Unusable> {
+    match &arguments.revocations {
+        Some(_) if configuration.revocation.is_none() => {
+            Err("the configuration has no revocation list".to_owned().into())
+        }
+        Some(file) => Ok(Some(document::text(file, document::MAX_CONTENT)?.into_bytes())),
+        None => Ok(None),
     }
 }
 
