@@ -1,6 +1,5 @@
 //! One issuer that is asked: the tokens that wait for their call, the calls under way, and the answers.
 
-use core::mem;
 use core::ops::Range;
 use core::time::Duration;
 use std::collections::{HashMap, VecDeque};
@@ -29,7 +28,12 @@ pub(super) struct Server {
     credentials: Option<Credentials>,
     /// Tokens in the queue or in a call, with the claims that were proven before.
     pending: HashMap<Digest, Option<Rc<Claims>>>,
-    queue: VecDeque<Question>,
+    /// Tokens of real clients: signed, or active when last asked about. They come first.
+    proven: VecDeque<Question>,
+    /// All others: anybody can invent one.
+    unproven: VecDeque<Question>,
+    /// Tokens that were active when last asked about.
+    active: LruCache<Digest, ()>,
     calls: HashMap<u64, Call>,
     /// The number of the last call.
     number: u64,
@@ -81,7 +85,9 @@ impl Server {
             settings,
             credentials: None,
             pending: HashMap::new(),
-            queue: VecDeque::new(),
+            proven: VecDeque::new(),
+            unproven: VecDeque::new(),
+            active: LruCache::unbounded(),
             calls: HashMap::new(),
             number: 0,
             pace: (UnixSeconds::default(), 0),
@@ -120,14 +126,14 @@ impl Server {
         let holder = signed.as_ref().map(|signed| signed.token.shared_claims());
         self.drop_impatient(now);
         let paused = self.paused.as_ref().filter(|(during, _)| during.contains(&now));
+        let is_proven = signed.is_some() || self.active.get(raw.digest()).is_some();
+        let queue = if is_proven { &mut self.proven } else { &mut self.unproven };
         let refusal = match paused {
             Some((_, reason)) => unavailable(reason),
-            None if self.queue.len() >= MAX_QUEUE => {
-                unavailable(&reasons::INTROSPECTION_OVERLOADED)
-            }
+            None if queue.len() >= MAX_QUEUE => unavailable(&reasons::INTROSPECTION_OVERLOADED),
             None => {
                 self.pending.insert(*raw.digest(), holder.clone());
-                self.queue.push_back(Question { raw: raw.clone(), signed, since: now });
+                queue.push_back(Question { raw: raw.clone(), signed, since: now });
                 unavailable(&reasons::INTROSPECTION_UNAVAILABLE).pending()
             }
         };
@@ -139,20 +145,22 @@ impl Server {
         let now = caps.now();
         self.drop_impatient(now);
         self.drop_lost(now);
-        if self.queue.is_empty() {
+        if self.proven.is_empty() && self.unproven.is_empty() {
             return Vec::new();
         }
         if self.credentials.is_none() {
             self.credentials = Credentials::of(&self.settings, caps);
         }
         let Some(credentials) = self.credentials.clone() else {
-            self.without_secret(now);
+            let why = "the environment variable that `client_secret` names is not set in the VM";
+            self.trouble.is(why.to_owned(), now);
+            self.pause(&reasons::INTROSPECTION_SECRET_MISSING, now);
             return Vec::new();
         };
         let mut calls = Vec::new();
         while self.calls.len() < MAX_CALLS
             && self.keeps_pace(now)
-            && let Some(Question { raw, signed, .. }) = self.queue.pop_front()
+            && let Some(Question { raw, signed, .. }) = self.next()
         {
             self.number = self.number.wrapping_add(1);
             calls.push((self.number, call::call(&self.settings, &credentials, raw.text())));
@@ -221,22 +229,22 @@ impl Server {
         }
     }
 
-    /// Whatever waits for its call gets none.
-    fn without_secret(&mut self, now: Instant) {
-        let why = "the environment variable that `client_secret` names is not set in the VM";
-        self.trouble.is(why.to_owned(), now);
-        let refusal = self.pause(&reasons::INTROSPECTION_SECRET_MISSING, now);
-        for Question { raw, .. } in mem::take(&mut self.queue) {
+    /// Nothing is asked for a while, and what waits for its call gets none: asking again and again with a
+    /// wrong secret may lock the client out.
+    fn pause(&mut self, reason: &'static Reason, now: Instant) -> Refusal {
+        self.paused = Some((now..now.plus(PAUSE), reason));
+        let refusal = unavailable(reason);
+        while let Some(Question { raw, .. }) = self.next() {
             let holder = self.pending.remove(raw.digest()).flatten();
             let rejected = Rejected { refusal: refusal.clone(), holder };
             self.keep(*raw.digest(), Err(rejected), now..now.plus(AFTER_FAILURE));
         }
+        refusal
     }
 
-    /// Nothing is asked for a while: asking again and again with a wrong secret may lock the client out.
-    fn pause(&mut self, reason: &'static Reason, now: Instant) -> Refusal {
-        self.paused = Some((now..now.plus(PAUSE), reason));
-        unavailable(reason)
+    /// The token whose call is next.
+    fn next(&mut self) -> Option<Question> {
+        self.proven.pop_front().or_else(|| self.unproven.pop_front())
     }
 
     fn keep(
@@ -245,9 +253,17 @@ impl Server {
         verdict: Result<VerifiedToken, Rejected>,
         during: Range<Instant>,
     ) {
+        match &verdict {
+            Ok(_) => self.active.put(digest, ()),
+            Err(rejected) if rejected.refusal.reason.status < 500 => self.active.pop(&digest),
+            Err(_) => None, // no word on the token
+        };
         self.answers.put(digest, Kept { verdict, during });
         if self.answers.len() > MAX_ANSWERS {
             self.answers.pop_lru();
+        }
+        if self.active.len() > MAX_ACTIVE {
+            self.active.pop_lru();
         }
     }
 
@@ -257,18 +273,21 @@ impl Server {
             (second, begun) if second == now.seconds() => (second, begun),
             _ => (now.seconds(), 0),
         };
-        let may = begun < self.settings.calls_per_second && !self.queue.is_empty();
+        let waits = !(self.proven.is_empty() && self.unproven.is_empty());
+        let may = waits && begun < self.settings.calls_per_second;
         self.pace = (second, begun.saturating_add(u32::from(may)));
         may
     }
 
     /// Nobody waits any more for what has waited so long.
     fn drop_impatient(&mut self, now: Instant) {
-        while let Some(question) = self.queue.front()
-            && now.since(question.since) > PATIENCE
-            && let Some(question) = self.queue.pop_front()
-        {
-            self.pending.remove(question.raw.digest());
+        for queue in [&mut self.proven, &mut self.unproven] {
+            while let Some(question) = queue.front()
+                && now.since(question.since) > PATIENCE
+                && let Some(question) = queue.pop_front()
+            {
+                self.pending.remove(question.raw.digest());
+            }
         }
     }
 
@@ -308,10 +327,13 @@ fn unavailable(reason: &'static Reason) -> Refusal {
 
 /// Calls under way.
 const MAX_CALLS: usize = 64;
-/// Tokens that wait for their call.
-const MAX_QUEUE: usize = 256;
+/// Tokens that wait for their call, of either kind: fewer than requests may wait, so that invented
+/// tokens never take all places.
+const MAX_QUEUE: usize = 128;
 /// Answers kept.
 const MAX_ANSWERS: usize = 4096;
+/// Active tokens that are remembered: as many as verified tokens are kept.
+const MAX_ACTIVE: usize = 10_000;
 /// How long a token waits for its call: as long as a request waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a failure counts for a token.

@@ -535,17 +535,17 @@ fn answers_go_to_the_tokens_that_were_asked_about() {
 #[test]
 fn calls_under_way_and_tokens_that_wait_are_bounded() {
     let mut clinic = Clinic::with("opaque", json!({"calls_per_second": 10_000}));
-    for number in 0..256 {
+    for number in 0..128 {
         assert_eq!(clinic.verdict(&numbered(number)), "introspection_unavailable…");
     }
-    assert_eq!(clinic.verdict(&numbered(256)), "introspection_overloaded");
+    assert_eq!(clinic.verdict(&numbered(128)), "introspection_overloaded");
     assert_eq!(clinic.verdict(&numbered(0)), "introspection_unavailable…", "it waits already");
     let calls = clinic.due();
     assert_eq!((calls.len(), clinic.due().len()), (64, 0));
-    for number in 256..320 {
+    for number in 128..192 {
         assert_eq!(clinic.verdict(&numbered(number)), "introspection_unavailable…");
     }
-    assert_eq!(clinic.verdict(&numbered(320)), "introspection_overloaded");
+    assert_eq!(clinic.verdict(&numbered(192)), "introspection_overloaded");
     clinic.answer(calls[0].0, answered(200, "{\"active\":false}"));
     assert_eq!(clinic.due().len(), 1, "an answer makes room for one call");
     // Whoever waited so long has left.
@@ -556,6 +556,33 @@ fn calls_under_way_and_tokens_that_wait_are_bounded() {
     clinic.wait(Duration::from_secs(60));
     assert_eq!(clinic.verdict(&numbered(401)), "introspection_unavailable…");
     assert_eq!(clinic.due().len(), 1);
+}
+
+#[test]
+fn invented_tokens_wait_behind_those_of_real_clients() {
+    let mut clinic = Clinic::with("all", json!({"calls_per_second": 2, "cache": "1s"}));
+    clinic.asked(&opaque(), &active(json!({}))).unwrap();
+    clinic.wait(SECONDS);
+    for number in 0..200 {
+        clinic.verify(&numbered(number)).unwrap_err();
+    }
+    let signed = clinic.signer.token(&claims(json!({})));
+    assert_eq!(clinic.verdict(&numbered(200)), "introspection_overloaded");
+    assert_eq!(clinic.verdict(&signed), "introspection_unavailable…");
+    assert_eq!(clinic.verdict(&opaque()), "introspection_unavailable…", "it was active before");
+    let calls = clinic.due();
+    let asked = |text: &str| {
+        let body = format!("token={text}&token_type_hint=access_token").into_bytes();
+        calls.iter().position(|(_, call)| call.body.as_ref() == Some(&body))
+    };
+    assert_eq!((asked(signed.text()), asked(opaque().text())), (Some(0), Some(1)));
+    // Once it is not active any more it is like any other.
+    clinic.answer(calls[1].0, said(&json!({"active": false})));
+    clinic.wait(5 * SECONDS);
+    for number in 300..428 {
+        clinic.verify(&numbered(number)).unwrap_err();
+    }
+    assert_eq!(clinic.verdict(&opaque()), "introspection_overloaded");
 }
 
 #[test]
@@ -614,13 +641,18 @@ fn without_its_secret_nothing_is_asked_and_the_operator_is_told_why() {
 
 #[test]
 fn an_issuer_that_refuses_this_client_is_left_alone_for_a_while() {
-    let mut clinic = Clinic::new("opaque");
+    let mut clinic = Clinic::with("opaque", json!({"calls_per_second": 1}));
     clinic.verify(&opaque()).unwrap_err();
+    clinic.verify(&numbered(0)).unwrap_err();
     let (inquiry, _) = clinic.due().pop().unwrap();
     clinic.answer(inquiry, answered(401, ""));
-    assert_eq!(clinic.verdict(&numbered(1)), "introspection_unauthorized");
+    clinic.wait(SECONDS);
+    assert_eq!(clinic.due().len(), 0, "not even about those that waited");
+    for number in [0, 1] {
+        assert_eq!(clinic.verdict(&numbered(number)), "introspection_unauthorized");
+    }
     assert_eq!(clinic.due().len(), 0);
-    clinic.wait(5 * SECONDS);
+    clinic.wait(4 * SECONDS);
     assert_eq!(clinic.verdict(&numbered(1)), "introspection_unavailable…");
 }
 
