@@ -95,7 +95,7 @@ impl Gateway {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
                     fed.revocations = self.worker.answered(callout, document(list), &self.caps);
                 }
-                (Callout::Keys(_), _) => {
+                (Callout::Keys(_) | Callout::Introspection(_), _) => {
                     let nothing = Err(CallFailed::Undispatched);
                     self.worker.answered(callout, nothing, &self.caps);
                 }

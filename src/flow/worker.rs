@@ -13,8 +13,9 @@ use crate::limits::Limits;
 use crate::policy::Grants;
 use crate::revocation::Revocation;
 use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::token::introspection::Inquiry;
 use crate::token::keys::Asked;
-use crate::token::{CacheLimits, Keys, TokenCache, VerifiedToken};
+use crate::token::{CacheLimits, Introspection, Keys, TokenCache, VerifiedToken};
 
 /// Verified tokens kept by one worker.
 const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 1024 };
@@ -27,6 +28,7 @@ const MAX_WAITING: usize = 256;
 pub struct Worker {
     pub(in crate::flow) config: Configuration,
     pub(in crate::flow) keys: Keys,
+    pub(in crate::flow) introspection: Introspection,
     pub(in crate::flow) revocation: Revocation,
     pub(in crate::flow) limits: Limits,
     pub(in crate::flow) tokens: TokenCache<Known>,
@@ -53,6 +55,8 @@ pub(in crate::flow) struct Known {
 pub enum Callout {
     /// Keys of an issuer, or where they are.
     Keys(Asked),
+    /// What an issuer says of a token.
+    Introspection(Inquiry),
     /// The revocation list.
     Revocations,
 }
@@ -71,6 +75,7 @@ impl Worker {
         let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
         Worker {
             keys: Keys::new(&config.issuers),
+            introspection: Introspection::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone()),
             limits: Limits::new(config.sessions.clone()),
             tokens: TokenCache::new(TOKENS),
@@ -98,6 +103,10 @@ impl Worker {
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
             keys.into_iter().map(|(asked, call)| (Callout::Keys(asked), call)).collect();
+        let inquiries = self.introspection.due(caps);
+        calls.extend(
+            inquiries.into_iter().map(|(inquiry, call)| (Callout::Introspection(inquiry), call)),
+        );
         let revocations = self.revocation.due(&self.instance, caps);
         calls.extend(revocations.map(|call| (Callout::Revocations, call)));
         calls
@@ -112,6 +121,9 @@ impl Worker {
     ) -> Option<Notice> {
         let notice = match callout {
             Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
+            Callout::Introspection(inquiry) => {
+                self.introspection.answered(inquiry, answer, &self.config.issuers, caps)
+            }
             Callout::Revocations => self.revocation.answered(answer, caps),
         };
         self.adopt(caps);
@@ -122,6 +134,11 @@ impl Worker {
     pub fn tell(&mut self, caps: &dyn Capabilities) -> Told {
         let Worker { keys, telling, instance, .. } = self;
         telling.tell(instance, || keys.statuses(caps), caps)
+    }
+
+    /// What came up on a tick that an operator should read.
+    pub fn notice(&mut self) -> Option<Notice> {
+        self.introspection.notice(&self.config.issuers)
     }
 
     /// Whether the next tick should come soon: somebody waits for what it may bring.

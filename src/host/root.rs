@@ -65,11 +65,14 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let Some(worker) = self.worker.clone() else { return };
-        let (calls, told, hurries) = match worker.try_borrow_mut() {
-            Ok(mut worker) => (worker.tick(&Host), worker.tell(&Host), worker.hurries()),
+        let (calls, told, notice, hurries) = match worker.try_borrow_mut() {
+            Ok(mut worker) => {
+                (worker.tick(&Host), worker.tell(&Host), worker.notice(), worker.hurries())
+            }
             Err(_) => return,
         };
         self.tell(told);
+        notice.iter().for_each(tell);
         self.waiting.hurry(hurries);
         for (callout, call) in calls {
             match calls::dispatch(&call) {
@@ -125,10 +128,12 @@ impl Root {
         else {
             return;
         };
-        if let Some(Notice { level, text }) = worker.answered(callout, answer, &Host) {
-            log::log!(level, "{text}");
-        }
+        worker.answered(callout, answer, &Host).iter().for_each(tell);
     }
+}
+
+fn tell(Notice { level, text }: &Notice) {
+    log::log!(*level, "{text}");
 }
 
 /// Audit records go to the host's log at level `info`; the host drops what is below its own level.
