@@ -16,6 +16,7 @@ mod jws;
 mod key;
 pub mod keys;
 pub mod reasons;
+pub mod signed;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -26,7 +27,7 @@ use core::time::Duration;
 use std::rc::Rc;
 
 pub use cache::{CacheLimits, TokenCache};
-pub use claims::Claims;
+pub use claims::{Claims, StatusReference};
 pub use extract::{RawToken, extract};
 pub use issuers::Issuers;
 pub use keys::Keys;
