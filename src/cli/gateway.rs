@@ -76,7 +76,7 @@ impl Gateway {
                 (Callout::Keys(place), Some((issuer, keys))) if place == *issuer => {
                     fed.keys = self.worker.answered(callout, document(keys), &self.caps);
                 }
-                (Callout::Revocations, _) => {
+                (Callout::Revocations(_), _) => {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
                     fed.revocations = self.worker.answered(callout, document(list), &self.caps);
                 }

@@ -9,8 +9,8 @@ use crate::base::notice::Notice;
 use crate::config::Configuration;
 use crate::export::Keyring;
 use crate::policy::Grants;
-use crate::revocation::Revocation;
-use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::revocation::{Checked, Revocation, Which};
+use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
 use crate::token::{CacheLimits, Keys, TokenCache, VerifiedToken};
 
 /// Verified tokens kept by one worker.
@@ -26,6 +26,7 @@ pub struct Worker {
     pub(in crate::flow) keyring: Keyring,
     instance: InstanceId,
     events: EventId,
+    notices: Vec<Notice>,
     awake: bool,
 }
 
@@ -34,8 +35,8 @@ pub struct Worker {
 pub(in crate::flow) struct Known {
     /// What its scopes and contexts grant.
     pub(in crate::flow) grants: Rc<Grants>,
-    /// The revocation list by which it was last found live.
-    pub(in crate::flow) checked: Option<Generation>,
+    /// By what it was last found live.
+    pub(in crate::flow) checked: Checked,
 }
 
 /// What a callout was sent for.
@@ -43,14 +44,14 @@ pub(in crate::flow) struct Known {
 pub enum Callout {
     /// The keys of the issuer at this place in the configuration.
     Keys(usize),
-    /// The revocation list.
-    Revocations,
+    /// What tells revoked tokens.
+    Revocations(Which),
 }
 
 impl Known {
     pub(in crate::flow) fn of(token: &VerifiedToken, config: &Configuration) -> Known {
         let grants = Grants::of(token.claims(), &config.fhir, &config.smart);
-        Known { grants: Rc::new(grants), checked: None }
+        Known { grants: Rc::new(grants), checked: Checked::default() }
     }
 }
 
@@ -66,6 +67,7 @@ impl Worker {
             keyring: Keyring::default(),
             instance: InstanceId::draw(caps),
             events: EventId { instance, count: 0 },
+            notices: Vec::new(),
             awake: false,
             config,
         }
@@ -82,12 +84,25 @@ impl Worker {
     /// Adopts what the elected instance published; gives the calls that this instance should send.
     pub fn tick(&mut self, caps: &dyn Capabilities) -> Vec<(Callout, HttpCall)> {
         self.adopt(caps);
+        self.notices.extend(self.revocation.work(caps));
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
             keys.into_iter().map(|(issuer, call)| (Callout::Keys(issuer), call)).collect();
         let revocations = self.revocation.due(&self.instance, caps);
-        calls.extend(revocations.map(|call| (Callout::Revocations, call)));
+        calls.extend(
+            revocations.into_iter().map(|(which, call)| (Callout::Revocations(which), call)),
+        );
         calls
+    }
+
+    /// Whether there is work to do in slices: the next tick should come in a few milliseconds.
+    pub fn busy(&self) -> bool {
+        self.revocation.busy()
+    }
+
+    /// What an operator should read of the ticks since the last call.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        core::mem::take(&mut self.notices)
     }
 
     /// Takes the answer of a call; gives what an operator should read of it.
@@ -99,7 +114,7 @@ impl Worker {
     ) -> Option<Notice> {
         let notice = match callout {
             Callout::Keys(issuer) => self.keys.answered(issuer, answer, caps),
-            Callout::Revocations => self.revocation.answered(answer, caps),
+            Callout::Revocations(which) => self.revocation.answered(which, answer, caps),
         };
         self.adopt(caps);
         notice

@@ -57,10 +57,13 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let Some(worker) = self.worker.clone() else { return };
-        let calls = match worker.try_borrow_mut() {
-            Ok(mut worker) => worker.tick(&Host),
+        let (calls, notices) = match worker.try_borrow_mut() {
+            Ok(mut worker) => (worker.tick(&Host), worker.notices()),
             Err(_) => return,
         };
+        for Notice { level, text } in notices {
+            log::log!(level, "{text}");
+        }
         for (callout, call) in calls {
             match calls::dispatch(&call) {
                 Some(number) => {

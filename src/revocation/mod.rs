@@ -73,10 +73,22 @@ impl Freshness {
     }
 }
 
-/// Lets a token pass that no entry of the list in force matches.
-///
-/// `checked` is kept beside the cached token: the list by which this token was last found live. As
-/// long as that one is in force nothing is read.
+/// By what a token was last found live, kept beside the cached token: as long as that is in force
+/// nothing is read for it. The default: it was never looked up.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    /// The revocation list.
+    list: Option<Generation>,
+}
+
+/// What a call was sent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// The revocation list.
+    List,
+}
+
+/// Lets a token pass that no source says is revoked.
 ///
 /// # Errors
 ///
@@ -84,13 +96,13 @@ impl Freshness {
 pub fn check(
     token: BoundToken,
     revocation: &mut Revocation,
-    checked: &mut Option<Generation>,
+    checked: &mut Checked,
     caps: &dyn Capabilities,
 ) -> Result<LiveToken, Refusal> {
     let Some(watch) = &mut revocation.watch else {
         return Ok(LiveToken { token, listed_as: Freshness::NoList });
     };
-    let listed_as = watch.judge(token.claims(), checked, caps)?;
+    let listed_as = watch.judge(token.claims(), &mut checked.list, caps)?;
     Ok(LiveToken { token, listed_as })
 }
 
@@ -112,14 +124,30 @@ impl Revocation {
         Revocation { watch }
     }
 
-    /// The call to make now, if it is this instance's turn: asked on every tick, see [`Feed::due`].
-    pub fn due(&mut self, instance: &InstanceId, caps: &dyn Capabilities) -> Option<HttpCall> {
-        self.watch.as_mut()?.feed.due(instance, caps)
+    /// The calls to make now, if it is this instance's turn: asked on every tick, see [`Feed::due`].
+    pub fn due(
+        &mut self,
+        instance: &InstanceId,
+        caps: &dyn Capabilities,
+    ) -> Vec<(Which, HttpCall)> {
+        let list = self.watch.as_mut().and_then(|watch| watch.feed.due(instance, caps));
+        list.map(|call| (Which::List, call)).into_iter().collect()
     }
 
-    /// Takes the answer to that call: reads the list and puts it in force for all instances.
+    /// Whether there is work to do in slices: [`Revocation::work`] should be called again soon.
+    pub fn busy(&self) -> bool {
+        false
+    }
+
+    /// Does a slice of work, a few milliseconds at most; gives what an operator should read of it.
+    pub fn work(&mut self, _caps: &dyn Capabilities) -> Option<Notice> {
+        None
+    }
+
+    /// Takes the answer to a call: reads the list and puts it in force for all instances.
     pub fn answered(
         &mut self,
+        _which: Which,
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {

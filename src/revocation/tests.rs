@@ -79,7 +79,8 @@ impl Scene {
         let mut calls = Vec::new();
         for (number, (instance, revocation)) in self.instances.iter_mut().enumerate() {
             revocation.refresh(host);
-            calls.extend(revocation.due(instance, host).map(|call| (number, call)));
+            calls
+                .extend(revocation.due(instance, host).into_iter().map(|(_, call)| (number, call)));
         }
         assert!(calls.len() <= 1, "{calls:?}");
         calls.pop()
@@ -88,7 +89,7 @@ impl Scene {
     /// A tick in which a call is due and gets this answer.
     fn answers(&mut self, answer: Result<HttpAnswer, CallFailed>) -> Option<Notice> {
         let (who, _) = self.tick().expect("a call is due");
-        self.instances[who].1.answered(answer, &self.host)
+        self.instances[who].1.answered(Which::List, answer, &self.host)
     }
 
     fn serves(&mut self, list: &Value) -> Option<Notice> {
@@ -96,13 +97,13 @@ impl Scene {
     }
 
     fn checks(&mut self, who: usize) -> Result<Freshness, &'static str> {
-        self.checks_again(who, &mut None)
+        self.checks_again(who, &mut Checked::default())
     }
 
     fn checks_again(
         &mut self,
         who: usize,
-        checked: &mut Option<Generation>,
+        checked: &mut Checked,
     ) -> Result<Freshness, &'static str> {
         let token = BoundToken::for_tests(nurse());
         check(token, &mut self.instances[who].1, checked, &self.host)
@@ -175,7 +176,8 @@ fn a_revoked_token_is_an_invalid_token() {
     let mut scene = Scene::of(1, &settings());
     scene.serves(&with_nurse());
     let token = BoundToken::for_tests(nurse());
-    let refusal = check(token, &mut scene.instances[0].1, &mut None, &scene.host).unwrap_err();
+    let refusal =
+        check(token, &mut scene.instances[0].1, &mut Checked::default(), &scene.host).unwrap_err();
     assert_eq!(refusal.reason.status, 401);
     assert_eq!(refusal.reason.challenge, crate::base::refusal::Challenge::InvalidToken);
     assert_eq!(refusal.retry_after, None);
@@ -185,7 +187,7 @@ fn a_revoked_token_is_an_invalid_token() {
 fn nothing_is_read_for_a_token_while_the_list_does_not_change() {
     let mut scene = Scene::of(1, &settings());
     scene.serves(&without_nurse());
-    let mut checked = None;
+    let mut checked = Checked::default();
     assert_eq!(scene.checks_again(0, &mut checked), Ok(Freshness::Fresh));
     scene.at(5).answers(answer(304, "")).map(drop).unwrap_or_default();
     let reads = scene.host.reads.get();
@@ -195,7 +197,7 @@ fn nothing_is_read_for_a_token_while_the_list_does_not_change() {
     assert_eq!(scene.host.reads.get(), reads);
     scene.at(10).serves(&with_nurse());
     assert_eq!(scene.checks_again(0, &mut checked), Err("token_revoked"));
-    assert_eq!(checked, None);
+    assert_eq!(checked.list, None);
     assert_eq!(scene.checks_again(0, &mut checked), Err("token_revoked"));
 }
 
@@ -204,9 +206,9 @@ fn until_the_first_list_requests_are_refused_or_marked() {
     let mut scene = Scene::of(1, &settings());
     assert_eq!(scene.checks(0), Err("revocation_unavailable"));
     let mut scene = Scene::of(1, &allowing());
-    let mut checked = None;
+    let mut checked = Checked::default();
     assert_eq!(scene.checks_again(0, &mut checked), Ok(Freshness::StaleAllowed));
-    assert_eq!(checked, None, "nothing was checked");
+    assert_eq!(checked.list, None, "nothing was checked");
     scene.serves(&with_nurse());
     assert_eq!(scene.checks_again(0, &mut checked), Err("token_revoked"));
 }
@@ -245,7 +247,8 @@ fn a_stale_list_that_is_allowed_still_revokes() {
 fn what_passes_says_when_to_try_again() {
     let mut scene = Scene::of(1, &settings());
     let token = BoundToken::for_tests(nurse());
-    let refusal = check(token, &mut scene.instances[0].1, &mut None, &scene.host).unwrap_err();
+    let refusal =
+        check(token, &mut scene.instances[0].1, &mut Checked::default(), &scene.host).unwrap_err();
     assert_eq!(refusal.reason.status, 503);
     assert_eq!(refusal.retry_after, Some(Duration::from_secs(5)));
 }
@@ -320,9 +323,9 @@ fn a_reader_two_lists_behind_finds_the_one_in_force() {
     for (second, list) in [(5, without_nurse()), (10, with_nurse())] {
         let now = UnixSeconds(START + second);
         scene.host.native.set_now(Instant::from_seconds(now));
-        revocation.due(instance, &scene.host).unwrap();
+        assert_eq!(revocation.due(instance, &scene.host).len(), 1);
         let body = format!("{list}\n{}", " ".repeat(usize::try_from(second).unwrap()));
-        revocation.answered(answer(200, &body), &scene.host).unwrap();
+        revocation.answered(Which::List, answer(200, &body), &scene.host).unwrap();
     }
     assert_eq!(scene.checks(1), Err("token_revoked"));
 }
@@ -339,7 +342,7 @@ fn a_torn_list_is_refused_and_loaded_again() {
         assert_eq!(who, 1);
         assert!(call.headers.iter().all(|(name, _)| name != "if-none-match"), "{call:?}");
         let body = with_nurse().to_string();
-        let notice = scene.instances[who].1.answered(answer(200, &body), &scene.host);
+        let notice = scene.instances[who].1.answered(Which::List, answer(200, &body), &scene.host);
         assert_eq!(notice.unwrap().level, log::Level::Info);
         scene.tick();
         assert_eq!(scene.checks(0), Err("token_revoked"));
@@ -397,7 +400,8 @@ fn shared_data_that_fails_while_a_list_is_loaded_puts_nothing_in_force() {
     let (who, _) = scene.tick().unwrap();
     scene.host.fails.set(true);
     let body = with_nurse().to_string();
-    let notice = scene.instances[who].1.answered(answer(200, &body), &scene.host).unwrap();
+    let notice =
+        scene.instances[who].1.answered(Which::List, answer(200, &body), &scene.host).unwrap();
     assert_eq!(notice.level, log::Level::Warn);
     scene.host.fails.set(false);
     assert_eq!(scene.checks(0), Err("revocation_unavailable"));
@@ -440,8 +444,8 @@ fn the_slot_in_force_is_not_touched_by_an_instance_that_did_not_tick() {
     let before = slot(&scene);
     scene.at(5);
     let (instance, revocation) = &mut scene.instances[1];
-    revocation.due(instance, &scene.host).unwrap();
-    revocation.answered(answer(200, &with_nurse().to_string()), &scene.host).unwrap();
+    assert_eq!(revocation.due(instance, &scene.host).len(), 1);
+    revocation.answered(Which::List, answer(200, &with_nurse().to_string()), &scene.host).unwrap();
     assert_ne!(slot(&scene), before);
 }
 
@@ -467,7 +471,7 @@ fn a_patient_is_revoked_as_the_user_and_as_the_patient_in_context() {
             ..nurse()
         };
         let token = BoundToken::for_tests(claims);
-        let found = check(token, &mut scene.instances[0].1, &mut None, &scene.host);
+        let found = check(token, &mut scene.instances[0].1, &mut Checked::default(), &scene.host);
         assert_eq!(found.is_err(), revoked, "{patient:?} {user:?}");
     }
 }

@@ -16,7 +16,7 @@ use crate::fhir::{self, Routed};
 use crate::flow::reasons::BODY_UNEXPECTED;
 use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe};
 use crate::request::{self, Head};
-use crate::revocation::{self, LiveToken, Revocation};
+use crate::revocation::{self, Checked, LiveToken, Revocation};
 use crate::token::{self, Keys};
 
 /// A stage and its verdict.
@@ -136,7 +136,7 @@ impl Walk<'_> {
         let list = revocation.is_some().then_some(self.listed);
         let mut revocation = Revocation::new(revocation.clone());
         revocation.refresh(self.caps);
-        let live = revocation::check(bound, &mut revocation, &mut None, self.caps);
+        let live = revocation::check(bound, &mut revocation, &mut Checked::default(), self.caps);
         notes.note("revocation", live, |_| facts::of_list(list))
     }
 
