@@ -62,7 +62,7 @@ impl Worker {
         let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
         Worker {
             keys: Keys::new(&config.issuers),
-            revocation: Revocation::new(config.revocation.clone()),
+            revocation: Revocation::new(config.revocation.clone(), &config.issuers),
             tokens: TokenCache::new(TOKENS),
             keyring: Keyring::default(),
             instance: InstanceId::draw(caps),
@@ -84,7 +84,8 @@ impl Worker {
     /// Adopts what the elected instance published; gives the calls that this instance should send.
     pub fn tick(&mut self, caps: &dyn Capabilities) -> Vec<(Callout, HttpCall)> {
         self.adopt(caps);
-        self.notices.extend(self.revocation.work(caps));
+        let worked = self.revocation.work(&self.config.issuers, &self.keys, caps);
+        self.notices.extend(worked);
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
             keys.into_iter().map(|(issuer, call)| (Callout::Keys(issuer), call)).collect();

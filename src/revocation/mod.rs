@@ -10,6 +10,7 @@ mod index;
 mod list;
 pub mod reasons;
 mod settings;
+mod status_list;
 
 use core::time::Duration;
 
@@ -23,8 +24,9 @@ use crate::binding::BoundToken;
 use crate::store::{
     CallFailed, Feed, Fetched, Generation, Head, HttpAnswer, HttpCall, InstanceId, Receipt,
 };
-use crate::token::Claims;
+use crate::token::{Claims, Issuers, Keys};
 use index::{Found, Index, Summary};
+use status_list::StatusLists;
 
 /// Proof that the token was not revoked, as far as a list that is fresh enough tells.
 #[derive(Debug, Clone)]
@@ -58,11 +60,20 @@ pub enum Freshness {
     Fresh,
     /// By an older one or, before the first, by none: `when_stale` is `allow`.
     StaleAllowed,
-    /// Revocation is not configured.
+    /// By none: none is configured that the token would be looked up in.
     NoList,
 }
 
 impl Freshness {
+    /// What two sources together are worth: what the weaker one is, a source that was not asked aside.
+    const fn and(self, other: Freshness) -> Freshness {
+        match (self, other) {
+            (Freshness::StaleAllowed, _) | (_, Freshness::StaleAllowed) => Freshness::StaleAllowed,
+            (Freshness::NoList, other) => other,
+            (Freshness::Fresh, _) => Freshness::Fresh,
+        }
+    }
+
     /// The word of the audit record.
     pub const fn word(self) -> &'static str {
         match self {
@@ -79,6 +90,8 @@ impl Freshness {
 pub struct Checked {
     /// The revocation list.
     list: Option<Generation>,
+    /// Its status list.
+    status: status_list::Checked,
 }
 
 /// What a call was sent for.
@@ -86,6 +99,8 @@ pub struct Checked {
 pub enum Which {
     /// The revocation list.
     List,
+    /// The status list that has this place.
+    Status(usize),
 }
 
 /// Lets a token pass that no source says is revoked.
@@ -99,29 +114,32 @@ pub fn check(
     checked: &mut Checked,
     caps: &dyn Capabilities,
 ) -> Result<LiveToken, Refusal> {
-    let Some(watch) = &mut revocation.watch else {
-        return Ok(LiveToken { token, listed_as: Freshness::NoList });
+    let listed_as = match &mut revocation.watch {
+        Some(watch) => watch.judge(token.claims(), &mut checked.list, caps)?,
+        None => Freshness::NoList,
     };
-    let listed_as = watch.judge(token.claims(), &mut checked.list, caps)?;
-    Ok(LiveToken { token, listed_as })
+    let status = revocation.statuses.check(token.claims(), &mut checked.status, caps)?;
+    Ok(LiveToken { token, listed_as: listed_as.and(status) })
 }
 
 /// One instance's view of the revocation list.
 #[derive(Debug)]
 pub struct Revocation {
     watch: Option<Watch>,
+    statuses: StatusLists,
 }
 
 impl Revocation {
     /// `None`: revocation is not configured.
-    pub fn new(settings: Option<Settings>) -> Revocation {
-        let watch = settings.map(|settings| Watch {
+    pub fn new(settings: Option<Settings>, issuers: &Issuers) -> Revocation {
+        let Settings { list, statuses } = settings.unwrap_or_default();
+        let watch = list.map(|settings| Watch {
             feed: Feed::new(settings.source),
             max_staleness: settings.max_staleness,
             when_stale: settings.when_stale,
             view: Ok(None),
         });
-        Revocation { watch }
+        Revocation { watch, statuses: StatusLists::new(statuses, issuers) }
     }
 
     /// The calls to make now, if it is this instance's turn: asked on every tick, see [`Feed::due`].
@@ -131,26 +149,32 @@ impl Revocation {
         caps: &dyn Capabilities,
     ) -> Vec<(Which, HttpCall)> {
         let list = self.watch.as_mut().and_then(|watch| watch.feed.due(instance, caps));
-        list.map(|call| (Which::List, call)).into_iter().collect()
+        let mut calls: Vec<_> = list.map(|call| (Which::List, call)).into_iter().collect();
+        let statuses = self.statuses.due(instance, caps);
+        calls.extend(statuses.into_iter().map(|(place, call)| (Which::Status(place), call)));
+        calls
     }
 
     /// Whether there is work to do in slices: [`Revocation::work`] should be called again soon.
     pub fn busy(&self) -> bool {
-        false
+        self.statuses.busy()
     }
 
     /// Does a slice of work, a few milliseconds at most; gives what an operator should read of it.
-    pub fn work(&mut self, _caps: &dyn Capabilities) -> Option<Notice> {
-        None
+    pub fn work(&mut self, issuers: &Issuers, keys: &Keys, caps: &dyn Capabilities) -> Vec<Notice> {
+        self.statuses.work(issuers, keys, caps)
     }
 
     /// Takes the answer to a call: reads the list and puts it in force for all instances.
     pub fn answered(
         &mut self,
-        _which: Which,
+        which: Which,
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
+        if let Which::Status(place) = which {
+            return self.statuses.answered(place, answer, caps);
+        }
         let watch = self.watch.as_mut()?;
         let notice = match watch.feed.answered(answer, caps) {
             Fetched::Unchanged => None,
@@ -166,6 +190,7 @@ impl Revocation {
         if let Some(watch) = &mut self.watch {
             watch.refresh(caps);
         }
+        self.statuses.refresh(caps);
     }
 }
 

@@ -64,7 +64,8 @@ impl Scene {
     fn add(&mut self, settings: &Value) {
         let (settings, errors) = read_document(settings, Settings::read);
         assert_eq!(errors, []);
-        self.instances.push((InstanceId::draw(&self.host), Revocation::new(settings)));
+        self.instances
+            .push((InstanceId::draw(&self.host), Revocation::new(settings, &Issuers::default())));
     }
 
     fn at(&mut self, second: i64) -> &mut Scene {
@@ -145,7 +146,7 @@ fn without_nurse() -> Value {
 #[test]
 fn without_the_section_every_token_is_live_and_nothing_is_called() {
     let mut scene = Scene::of(1, &settings());
-    scene.instances[0].1 = Revocation::new(None);
+    scene.instances[0].1 = Revocation::new(None, &Issuers::default());
     assert_eq!(scene.tick(), None);
     assert_eq!(scene.checks(0), Ok(Freshness::NoList));
     assert_eq!(scene.host.reads.get(), 0);
@@ -427,7 +428,8 @@ fn a_head_that_is_not_ours_is_refused_and_replaced() {
 #[test]
 fn every_reason_has_its_own_code_of_this_stage() {
     let mut codes: Vec<_> = reasons::ALL.iter().map(|reason| reason.code).collect();
-    assert!(codes.iter().all(|code| *code == "token_revoked" || code.starts_with("revocation_")));
+    let stage = ["token_", "revocation_", "status_list"];
+    assert!(codes.iter().all(|code| stage.iter().any(|start| code.starts_with(start))));
     codes.sort_unstable();
     codes.dedup();
     assert_eq!(codes.len(), reasons::ALL.len());

@@ -134,7 +134,7 @@ impl Walk<'_> {
             notes.note("token", verified, |token| facts::of_claims(token.claims(), self.proof))?;
         let bound = notes.note("binding", binding::bind(verified), |_| facts::of_binding())?;
         let list = revocation.is_some().then_some(self.listed);
-        let mut revocation = Revocation::new(revocation.clone());
+        let mut revocation = Revocation::new(revocation.clone(), issuers);
         revocation.refresh(self.caps);
         let live = revocation::check(bound, &mut revocation, &mut Checked::default(), self.caps);
         notes.note("revocation", live, |_| facts::of_list(list))
