@@ -1,7 +1,7 @@
 //! The gateway without Envoy: one worker, its feeds answered from files, an exchange driven from the
 //! request's head to the audit line.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::request::Request;
 use super::stored::Stored;
@@ -13,6 +13,7 @@ use crate::flow::{Callout, Effect, End, Event, Exchange, Next, Reply, Step, Work
 use crate::forward::Edit;
 use crate::request::Headers;
 use crate::store::{CallFailed, HttpAnswer};
+use crate::token::keys::Asked;
 
 /// A worker and what surrounds it.
 pub(super) struct Gateway {
@@ -63,18 +64,27 @@ impl Gateway {
     /// A worker at `now`, whose feeds were answered.
     pub(super) fn new(configuration: Configuration, now: Instant, feeds: &Feeds) -> (Gateway, Fed) {
         let caps = Native::at(now);
+        let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
         let worker = Worker::new(configuration, &caps);
         let mut gateway = Gateway { caps, worker };
-        let fed = gateway.feed(feeds);
+        let mut fed = Fed::default();
+        // Where keys are comes first, the keys then.
+        gateway.feed(feeds, &issuers, &mut fed);
+        gateway.feed(feeds, &issuers, &mut fed);
         (gateway, fed)
     }
 
-    fn feed(&mut self, feeds: &Feeds) -> Fed {
-        let mut fed = Fed::default();
-        for (callout, _) in self.worker.tick(&self.caps) {
+    fn feed(&mut self, feeds: &Feeds, issuers: &[String], fed: &mut Fed) {
+        for (callout, call) in self.worker.tick(&self.caps) {
             match (callout, &feeds.keys) {
-                (Callout::Keys(place), Some((issuer, keys))) if place == *issuer => {
+                (Callout::Keys(Asked::Set(place)), Some((issuer, keys))) if place == *issuer => {
                     fed.keys = self.worker.answered(callout, document(keys), &self.caps);
+                }
+                (Callout::Keys(Asked::Metadata(place)), Some((issuer, _))) if place == *issuer => {
+                    let keys = format!("https://{}/jwks", call.authority);
+                    let metadata = json!({"issuer": issuers.get(place), "jwks_uri": keys});
+                    let metadata = document(metadata.to_string().as_bytes());
+                    fed.keys = self.worker.answered(callout, metadata, &self.caps);
                 }
                 (Callout::Revocations(_), _) => {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
@@ -86,7 +96,6 @@ impl Gateway {
                 }
             }
         }
-        fed
     }
 
     /// Sends a request to a server that has this, and answers it when it went on and there is an

@@ -7,7 +7,7 @@ use core::time::Duration;
 use hmac_sha256::Hash as Sha256;
 use serde_json::{Map, Value};
 
-use super::issuers::{Issuers, KeySource, bare_type};
+use super::issuers::{Issuers, KeySource, Place, bare_type};
 use super::jws::Jws;
 use super::keys::Keys;
 use super::{claims, reasons, verify_signature};
@@ -34,7 +34,8 @@ pub struct Signed {
 ///
 /// # Errors
 ///
-/// One of [`reasons`]; its code is what an operator should read.
+/// One of [`reasons`]; its code is what an operator should read. A pending one may pass by itself, when
+/// the issuer's keys have come.
 pub fn verify(
     text: &str,
     media_type: &str,
@@ -74,7 +75,12 @@ pub fn trust(issuer: &str, issuers: &Issuers) -> Option<[u8; 32]> {
         KeySource::Inline(set) => set.fingerprints().for_each(|key| add(&key)),
         KeySource::Remote(remote) => {
             add(remote.cluster.as_bytes());
-            add(remote.url.to_string().as_bytes());
+            let (kind, url) = match &remote.place {
+                Place::Url(url) => ("url", url),
+                Place::Metadata(url) => ("metadata", url),
+            };
+            add(kind.as_bytes());
+            add(url.to_string().as_bytes());
         }
     }
     Some(hash.finalize())

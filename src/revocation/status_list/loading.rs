@@ -20,6 +20,8 @@ pub(super) struct Loading {
     pub(super) identity: Identity,
     receipt: Receipt,
     step: Step,
+    /// When to give up waiting for the issuer's keys.
+    patience: Instant,
 }
 
 #[derive(Debug)]
@@ -34,14 +36,23 @@ enum Step {
 pub(super) enum Slice {
     /// There is more to do.
     Partly(Loading),
+    /// The issuer's keys are on their way.
+    Waits(Loading),
     /// It is over.
     Done(Option<Notice>),
 }
 
 impl Loading {
     /// Of what was fetched for this list at this place.
-    pub(super) fn new(place: usize, list: &List, body: Vec<u8>, receipt: Receipt) -> Loading {
-        Loading { place, identity: list.identity, receipt, step: Step::Fetched(body) }
+    pub(super) fn new(
+        place: usize,
+        list: &List,
+        body: Vec<u8>,
+        receipt: Receipt,
+        now: Instant,
+    ) -> Loading {
+        let step = Step::Fetched(body);
+        Loading { place, identity: list.identity, receipt, step, patience: now.plus(PATIENCE) }
     }
 
     /// Works on it until `until`, at least one step.
@@ -52,14 +63,19 @@ impl Loading {
         trusted: (&Issuers, &Keys),
         caps: &dyn Capabilities,
     ) -> Slice {
-        let Loading { place, identity, receipt, step } = self;
+        let Loading { place, identity, receipt, step, patience } = self;
         let step = match step {
             Step::Fetched(body) => match examine(&body, list, trusted, caps) {
                 Ok(Examined::Same(summary, generation)) => {
                     return publish(list, receipt, generation, &summary, caps);
                 }
                 Ok(Examined::New(document, unpacking)) => Step::Unpacking(document, unpacking),
-                Err(problem) => return reject(list, receipt, &problem, caps),
+                Err(Unusable::Yet) if caps.now() < patience => {
+                    let step = Step::Fetched(body);
+                    return Slice::Waits(Loading { place, identity, receipt, step, patience });
+                }
+                Err(Unusable::Yet) => return reject(list, receipt, NO_KEYS, caps),
+                Err(Unusable::Ever(problem)) => return reject(list, receipt, &problem, caps),
             },
             Step::Unpacking(document, mut unpacking) => loop {
                 match unpacking.step(&list.feed, caps) {
@@ -73,7 +89,7 @@ impl Loading {
                 }
             },
         };
-        Slice::Partly(Loading { place, identity, receipt, step })
+        Slice::Partly(Loading { place, identity, receipt, step, patience })
     }
 }
 
@@ -85,20 +101,37 @@ enum Examined {
     New(Box<Document>, Box<Unpacking>),
 }
 
+/// Why a document can't be used.
+enum Unusable {
+    /// The keys to verify it are on their way.
+    Yet,
+    /// This is wrong with it.
+    Ever(String),
+}
+
+impl From<&str> for Unusable {
+    fn from(problem: &str) -> Unusable {
+        Unusable::Ever(problem.to_owned())
+    }
+}
+
 /// Verifies a document and reads what it says.
 fn examine(
     body: &[u8],
     list: &List,
     (issuers, keys): (&Issuers, &Keys),
     caps: &dyn Capabilities,
-) -> Result<Examined, String> {
+) -> Result<Examined, Unusable> {
     let text = core::str::from_utf8(body).map_err(|_| "it is not text")?;
     let signed = signed::verify(text, "statuslist+jwt", &list.name.issuer, issuers, keys, caps)
-        .map_err(|refusal| format!("it can't be trusted: `{}`", refusal.reason.code))?;
+        .map_err(|refusal| match refusal.pending {
+            true => Unusable::Yet,
+            false => Unusable::Ever(format!("it can't be trusted: `{}`", refusal.reason.code)),
+        })?;
     let mut document = document::read(&signed, &list.name.uri)?;
     let in_force = list.view.as_ref().ok().and_then(Option::as_ref);
     if in_force.is_some_and(|list| document.issued_at < list.summary.issued_at) {
-        return Err("it was issued before the one in force".to_owned());
+        return Err("it was issued before the one in force".into());
     }
     if let Some(list) = in_force.filter(|one| list.torn != Some(one.head.generation)) {
         let generation = list.head.generation;
@@ -158,3 +191,6 @@ fn reject(list: &mut List, receipt: Receipt, problem: &str, caps: &dyn Capabilit
 
 /// How long a worker is kept at a time. One step more takes less than a millisecond.
 pub(super) const SLICE: Duration = Duration::from_millis(2);
+/// How long a document waits for the keys that verify it.
+const PATIENCE: Duration = Duration::from_secs(5);
+const NO_KEYS: &str = "the issuer's keys that would verify it did not come";

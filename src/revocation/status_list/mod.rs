@@ -119,7 +119,7 @@ impl StatusLists {
             Fetched::Unchanged => None,
             Fetched::Failed(problem) => Some(list.not_renewed(&problem)),
             Fetched::New { body, receipt } => {
-                self.loading.push_back(Loading::new(place, list, body, receipt));
+                self.loading.push_back(Loading::new(place, list, body, receipt, caps.now()));
                 None
             }
         }
@@ -142,6 +142,10 @@ impl StatusLists {
             };
             match loading.work(list, until, (issuers, keys), caps) {
                 Slice::Partly(loading) => self.loading.push_front(loading),
+                Slice::Waits(loading) => {
+                    self.loading.push_back(loading);
+                    break;
+                }
                 Slice::Done(notice) => notices.extend(notice),
             }
             if caps.now() >= until {
