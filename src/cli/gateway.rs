@@ -1,11 +1,13 @@
 //! The gateway without Envoy: one worker, its feeds answered from files, an exchange driven from the
 //! request's head to the audit line.
 
+use core::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use super::request::Request;
 use super::stored::Stored;
-use crate::base::capabilities::Native;
+use crate::base::capabilities::{Capabilities, Native};
 use crate::base::notice::Notice;
 use crate::base::time::Instant;
 use crate::config::Configuration;
@@ -112,6 +114,9 @@ impl Gateway {
             end_of_stream: request.body.is_empty(),
         };
         let mut step = exchange.on(head, &mut self.worker, &self.caps);
+        if exchange.wants_news() {
+            step = self.no_news(&mut exchange);
+        }
         if exchange.wants_body().is_some() {
             let body = Event::RequestBody { body: request.body.clone() };
             step = exchange.on(body, &mut self.worker, &self.caps);
@@ -129,6 +134,15 @@ impl Gateway {
         let line = exchange.end(&end, &mut self.worker, &self.caps);
         outcome.audit = serde_json::from_str(&line).unwrap_or_default();
         outcome
+    }
+
+    /// What is not there by now never comes: the request waits for nothing.
+    fn no_news(&mut self, exchange: &mut Exchange) -> Step {
+        let now = self.caps.now();
+        self.caps.set_now(now.plus(Duration::from_secs(60)));
+        let step = exchange.on(Event::News, &mut self.worker, &self.caps);
+        self.caps.set_now(now);
+        step
     }
 
     fn answer(&mut self, exchange: &mut Exchange, answer: &Answer, outcome: &mut Outcome) {

@@ -56,7 +56,7 @@ def at_once(gate, tokens):
 
     def send(place, token):
         began = time.monotonic()
-        with Client(gate.port) as client:
+        with Client(gate.client.port) as client:
             status = client.get(READ, token).status
         answers[place] = status, time.monotonic() - began
 
@@ -91,7 +91,7 @@ def test_rotation_with_overlap_loses_no_request(rotating):
     stop, statuses = threading.Event(), []
 
     def load():
-        with Client(made.gate.port) as client:
+        with Client(made.gate.client.port) as client:
             while not stop.is_set():
                 statuses.append(client.get(READ, made.token()).status)
                 statuses.append(client.get(READ, made.token(second)).status)
@@ -165,7 +165,7 @@ def test_a_client_that_leaves_while_it_waits_harms_nobody(rotating):
     made.server.mode, made.server.delay = "slow", 1
     second = Key("ES256", "second")
     for _ in range(20):
-        with Client(made.gate.port) as client:
+        with Client(made.gate.client.port) as client:
             token = made.token(second)
             client.begin(f"GET {READ} HTTP/1.1\r\nhost: api\r\nauthorization: Bearer {token}\r\n\r\n"
                          .encode())
