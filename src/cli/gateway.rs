@@ -14,6 +14,7 @@ use crate::config::Configuration;
 use crate::flow::{Callout, Effect, End, Event, Exchange, Next, Reply, Step, Worker};
 use crate::forward::Edit;
 use crate::request::Headers;
+use crate::revocation::{self, Which};
 use crate::store::{CallFailed, HttpAnswer};
 use crate::token::keys::Asked;
 
@@ -64,7 +65,12 @@ pub(super) struct Outcome {
 
 impl Gateway {
     /// A worker at `now`, whose feeds were answered.
-    pub(super) fn new(configuration: Configuration, now: Instant, feeds: &Feeds) -> (Gateway, Fed) {
+    pub(super) fn new(
+        mut configuration: Configuration,
+        now: Instant,
+        feeds: &Feeds,
+    ) -> (Gateway, Fed) {
+        configuration.revocation = configuration.revocation.map(revocation::Settings::offline);
         let caps = Native::at(now);
         let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
         let worker = Worker::new(configuration, &caps);
@@ -88,11 +94,11 @@ impl Gateway {
                     let metadata = document(metadata.to_string().as_bytes());
                     fed.keys = self.worker.answered(callout, metadata, &self.caps);
                 }
-                (Callout::Revocations(_), _) => {
+                (Callout::Revocations(Which::List), _) => {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
                     fed.revocations = self.worker.answered(callout, document(list), &self.caps);
                 }
-                (Callout::Keys(_), _) => {
+                (Callout::Keys(_) | Callout::Revocations(Which::Status(_)), _) => {
                     let nothing = Err(CallFailed::Undispatched);
                     self.worker.answered(callout, nothing, &self.caps);
                 }

@@ -52,6 +52,15 @@ impl Settings {
         Some(Settings { list: Some(list?), statuses })
     }
 
+    /// The settings for where nothing is fetched: whoever names a status list that may be asked is
+    /// taken to have a valid status.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub fn offline(mut self) -> Settings {
+        self.statuses.offline = true;
+        self
+    }
+
     /// Whether there is a revocation list.
     pub fn has_list(&self) -> bool {
         self.list.is_some()
