@@ -9,6 +9,7 @@ pub mod feed;
 pub mod head;
 pub mod http;
 pub mod lease;
+pub mod table;
 pub mod url;
 
 pub use feed::{Feed, Fetched, Receipt, Source, prefix};

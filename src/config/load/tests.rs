@@ -50,6 +50,13 @@ fn most() -> Value {
             }],
             "status_required": true,
         },
+        "sessions": {
+            "capacity": 5,
+            "rules": [{
+                "roles": ["nurse"], "clients": ["kiosk"], "contexts": ["user"], "idle": "5m",
+                "lifetime": "8h",
+            }],
+        },
         "smart": {
             "search_without_patient": "refuse", "shared_types": ["Practitioner"],
             "operations": [{
@@ -150,6 +157,7 @@ fn every_default_is_the_documented_one() {
         ("revocation.status_lists[].when_stale", json!("refuse")),
         ("revocation.status_lists[].max_bytes", json!(4_194_304)),
         ("revocation.status_required", json!(false)),
+        ("sessions.capacity", json!(100_000)),
         ("smart.search_without_patient", json!("narrow")),
         ("smart.membership", json!("subject")),
         ("smart.encounter", json!("ignore")),
@@ -251,7 +259,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/smrt",
             Some(json!({})),
-            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `smart`: did you mean `smart`?",
+            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `sessions`, `smart`: did you mean `smart`?",
         ),
     ];
     for (pointer, value, expected) in rows {
