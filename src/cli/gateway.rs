@@ -86,6 +86,14 @@ impl Gateway {
                 }
             }
         }
+        while self.worker.busy() {
+            // A list is one file here: nobody has its further pages.
+            for (callout, _) in self.worker.tick(&self.caps) {
+                let nothing = Err(CallFailed::Undispatched);
+                fed.revocations = self.worker.answered(callout, nothing, &self.caps);
+            }
+            fed.revocations = self.worker.notices().pop().or(fed.revocations);
+        }
         fed
     }
 

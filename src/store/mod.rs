@@ -11,7 +11,7 @@ pub mod http;
 pub mod lease;
 pub mod url;
 
-pub use feed::{Feed, Fetched, Receipt, Source};
+pub use feed::{Ask, Feed, Fetched, Receipt, Received, Source};
 pub use head::{Generation, Head};
 pub use http::{CallFailed, HttpAnswer, HttpCall};
 pub use url::HttpUrl;
