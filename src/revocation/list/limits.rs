@@ -15,6 +15,8 @@ pub(super) struct Limits {
     pub(super) delta: usize,
     /// Calls for one list.
     pub(super) pages: u32,
+    /// Steps of a slice, where the clock stands still.
+    pub(super) steps: usize,
 }
 
 impl Default for Limits {
@@ -26,6 +28,7 @@ impl Default for Limits {
             batch: 1 << 18,
             delta: 1 << 18,
             pages: 65_536,
+            steps: 256,
         }
     }
 }

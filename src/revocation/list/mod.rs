@@ -145,7 +145,7 @@ impl List {
                 .fails("another instance took over, or the host's shared data failed", caps);
         }
         let began = caps.now();
-        for _ in 0..STEPS {
+        for _ in 0..self.limits.steps {
             match self.step(caps) {
                 Ok(None) => (),
                 Ok(told) => return told,
@@ -356,8 +356,6 @@ fn ask(head: &Head) -> Ask {
 
 /// A slice ends with the step that comes to this; the longest steps take two milliseconds.
 const SLICE: Duration = Duration::from_millis(3);
-/// Where the clock stands still.
-const STEPS: usize = 256;
 
 #[cfg(test)]
 mod tests;
