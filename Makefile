@@ -40,6 +40,7 @@ check: setup ## format, lints (native and wasm32), dependencies, documentation
 
 bench: ## what judging an answer costs, against one plain parse of it
 	cargo bench --locked --quiet --bench judging
+	cargo bench --locked --quiet --bench revocation
 
 dist: build ## dist/phiward.wasm, its size and SHA-256
 	@mkdir -p dist

@@ -40,8 +40,8 @@ pub struct Event<'a> {
     /// What was added to the request so that it stays inside the patient compartment, for example
     /// `patient=123`.
     pub narrowed: Vec<&'a str>,
-    /// How many resources were removed from the answer because they were not the patient's. `None`
-    /// when none was.
+    /// How many resources were removed from the answer because they were not the client's to see; of an
+    /// exported file, how many lines. `None` when none was.
     pub removed: Option<usize>,
     /// How fresh the revocation list was. `None` when the request ended before it was asked.
     pub revocation: Option<Freshness>,

@@ -1,11 +1,13 @@
 //! The gateway without Envoy: one worker, its feeds answered from files, an exchange driven from the
 //! request's head to the audit line.
 
-use serde_json::{Map, Value};
+use core::time::Duration;
+
+use serde_json::{Map, Value, json};
 
 use super::request::Request;
 use super::stored::Stored;
-use crate::base::capabilities::Native;
+use crate::base::capabilities::{Capabilities, Native};
 use crate::base::notice::Notice;
 use crate::base::time::Instant;
 use crate::config::Configuration;
@@ -13,6 +15,7 @@ use crate::flow::{Callout, Effect, End, Event, Exchange, Next, Reply, Step, Work
 use crate::forward::Edit;
 use crate::request::Headers;
 use crate::store::{CallFailed, HttpAnswer};
+use crate::token::keys::Asked;
 
 /// A worker and what surrounds it.
 pub(super) struct Gateway {
@@ -63,18 +66,27 @@ impl Gateway {
     /// A worker at `now`, whose feeds were answered.
     pub(super) fn new(configuration: Configuration, now: Instant, feeds: &Feeds) -> (Gateway, Fed) {
         let caps = Native::at(now);
+        let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
         let worker = Worker::new(configuration, &caps);
         let mut gateway = Gateway { caps, worker };
-        let fed = gateway.feed(feeds);
+        let mut fed = Fed::default();
+        // Where keys are comes first, the keys then.
+        gateway.feed(feeds, &issuers, &mut fed);
+        gateway.feed(feeds, &issuers, &mut fed);
         (gateway, fed)
     }
 
-    fn feed(&mut self, feeds: &Feeds) -> Fed {
-        let mut fed = Fed::default();
-        for (callout, _) in self.worker.tick(&self.caps) {
+    fn feed(&mut self, feeds: &Feeds, issuers: &[String], fed: &mut Fed) {
+        for (callout, call) in self.worker.tick(&self.caps) {
             match (callout, &feeds.keys) {
-                (Callout::Keys(place), Some((issuer, keys))) if place == *issuer => {
+                (Callout::Keys(Asked::Set(place)), Some((issuer, keys))) if place == *issuer => {
                     fed.keys = self.worker.answered(callout, document(keys), &self.caps);
+                }
+                (Callout::Keys(Asked::Metadata(place)), Some((issuer, _))) if place == *issuer => {
+                    let keys = format!("https://{}/jwks", call.authority);
+                    let metadata = json!({"issuer": issuers.get(place), "jwks_uri": keys});
+                    let metadata = document(metadata.to_string().as_bytes());
+                    fed.keys = self.worker.answered(callout, metadata, &self.caps);
                 }
                 (Callout::Revocations(_), _) => {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
@@ -86,15 +98,18 @@ impl Gateway {
                 }
             }
         }
-        while self.worker.busy() {
-            // A list is one file here: nobody has its further pages.
+        self.work(fed);
+    }
+
+    /// Does what is done in slices. A list is one file here: nobody has its further pages.
+    fn work(&mut self, fed: &mut Fed) {
+        while self.worker.is_busy() {
             for (callout, _) in self.worker.tick(&self.caps) {
                 let nothing = Err(CallFailed::Undispatched);
                 fed.revocations = self.worker.answered(callout, nothing, &self.caps);
             }
-            fed.revocations = self.worker.notices().pop().or(fed.revocations);
+            fed.revocations = self.worker.notices().pop().or(fed.revocations.take());
         }
-        fed
     }
 
     /// Sends a request to a server that has this, and answers it when it went on and there is an
@@ -111,6 +126,9 @@ impl Gateway {
             end_of_stream: request.body.is_empty(),
         };
         let mut step = exchange.on(head, &mut self.worker, &self.caps);
+        if exchange.wants_news() {
+            step = self.no_news(&mut exchange);
+        }
         if exchange.wants_body().is_some() {
             let body = Event::RequestBody { body: request.body.clone() };
             step = exchange.on(body, &mut self.worker, &self.caps);
@@ -128,6 +146,15 @@ impl Gateway {
         let line = exchange.end(&end, &mut self.worker, &self.caps);
         outcome.audit = serde_json::from_str(&line).unwrap_or_default();
         outcome
+    }
+
+    /// What is not there by now never comes: the request waits for nothing.
+    fn no_news(&mut self, exchange: &mut Exchange) -> Step {
+        let now = self.caps.now();
+        self.caps.set_now(now.plus(Duration::from_secs(60)));
+        let step = exchange.on(Event::News, &mut self.worker, &self.caps);
+        self.caps.set_now(now);
+        step
     }
 
     fn answer(&mut self, exchange: &mut Exchange, answer: &Answer, outcome: &mut Outcome) {

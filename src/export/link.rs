@@ -89,21 +89,23 @@ impl Bound {
         self.of
     }
 
-    /// What its answer must be judged as; `None`: it passes. A file's type was judged when its link
-    /// was given and again with the request.
+    /// What its answer must be judged as; `None`: it is no status.
     pub fn answering(&self) -> Option<Answering> {
         let asks = self.of == Exported::Status && self.method == Method::Get;
         asks.then_some(Answering::Status)
     }
 
-    /// What changes before the request goes on: the target is the server's own again, and a status
-    /// comes whole and as JSON, to be judged.
-    pub fn edits(&self) -> Vec<Edit> {
+    /// What changes before the request goes on: the target is the server's own again, and what is
+    /// judged, a status always and a file if `judged`, comes whole and in a format that can be.
+    pub fn edits(&self, judged: bool) -> Vec<Edit> {
         let mut edits = vec![Edit::Set(":path".to_owned(), self.target.clone())];
-        if self.of == Exported::Status {
-            edits.extend(PARTIAL.iter().map(|name| Edit::Remove((*name).to_owned())));
-            edits.push(Edit::Set("accept".to_owned(), "application/json".to_owned()));
-        }
+        let format = match self.of {
+            Exported::Status => "application/json",
+            _ if judged => "application/fhir+ndjson",
+            _ => return edits,
+        };
+        edits.extend(PARTIAL.iter().map(|name| Edit::Remove((*name).to_owned())));
+        edits.push(Edit::Set("accept".to_owned(), format.to_owned()));
         edits
     }
 }
@@ -208,7 +210,7 @@ fn of(label: &str, release: Release) -> Option<Exported> {
     }
 }
 
-/// Header fields by which a status would come in part or compressed.
+/// Header fields by which a status or file would come in part or compressed.
 const PARTIAL: [&str; 7] = [
     "accept-encoding",
     "if-match",

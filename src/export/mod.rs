@@ -8,12 +8,13 @@
 //! ```
 //!
 //! A request with one is judged by it alone, whatever its path, and goes on without it: it is for the
-//! client that started the export, and for a file its token must cover the type. Without one, such a
-//! URL is no FHIR and is refused as before. URLs of other hosts, such as signed ones of a file store,
-//! stay as they are.
+//! client that started the export, and for a file its token must cover the type. Then each line of the
+//! file is judged while it streams. Without a signature, such a URL is no FHIR and is refused as before.
+//! URLs of other hosts, such as signed ones of a file store, stay as they are.
 
 mod answer;
 mod key;
+mod lines;
 mod link;
 mod place;
 pub mod reasons;
@@ -23,6 +24,7 @@ mod tests;
 
 pub use answer::{Answering, Course};
 pub use key::{KEY_VARIABLE, Key, Keyring};
+pub use lines::{Lines, MAX_LINE, Shows};
 pub use link::{Bound, Claimed, Links, claimed};
 
 use crate::fhir::{Interaction, Operation};

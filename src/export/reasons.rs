@@ -34,4 +34,8 @@ crate::reasons! {
     /// token has fewer scopes than the one that started the export.
     EXPORT_OUTPUT_UNCOVERED = Reason::new(403, "export_output_uncovered", "forbidden",
         "the export holds types that the token's scopes don't cover");
+    /// A line of a file has more than 16 MiB: nobody can judge it. The client, which had the lines
+    /// before it, sees the answer break off.
+    EXPORT_LINE_TOO_LONG = Reason::new(502, "export_line_too_long", "too-long",
+        "a line of the export is longer than this gateway can judge");
 }

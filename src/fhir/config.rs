@@ -15,7 +15,7 @@ pub struct Api {
     pub release: Release,
     /// Absolute URLs of this API, without a slash at the end.
     pub base_urls: Vec<String>,
-    /// Envoy cluster of the FHIR server, for probes before writes.
+    /// Envoy cluster of the FHIR server, to look up what is stored.
     pub cluster: Option<String>,
     /// Paths below the base that may be read without a token.
     pub public: Vec<String>,
@@ -37,7 +37,7 @@ impl Api {
         );
         let cluster = section.optional::<String>(
             "cluster",
-            "Envoy cluster of the FHIR server, for probes before writes. Without it such writes are refused.",
+            "Envoy cluster of the FHIR server, to look up what is stored: before writes, and where another resource tells whose something is (Binary, `Encounter/1/Type`). Without it such requests are refused.",
         );
         let public = section.default(
             "public",

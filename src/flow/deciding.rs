@@ -1,6 +1,7 @@
 //! The way of one request, the stages called top to bottom: decided by its head, or held until what
 //! the decision needs has come in.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -9,6 +10,7 @@ use super::worker::Known;
 use super::{Exchange, MAX_FORM, Worker, probe, reasons};
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
+use crate::base::time::Instant;
 use crate::binding;
 use crate::config::Configuration;
 use crate::export;
@@ -19,12 +21,19 @@ use crate::revocation::{self, LiveToken};
 use crate::store::{CallFailed, HttpAnswer, HttpCall};
 use crate::token;
 
+/// How long a request waits for keys or lists that are on their way.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A request that is not decided yet, and what came in for it so far.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) head: Head,
     pub(super) request: Rc<fhir::Request>,
     pub(super) body: Option<Vec<u8>>,
+    /// Whether the body was read as a form.
+    form_read: bool,
+    /// Until when it may wait for what is on its way; `None`: it never had to.
+    pub(super) patience: Option<Instant>,
     pub(super) stored: Stored,
     /// Stored resources still to be asked for; the call for the first is on its way.
     pub(super) probes: VecDeque<Probe>,
@@ -51,12 +60,28 @@ pub(super) enum Passed {
     Body(Box<Held>),
     /// Not decided yet: a stored resource comes first, asked for by this call.
     Stored(Box<Held>, HttpCall),
+    /// Not decided yet: keys or lists that are on their way come first.
+    Later(Box<Held>),
 }
 
 impl Held {
     fn new(head: Head, request: Rc<fhir::Request>) -> Held {
-        let (body, stored, probes) = (None, Stored::default(), VecDeque::new());
-        Held { head, request, body, stored, probes, linked: None }
+        let (stored, probes) = (Stored::default(), VecDeque::new());
+        let (body, patience, linked) = (None, None, None);
+        Held { head, request, body, form_read: false, patience, stored, probes, linked }
+    }
+
+    /// Waits, where what is missing is on its way, the client's patience allows it and few enough wait;
+    /// otherwise it is refused.
+    fn or_later(
+        mut self: Box<Self>,
+        refusal: Refusal,
+        worker: &Worker,
+        now: Instant,
+    ) -> Result<Passed, Refusal> {
+        let until = *self.patience.get_or_insert(now.plus(PATIENCE));
+        let waits = refusal.pending && now < until && worker.may_wait();
+        if waits { Ok(Passed::Later(self)) } else { Err(refusal) }
     }
 
     /// Longest body that is held, in bytes: Envoy's own buffer bounds the others.
@@ -97,9 +122,6 @@ impl Exchange {
         let mut held = Box::new(Held::new(head, request));
         if end_of_stream {
             held.body = Some(Vec::new());
-        } else if held.request.body == Body::Form {
-            self.authenticate(&held.head, worker, caps)?;
-            return Ok(Passed::Body(held));
         }
         self.decide(held, worker, caps)
     }
@@ -131,7 +153,7 @@ impl Exchange {
         Ok(Caller { token, grants: Rc::clone(&known.grants) })
     }
 
-    /// The body is whole. The parameters of a form count together with those of the query.
+    /// The body is whole.
     pub(super) fn body(
         &mut self,
         mut held: Box<Held>,
@@ -139,13 +161,6 @@ impl Exchange {
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
-        if held.request.body == Body::Form {
-            // Before anything else is read of it, as before the head.
-            self.authenticate(&held.head, worker, caps)?;
-            let request = Rc::unwrap_or_clone(held.request).with_form(&body)?;
-            held.request = Rc::new(request);
-            self.record.request(&held.request);
-        }
         held.body = Some(body);
         self.decide(held, worker, caps)
     }
@@ -167,15 +182,23 @@ impl Exchange {
         self.decide(held, worker, caps)
     }
 
-    /// Decides by what came in so far. Authenticates each time: while it came in, the token may have
-    /// expired or been revoked.
-    fn decide(
+    /// Decides by what came in so far. Authenticates each time, before anything of the body is read:
+    /// while it came in, the token may have expired or been revoked.
+    pub(super) fn decide(
         &mut self,
         mut held: Box<Held>,
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
-        let caller = self.authenticate(&held.head, worker, caps)?;
+        let caller = match self.authenticate(&held.head, worker, caps) {
+            Ok(caller) => caller,
+            Err(refusal) => return held.or_later(refusal, worker, caps.now()),
+        };
+        if held.request.body == Body::Form && !held.form_read {
+            let Some(body) = &held.body else { return Ok(Passed::Body(held)) };
+            self.form(&mut held.request, body)?;
+            held.form_read = true;
+        }
         let Caller { token, grants } = &caller;
         let evidence = Evidence::new(held.body.as_deref(), &held.stored);
         let Configuration { fhir, smart, .. } = &worker.config;
@@ -197,5 +220,13 @@ impl Exchange {
                 Ok(Passed::Stored(held, call))
             }
         }
+    }
+
+    /// The parameters of a form count together with those of the query.
+    fn form(&mut self, request: &mut Rc<fhir::Request>, body: &[u8]) -> Result<(), Refusal> {
+        let with_form = fhir::Request::clone(request).with_form(body)?;
+        *request = Rc::new(with_form);
+        self.record.request(request);
+        Ok(())
     }
 }

@@ -31,6 +31,8 @@ pub enum Event {
         /// What came back.
         answer: Result<HttpAnswer, CallFailed>,
     },
+    /// The worker got news that this exchange may wait for.
+    News,
     /// The header fields of an answer that must be judged arrived.
     ResponseHead {
         /// All of them, `:status` included.
@@ -43,6 +45,15 @@ pub enum Event {
         /// The whole body.
         body: Vec<u8>,
     },
+    /// More of an answer came that is judged while it streams.
+    ResponsePart {
+        /// What came since the last time, which the host still has.
+        part: Vec<u8>,
+        /// It was the last.
+        end_of_stream: bool,
+    },
+    /// Trailers ended an answer that is judged while it streams. Its body has gone on.
+    ResponseTrailers,
 }
 
 /// How an exchange ended, as far as the host can tell.
@@ -91,7 +102,7 @@ pub enum Effect {
     RemoveAnswerHeader(&'static str),
     /// Set a header field of the answer, in place of every field of that name.
     SetAnswerHeader(&'static str, String),
-    /// Replace the body of the held answer.
+    /// Replace the body of the held answer, or the part that came of one that streams.
     ReplaceAnswer(Vec<u8>),
     /// Set a key of the filter state, where the filters behind us and the access log read it.
     FilterState(&'static str, &'static str),

@@ -1,6 +1,6 @@
 //! Bulk exports after their kick-off: requests that follow a link, and answers that hold links. Mode
-//! `observe` signs none; `smart.response_check` changes nothing here, for without a signature a client
-//! could not come back.
+//! `observe` signs none; `smart.response_check` changes nothing but how files are judged, for without a
+//! signature a client could not come back.
 
 #[cfg(test)]
 mod tests;
@@ -9,12 +9,13 @@ use std::rc::Rc;
 
 use super::deciding::{Caller, Passed};
 use super::effect::{Effect, Next, Step};
+use super::file::File;
 use super::{Exchange, Waits, Worker, go_on, held_answer, reasons};
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
 use crate::export::{Answering, Bound, Claimed, Course, Links};
 use crate::forward;
-use crate::policy::{self, Grants, Permit};
+use crate::policy::{self, Grants, Permit, ResponseCheck};
 use crate::request::{Head, Headers};
 
 /// A request that follows its own link and may go on.
@@ -23,7 +24,18 @@ pub(super) struct Followed {
     pub(super) head: Head,
     permit: Permit,
     bound: Bound,
-    answer: Option<Box<Linked>>,
+    answer: Answer,
+}
+
+/// How the answer to such a request is judged.
+#[derive(Debug)]
+enum Answer {
+    /// Not at all.
+    Passes,
+    /// It may hold links.
+    Links(Box<Linked>),
+    /// It is a file.
+    File(Box<File>),
 }
 
 /// An answer that may hold links, and whose they will be.
@@ -64,8 +76,7 @@ impl Exchange {
         let release = worker.config.fhir.release;
         let permit = policy::exported(&caller.token, &caller.grants, bound.of(), release)?;
         self.record.permitted(Some(&permit));
-        let linked = |answering| Box::new(Linked { answering, links, grants: caller.grants });
-        let answer = bound.answering().map(linked);
+        let answer = answer(&bound, links, caller.grants, worker);
         Ok(Passed::Link(Box::new(Followed { head, permit, bound, answer })))
     }
 
@@ -79,9 +90,11 @@ impl Exchange {
         let settings = &worker.config.forward;
         let mut edits =
             forward::forward(&permit, &head, None, self.record.claims(), settings)?.edits;
-        edits.extend(bound.edits());
-        if let Some(linked) = answer {
-            self.waits = Waits::Links(linked);
+        edits.extend(bound.edits(matches!(answer, Answer::File(_))));
+        match answer {
+            Answer::Passes => {}
+            Answer::Links(linked) => self.waits = Waits::Links(linked),
+            Answer::File(file) => self.waits = Waits::File(file),
         }
         Ok(go_on(self.record.code(), edits, None))
     }
@@ -120,6 +133,17 @@ impl Exchange {
             Ok(body) => held_answer::replace(body),
             Err(refusal) => self.refuse(&refusal),
         }
+    }
+}
+
+fn answer(bound: &Bound, links: Links, grants: Rc<Grants>, worker: &Worker) -> Answer {
+    let (smart, release) = (&worker.config.smart, worker.config.fhir.release);
+    if let Some(answering) = bound.answering() {
+        return Answer::Links(Box::new(Linked { answering, links, grants }));
+    }
+    match policy::expected_file(&grants, bound.of(), release) {
+        Some(file) if smart.response_check != ResponseCheck::Off => Answer::File(File::new(file)),
+        _ => Answer::Passes,
     }
 }
 

@@ -63,7 +63,7 @@ impl Exchange {
         }
     }
 
-    fn refuse_answer(&mut self, refusal: &Refusal, worker: &Worker) -> Step {
+    pub(super) fn refuse_answer(&mut self, refusal: &Refusal, worker: &Worker) -> Step {
         if only_reports(worker) {
             self.record.refused(refusal);
             self.record.only_observed();
@@ -73,7 +73,7 @@ impl Exchange {
     }
 }
 
-fn only_reports(worker: &Worker) -> bool {
+pub(super) fn only_reports(worker: &Worker) -> bool {
     worker.config.smart.response_check == ResponseCheck::Report
 }
 
@@ -84,9 +84,14 @@ pub(super) fn pass() -> Step {
 
 /// The held answer goes on with this body.
 pub(super) fn replace(body: Vec<u8>) -> Step {
-    let stale = response::STALE.iter().map(|name| Effect::RemoveAnswerHeader(name));
-    let effects = stale.chain([Effect::ReplaceAnswer(body)]).collect();
+    let mut effects = stale();
+    effects.push(Effect::ReplaceAnswer(body));
     Step { effects, next: Next::Continue }
+}
+
+/// The header fields go that would not fit another body.
+pub(super) fn stale() -> Vec<Effect> {
+    response::STALE.iter().map(|name| Effect::RemoveAnswerHeader(name)).collect()
 }
 
 pub(super) fn status(headers: &Headers) -> Option<u16> {

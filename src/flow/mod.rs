@@ -5,6 +5,7 @@ pub mod answer;
 mod deciding;
 pub mod effect;
 mod export;
+mod file;
 mod held_answer;
 mod probe;
 pub mod reasons;
@@ -28,6 +29,7 @@ use crate::forward::{self, Edit};
 use crate::policy::{Expected, Permit};
 use deciding::{Held, Passed};
 use export::Linked;
+use file::{File, Part};
 use record::Record;
 
 /// Filter state that a filter behind us requires: nothing passes that we did not permit.
@@ -56,6 +58,8 @@ enum Waits {
     Body(Box<Held>),
     /// For a stored resource that was asked for.
     Stored(Box<Held>),
+    /// For keys or lists that are on their way.
+    News(Box<Held>),
     /// For the head of an answer that must be judged.
     Answer(Expected),
     /// For the body of that answer, which has this status.
@@ -64,6 +68,12 @@ enum Waits {
     Links(Box<Linked>),
     /// For the body of that answer, which is a manifest.
     Manifest(Box<Linked>),
+    /// For the head of an export's file.
+    File(Box<File>),
+    /// For more of that file.
+    FilePart(Box<File>),
+    /// For the end of a file that was refused after it had begun to go on.
+    FileCut,
     /// For its end: there is nothing left to decide.
     End,
 }
@@ -94,6 +104,7 @@ impl Exchange {
                 let sanitized = forward::sanitize(held.head.headers());
                 self.step(Err(Refusal::new(&reasons::FORM_TOO_LONG)), sanitized, worker)
             }
+            (Waits::News(held), event) => self.news(held, event, worker, caps),
             (Waits::Stored(held), Event::CallAnswered { answer }) => {
                 let sanitized = forward::sanitize(held.head.headers());
                 let passed = self.stored(held, answer, worker, caps);
@@ -111,6 +122,16 @@ impl Exchange {
             (Waits::Manifest(linked), Event::ResponseBody { body }) => {
                 self.manifest(&linked, &body, worker)
             }
+            (Waits::File(file), Event::ResponseHead { headers, end_of_stream }) => {
+                self.file_head(file, &headers, end_of_stream, worker)
+            }
+            (Waits::FilePart(file), Event::ResponsePart { part, end_of_stream }) => {
+                self.file_part(file, Part::of(&part, end_of_stream), worker)
+            }
+            (Waits::FilePart(file), Event::ResponseTrailers) => {
+                self.file_part(file, Part::Trailers, worker)
+            }
+            (Waits::FileCut, event) => self.file_after_cut(&event),
             _ => self.step(Err(Refusal::new(&reasons::OUT_OF_ORDER)), Vec::new(), worker),
         }
     }
@@ -119,13 +140,19 @@ impl Exchange {
     pub fn wants_body(&self) -> Option<usize> {
         match &self.waits {
             Waits::Body(held) => Some(held.limit()),
+            Waits::News(held) if held.body.is_none() => Some(held.limit()),
             _ => None,
         }
     }
 
+    /// Whether it waits for [`Event::News`].
+    pub fn wants_news(&self) -> bool {
+        matches!(self.waits, Waits::News(_))
+    }
+
     /// Whether the answer's head must be handed over.
     pub fn wants_answer(&self) -> bool {
-        matches!(self.waits, Waits::Answer(_) | Waits::Links(_))
+        matches!(self.waits, Waits::Answer(_) | Waits::Links(_) | Waits::File(_))
     }
 
     /// Whether the answer must be held and its body handed over.
@@ -133,8 +160,43 @@ impl Exchange {
         matches!(self.waits, Waits::AnswerBody(..) | Waits::Manifest(_))
     }
 
+    /// Whether what comes of the answer's body must be handed over, part by part and as it comes, and
+    /// its end by trailers.
+    pub fn wants_answer_parts(&self) -> bool {
+        matches!(self.waits, Waits::FilePart(_) | Waits::FileCut)
+    }
+
+    /// While it waits for news its body may come in; it is not read before the client is known.
+    fn news(
+        &mut self,
+        mut held: Box<Held>,
+        event: Event,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> Step {
+        let sanitized = forward::sanitize(held.head.headers());
+        let most = held.limit();
+        worker.waits_no_more();
+        let passed = match event {
+            Event::News => self.decide(held, worker, caps),
+            Event::RequestBodyPart { held: bytes } if bytes <= most => Ok(Passed::Later(held)),
+            Event::RequestBody { body } if body.len() <= most => {
+                held.body = Some(body);
+                Ok(Passed::Later(held))
+            }
+            Event::RequestBodyPart { .. } | Event::RequestBody { .. } => {
+                Err(Refusal::new(&reasons::FORM_TOO_LONG))
+            }
+            _ => Err(Refusal::new(&reasons::OUT_OF_ORDER)),
+        };
+        self.step(passed, sanitized, worker)
+    }
+
     /// The audit line of this exchange, which is over.
     pub fn end(&mut self, end: &End, worker: &mut Worker, caps: &dyn Capabilities) -> String {
+        if self.wants_news() {
+            worker.waits_no_more();
+        }
         if self.wants_answer_body() {
             self.record.refused(&Refusal::new(&reasons::ANSWER_UNFINISHED));
         }
@@ -146,7 +208,7 @@ impl Exchange {
         &mut self,
         passed: Result<Passed, Refusal>,
         sanitized: Vec<Edit>,
-        worker: &Worker,
+        worker: &mut Worker,
     ) -> Step {
         // Nothing is decided, and nothing goes on, while a request is held: not in `observe` either.
         match passed {
@@ -157,6 +219,11 @@ impl Exchange {
             Ok(Passed::Stored(held, call)) => {
                 self.waits = Waits::Stored(held);
                 Step { effects: vec![Effect::Call(call)], next: Next::Pause }
+            }
+            Ok(Passed::Later(held)) => {
+                self.waits = Waits::News(held);
+                worker.waits_for_news();
+                Step::default()
             }
             _ if worker.config.mode == Mode::Observe => {
                 self.record.only_observed();

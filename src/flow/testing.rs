@@ -115,6 +115,9 @@ impl Gateway {
         let mut exchange = Exchange::default();
         let head = Event::RequestHead { headers: bytes(&fields), end_of_stream: body.is_empty() };
         let mut step = exchange.on(head, &mut self.worker, &self.caps);
+        if exchange.wants_news() {
+            step = self.out_of_patience(&mut exchange, step);
+        }
         if exchange.wants_body().is_some() {
             assert_eq!((step.next, step.effects.len()), (Next::Pause, 0), "held, nothing done");
             step = exchange.on(
@@ -129,6 +132,21 @@ impl Gateway {
             step = exchange.on(Event::CallAnswered { answer }, &mut self.worker, &self.caps);
         }
         self.sent(exchange, step, fields, body)
+    }
+
+    /// There is news, but never what the exchange waits for.
+    fn out_of_patience(&mut self, exchange: &mut Exchange, step: Step) -> Step {
+        assert_eq!((step.next, step.effects.len()), (Next::Pause, 0), "held, nothing done");
+        assert!(self.worker.hurries());
+        let arrived = crate::base::capabilities::Capabilities::now(&self.caps);
+        self.wait(Duration::from_millis(1_999));
+        let step = exchange.on(Event::News, &mut self.worker, &self.caps);
+        assert_eq!((step.next, step.effects.len()), (Next::Pause, 0), "still held");
+        self.wait(Duration::from_millis(1));
+        let step = exchange.on(Event::News, &mut self.worker, &self.caps);
+        assert!(!exchange.wants_news() && !self.worker.hurries());
+        self.caps.set_now(arrived);
+        step
     }
 
     /// Sends a `GET` with a good token, but for these claims.
@@ -173,6 +191,17 @@ impl Gateway {
             let head =
                 Event::ResponseHead { headers: fields(&head), end_of_stream: body.is_empty() };
             answered.take(exchange.on(head, &mut self.worker, &self.caps));
+        }
+        if exchange.wants_answer_parts() {
+            answered.body.clear();
+            for part in body.chunks(7) {
+                let event = Event::ResponsePart { part: part.to_vec(), end_of_stream: false };
+                let step = exchange.on(event, &mut self.worker, &self.caps);
+                assert_eq!(step.next, Next::Continue, "it streams");
+                answered.take_part(step, part);
+            }
+            let event = Event::ResponsePart { part: Vec::new(), end_of_stream: true };
+            answered.take_part(exchange.on(event, &mut self.worker, &self.caps), b"");
         }
         if exchange.wants_answer_body() {
             answered.held = true;
@@ -244,6 +273,14 @@ impl Sent {
 }
 
 impl Answered {
+    fn take_part(&mut self, step: Step, part: &[u8]) {
+        let mut new = step.effects.into_iter().map(|effect| match effect {
+            Effect::ReplaceAnswer(new) => new,
+            other => panic!("{other:?} has no place in a part"),
+        });
+        self.body.extend(new.next_back().unwrap_or_else(|| part.to_vec()));
+    }
+
     fn take(&mut self, step: Step) {
         for effect in step.effects {
             match effect {

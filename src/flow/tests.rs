@@ -73,6 +73,93 @@ fn before_the_keys_are_there_a_token_is_refused_for_now() {
     assert!(gateway.get("/fhir/Patient/123", patient("patient/*.rs")).forwarded);
 }
 
+/// An exchange that waits: a read with a good token, before any key is there.
+fn waiting(gateway: &mut Gateway, method: &str, end_of_stream: bool) -> Exchange {
+    let bearer = gateway.bearer(patient("patient/*.rs"));
+    let json = ("content-type", "application/fhir+json");
+    let target = if method == "GET" { "/fhir/Patient/123" } else { "/fhir/Observation/_search" };
+    let kind = if method == "GET" { json } else { FORM };
+    let fields = [
+        (":method", method),
+        (":path", target),
+        (":authority", "api.clinic.example"),
+        ("authorization", &bearer),
+        kind,
+    ];
+    let head = Event::RequestHead { headers: super::testing::fields(&fields), end_of_stream };
+    let mut exchange = Exchange::default();
+    let step = exchange.on(head, &mut gateway.worker, &gateway.caps);
+    assert_eq!((step.next, step.effects.len()), (Next::Pause, 0));
+    exchange
+}
+
+#[test]
+fn a_request_waits_for_keys_that_are_on_their_way() {
+    let mut gateway = Gateway::waiting(&document(json!({})));
+    let mut exchange = waiting(&mut gateway, "GET", true);
+    assert!(exchange.wants_news() && gateway.worker.hurries());
+    gateway.tick(|_| json!({}));
+    let step = exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+    assert_eq!(step.next, Next::Continue);
+    assert!(!exchange.wants_news() && !gateway.worker.hurries());
+}
+
+#[test]
+fn a_form_that_comes_while_its_request_waits_is_judged_once_the_client_is_known() {
+    for (form, goes_on) in [("code=8867-4", true), ("patient=456", false)] {
+        let mut gateway = Gateway::waiting(&document(json!({})));
+        let mut exchange = waiting(&mut gateway, "POST", false);
+        assert_eq!(exchange.wants_body(), Some(MAX_FORM));
+        for event in [
+            Event::RequestBodyPart { held: 3 },
+            Event::RequestBody { body: form.as_bytes().to_vec() },
+            Event::News,
+        ] {
+            let step = exchange.on(event, &mut gateway.worker, &gateway.caps);
+            assert_eq!((step.next, step.effects.len()), (Next::Pause, 0));
+        }
+        assert_eq!(exchange.wants_body(), None, "it is there");
+        gateway.tick(|_| json!({}));
+        let step = exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+        assert_eq!(step.next == Next::Continue, goes_on, "{form}");
+    }
+}
+
+#[test]
+fn a_form_that_is_too_long_is_refused_while_its_request_waits() {
+    let mut gateway = Gateway::waiting(&document(json!({})));
+    let mut exchange = waiting(&mut gateway, "POST", false);
+    let part = Event::RequestBodyPart { held: MAX_FORM + 1 };
+    let step = exchange.on(part, &mut gateway.worker, &gateway.caps);
+    assert!(matches!(step.effects.last(), Some(Effect::Reply(reply)) if reply.status == 413));
+    assert!(!gateway.worker.hurries());
+}
+
+#[test]
+fn only_so_many_requests_wait_and_those_that_leave_make_room() {
+    let mut gateway = Gateway::waiting(&document(json!({})));
+    let mut held: Vec<Exchange> = (0..256).map(|_| waiting(&mut gateway, "GET", true)).collect();
+    assert!(held.iter().all(Exchange::wants_news));
+    let send = |gateway: &mut Gateway| {
+        let bearer = gateway.bearer(patient("patient/*.rs"));
+        let fields = [
+            (":method", "GET"),
+            (":path", "/fhir/Patient/123"),
+            (":authority", "api.clinic.example"),
+            ("authorization", &bearer),
+        ];
+        let headers = super::testing::fields(&fields);
+        let mut exchange = Exchange::default();
+        let head = Event::RequestHead { headers, end_of_stream: true };
+        exchange.on(head, &mut gateway.worker, &gateway.caps);
+        exchange.wants_news()
+    };
+    assert!(!send(&mut gateway), "refused at once");
+    let mut gone = held.pop().unwrap();
+    gone.end(&End::default(), &mut gateway.worker, &gateway.caps);
+    assert!(send(&mut gateway));
+}
+
 #[test]
 fn a_new_configuration_starts_with_what_was_published_before() {
     let list = json!({"cluster": "revocations", "url": "http://revocations.internal/v1/list"});

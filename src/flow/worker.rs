@@ -11,10 +11,14 @@ use crate::export::Keyring;
 use crate::policy::Grants;
 use crate::revocation::{Checked, Revocation, Which};
 use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
+use crate::token::keys::Asked;
 use crate::token::{CacheLimits, Keys, TokenCache, VerifiedToken};
 
 /// Verified tokens kept by one worker.
 const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 1024 };
+
+/// Exchanges of one worker that may wait for news at a time.
+const MAX_WAITING: usize = 256;
 
 /// One worker's state.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct Worker {
     events: EventId,
     notices: Vec<Notice>,
     awake: bool,
+    /// Exchanges that wait for news.
+    waiting: usize,
 }
 
 /// What is worked out once for a token and kept beside it.
@@ -42,8 +48,8 @@ pub(in crate::flow) struct Known {
 /// What a callout was sent for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Callout {
-    /// The keys of the issuer at this place in the configuration.
-    Keys(usize),
+    /// Keys of an issuer, or where they are.
+    Keys(Asked),
     /// What tells revoked tokens.
     Revocations(Which),
 }
@@ -69,6 +75,7 @@ impl Worker {
             events: EventId { instance, count: 0 },
             notices: Vec::new(),
             awake: false,
+            waiting: 0,
             config,
         }
     }
@@ -87,17 +94,12 @@ impl Worker {
         self.notices.extend(self.revocation.work(caps));
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
-            keys.into_iter().map(|(issuer, call)| (Callout::Keys(issuer), call)).collect();
+            keys.into_iter().map(|(asked, call)| (Callout::Keys(asked), call)).collect();
         let revocations = self.revocation.due(&self.instance, caps);
         calls.extend(
             revocations.into_iter().map(|(which, call)| (Callout::Revocations(which), call)),
         );
         calls
-    }
-
-    /// Whether there is work to do in slices: the next tick should come in a few milliseconds.
-    pub fn busy(&self) -> bool {
-        self.revocation.busy()
     }
 
     /// What an operator should read of the ticks since the last call.
@@ -113,11 +115,36 @@ impl Worker {
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
         let notice = match callout {
-            Callout::Keys(issuer) => self.keys.answered(issuer, answer, caps),
+            Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
             Callout::Revocations(which) => self.revocation.answered(which, answer, caps),
         };
         self.adopt(caps);
         notice
+    }
+
+    /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work
+    /// that is done in slices.
+    pub fn hurries(&self) -> bool {
+        self.waiting > 0 || self.is_busy()
+    }
+
+    /// Whether there is work that is done in slices.
+    pub fn is_busy(&self) -> bool {
+        self.revocation.busy()
+    }
+
+    /// Whether one more exchange may wait: what is held costs memory, and whoever sends nonsense must
+    /// not make others' requests queue behind it.
+    pub(in crate::flow) fn may_wait(&self) -> bool {
+        self.waiting < MAX_WAITING
+    }
+
+    pub(in crate::flow) fn waits_for_news(&mut self) {
+        self.waiting = self.waiting.saturating_add(1);
+    }
+
+    pub(in crate::flow) fn waits_no_more(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
     }
 
     /// An id for the next audit event.

@@ -14,9 +14,9 @@ use crate::base::refusal::Refusal;
 use crate::flow::{Effect, End, Event, Exchange, Next, Reply, Step, Worker, answer, reasons};
 use crate::forward::Edit;
 use crate::request::Headers;
-use crate::store::{CallFailed, HttpAnswer};
+use crate::store::CallFailed;
 
-/// An HTTP stream.
+/// The exchange of an HTTP stream.
 #[derive(Debug)]
 pub(super) struct HostExchange {
     worker: Option<Rc<RefCell<Worker>>>,
@@ -55,10 +55,29 @@ impl HostExchange {
         action
     }
 
-    /// The call of this exchange was answered, or failed. A request that was paused for it goes on
-    /// when it is told to.
-    fn answered(&mut self, answer: Result<HttpAnswer, CallFailed>) {
-        let action = self.on(Event::CallAnswered { answer });
+    /// Whether it waits until its worker has news.
+    pub(super) fn wants_news(&self) -> bool {
+        self.exchange.wants_news()
+    }
+
+    /// Whether a call of it is under way.
+    pub(super) fn waits_for_call(&self) -> bool {
+        self.call.is_some()
+    }
+
+    /// Whether this call of it is under way.
+    pub(super) fn waits_for(&self, number: u32) -> bool {
+        self.call == Some(number)
+    }
+
+    /// The worker has news.
+    pub(super) fn news(&mut self) {
+        self.go_on(Event::News);
+    }
+
+    /// Something came that a paused request waited for: it goes on when it is told to.
+    fn go_on(&mut self, event: Event) {
+        let action = self.on(event);
         if action == Action::Continue && hostcalls::resume_http_request().is_err() {
             log::error!("the host did not resume a request: it stays held");
         }
@@ -115,6 +134,17 @@ impl HostExchange {
         }
         self.on(Event::ResponseBody { body })
     }
+
+    /// A part of an answer that is judged while it streams. Once its head has gone on, an answer of
+    /// our own resets the stream: the client sees that it did not come whole.
+    fn answer_part(&mut self, size: usize, end_of_stream: bool) -> Action {
+        let part = hostcalls::get_buffer(BufferType::HttpResponseBody, 0, usize::MAX);
+        let part = part.ok().flatten().unwrap_or_default();
+        if part.len() != size {
+            return reply(&answer::refused(&Refusal::new(&reasons::HOST_FAILED), None));
+        }
+        self.on(Event::ResponsePart { part, end_of_stream })
+    }
 }
 
 impl Context for HostExchange {
@@ -127,7 +157,8 @@ impl Context for HostExchange {
     ) {
         if self.call == Some(number) {
             self.call = None;
-            self.answered(calls::answer(header_count, body_size));
+            let answer = calls::answer(header_count, body_size);
+            self.go_on(Event::CallAnswered { answer });
         }
     }
 }
@@ -165,7 +196,9 @@ impl HttpContext for HostExchange {
 
     fn on_http_response_body(&mut self, held: usize, end_of_stream: bool) -> Action {
         self.answer_held = held;
-        if !self.exchange.wants_answer_body() {
+        if self.exchange.wants_answer_parts() {
+            self.answer_part(held, end_of_stream)
+        } else if !self.exchange.wants_answer_body() {
             Action::Continue
         } else if end_of_stream {
             self.answer_body()
@@ -176,7 +209,13 @@ impl HttpContext for HostExchange {
 
     /// Trailers end a body without `end_of_stream`.
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        if self.exchange.wants_answer_body() { self.answer_body() } else { Action::Continue }
+        if self.exchange.wants_answer_parts() {
+            self.on(Event::ResponseTrailers)
+        } else if self.exchange.wants_answer_body() {
+            self.answer_body()
+        } else {
+            Action::Continue
+        }
     }
 
     fn on_log(&mut self) {

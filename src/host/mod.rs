@@ -8,6 +8,7 @@ mod calls;
 mod capabilities;
 mod exchange;
 mod root;
+mod stream;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{LogLevel, MapType};

@@ -12,13 +12,16 @@ use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 use super::calls;
 use super::capabilities::Host;
 use super::exchange::HostExchange;
+use super::stream::{Stream, Waiting};
 use crate::base::notice::Notice;
 use crate::config;
 use crate::flow::{Callout, Worker};
 use crate::store::{CallFailed, HttpAnswer};
 
 /// How often every instance looks for news and the elected one for work.
-const TICK: Duration = Duration::from_millis(500);
+pub(super) const TICK: Duration = Duration::from_millis(500);
+/// How often while somebody waits for that.
+pub(super) const HURRY: Duration = Duration::from_millis(10);
 
 /// The root context.
 #[derive(Debug, Default)]
@@ -27,6 +30,8 @@ pub(super) struct Root {
     worker: Option<Rc<RefCell<Worker>>>,
     /// Callouts under way, by the host's number.
     callouts: HashMap<u32, Callout>,
+    /// Exchanges that wait for news.
+    waiting: Rc<Waiting>,
 }
 
 impl RootContext for Root {
@@ -57,13 +62,14 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let Some(worker) = self.worker.clone() else { return };
-        let (calls, notices) = match worker.try_borrow_mut() {
-            Ok(mut worker) => (worker.tick(&Host), worker.notices()),
+        let (calls, notices, hurries) = match worker.try_borrow_mut() {
+            Ok(mut worker) => (worker.tick(&Host), worker.notices(), worker.hurries()),
             Err(_) => return,
         };
         for Notice { level, text } in notices {
             log::log!(level, "{text}");
         }
+        self.waiting.hurry(hurries);
         for (callout, call) in calls {
             match calls::dispatch(&call) {
                 Some(number) => {
@@ -72,10 +78,12 @@ impl RootContext for Root {
                 None => self.answered(callout, Err(CallFailed::Undispatched)),
             }
         }
+        self.waiting.wake();
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(HostExchange::new(self.worker.clone())))
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
+        let exchange = HostExchange::new(self.worker.clone());
+        Some(Box::new(Stream::new(context_id, exchange, Rc::clone(&self.waiting))))
     }
 
     fn get_type(&self) -> Option<ContextType> {
@@ -91,8 +99,12 @@ impl Context for Root {
         body_size: usize,
         _trailer_count: usize,
     ) {
-        if let Some(callout) = self.callouts.remove(&number) {
-            self.answered(callout, calls::answer(header_count, body_size));
+        match self.callouts.remove(&number) {
+            Some(callout) => {
+                self.answered(callout, calls::answer(header_count, body_size));
+                self.waiting.wake();
+            }
+            None => self.waiting.answered(number, header_count, body_size),
         }
     }
 }
@@ -106,6 +118,7 @@ impl Root {
         if let Some(Notice { level, text }) = worker.answered(callout, answer, &Host) {
             log::log!(level, "{text}");
         }
+        self.waiting.hurry(worker.hurries());
     }
 }
 

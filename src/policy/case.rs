@@ -126,7 +126,7 @@ impl<'a> Case<'a> {
 
     /// What resources are judged by besides the token.
     pub(super) fn world(&self) -> World<'a> {
-        World { api: self.api, smart: self.smart, aliases: self.evidence.aliases }
+        World { api: self.api, smart: self.smart, aliases: self.evidence.aliases, vouched: &[] }
     }
 
     /// The refusal of what none of the scopes covers.

@@ -74,6 +74,11 @@ impl Stored {
         Ok(())
     }
 
+    /// How many were asked for.
+    pub(in crate::policy) fn count(&self) -> usize {
+        self.found.len()
+    }
+
     /// What is known of a resource: `None`: it was not asked for; `Some(None)`: the server has none.
     pub(in crate::policy) fn get(&self, probe: &Probe) -> Option<Option<&Version>> {
         self.found.get(probe).map(Option::as_ref)

@@ -1,12 +1,15 @@
 //! What a bulk export left behind, its status and its files: who may have which. That they are the
 //! caller's own export is proven elsewhere, by the link.
 
+use std::rc::Rc;
+
 use super::coverage::{Cover, Need};
 use super::grants::{Grant, Grants, Standing};
 use super::permission::Permission::{Read, Search};
-use super::permit::Permit;
+use super::permit::{Expected, Form, Permit};
 use super::reasons::{EXPORT_SYSTEM_ONLY, EXPORT_TYPE_UNCOVERED};
 use super::scope::Context;
+use super::sight::Sight;
 use crate::base::refusal::Refusal;
 use crate::fhir::{Release, ResourceType};
 use crate::revocation::LiveToken;
@@ -22,6 +25,31 @@ pub enum Exported {
     Type(ResourceType),
     /// A file of resources of any type.
     AllTypes,
+}
+
+/// What the lines of a file must keep to, judged by `response` while the file streams.
+#[derive(Debug, Clone)]
+pub struct ExpectedFile {
+    /// What the file was given out as.
+    pub of: Exported,
+    /// What each line may be, and the answer when it is an error.
+    pub expected: Expected,
+    /// Whether the token covers every type: what stands inside of a resource, as in a Bundle, is then
+    /// the client's as well.
+    pub all: bool,
+}
+
+/// What the lines of a file must keep to; `None`: it is no file. Asked of what [`exported`] permits.
+pub fn expected_file(grants: &Rc<Grants>, of: Exported, release: Release) -> Option<ExpectedFile> {
+    let form = match of {
+        Exported::Status => return None,
+        Exported::Type(resource) => Form::Resource(resource),
+        Exported::Outcomes | Exported::AllTypes => Form::Result,
+    };
+    let sight = Sight::new(Rc::clone(grants));
+    let (proving, counted, concealed) = (Vec::new(), true, false);
+    let expected = Expected { form, sight, proving, counted, concealed };
+    Some(ExpectedFile { of, expected, all: may_export(grants, Exported::AllTypes, release) })
 }
 
 /// Decides a request for what an export left: of a file, the token must cover `rs` on its type now,

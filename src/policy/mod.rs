@@ -25,7 +25,7 @@ mod user;
 mod tests;
 
 pub use evidence::{Evidence, Probe, Stored};
-pub use exports::{Exported, exported, may_export};
+pub use exports::{ExpectedFile, Exported, expected_file, exported, may_export};
 pub use grants::Grants;
 pub use operations::{Listed, ListedLevel};
 pub use permit::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
@@ -116,6 +116,8 @@ fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
         }
     }
     match (permit, missing, denial) {
+        // What one context shows of an answer another may add to, as soon as it can tell.
+        (Some(permit), Some(missing @ Decision::Stored(_)), _) if permit.is_sifted() => Ok(missing),
         (Some(permit), ..) => Ok(Decision::Permit(Box::new(permit))),
         (None, Some(missing), _) => Ok(missing),
         (None, None, Some(denial)) => Err(denial.refusal),

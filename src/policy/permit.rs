@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::sight::Sight;
+use super::sight::{Sight, Vouched};
 use crate::fhir::{Id, ResourceType};
 
 /// Proof that the policy allows a request, and what must hold for it to be lawful. Made only by
@@ -132,6 +132,15 @@ impl Permit {
         Permit { expected, ..self }
     }
 
+    /// The answer may show this Binary, too.
+    pub(in crate::policy) fn vouching(self, vouched: Option<Vouched>) -> Permit {
+        let expected = self.expected.map(|expected| {
+            let sight = expected.sight.vouching(vouched);
+            Expected { sight, ..expected }
+        });
+        Permit { expected, ..self }
+    }
+
     /// Allowed only without what the server counts.
     pub(in crate::policy) fn uncounted(self) -> Permit {
         let expected = self.expected.map(|expected| Expected { counted: false, ..expected });
@@ -191,6 +200,7 @@ impl Permit {
         let patient = self.patient.filter(|patient| Some(patient) == other.patient.as_ref());
         let expected = match (self.expected, other.expected) {
             (Some(mut one), Some(other)) => {
+                one.sight = one.sight.and(other.sight);
                 one.proving.extend(other.proving);
                 one.proving.sort_unstable();
                 one.proving.dedup();
@@ -236,7 +246,7 @@ impl Permit {
     }
 
     /// Whether only what the client may see is left of the answer, whatever the server finds.
-    fn is_sifted(&self) -> bool {
+    pub(in crate::policy) fn is_sifted(&self) -> bool {
         let form = self.expected.as_ref().map(|expected| &expected.form);
         form.is_some_and(|form| !matches!(form, Form::Written(_)))
     }

@@ -118,7 +118,7 @@ crate::reasons! {
         "the resource is of another version than this request asks for: read it again");
     /// `fhir.cluster` is not set, so stored resources can't be looked up.
     PROBE_UNCONFIGURED = forbidden("probe_unconfigured",
-        "this gateway can't look up what is stored, so it can't judge this write: its operator can \
+        "this gateway can't look up what is stored, so it can't judge this request: its operator can \
          set fhir.cluster");
     /// The FHIR server did not answer the lookup, or with an error.
     PROBE_FAILED = Reason::new(503, "probe_failed", "transient",
@@ -202,7 +202,9 @@ crate::reasons! {
     /// The type has no parameter for whom it is about.
     SEARCH_SUBJECT_UNKNOWN = forbidden("search_subject_unknown",
         "this type has no search parameter that confines it to a patient");
-    /// `Patient/P/*`, and compartments of other types.
+    /// A search in a compartment that nothing confines to the patient: `…/*` of another resource than the
+    /// patient; of a type that is neither shared nor the patient's; under `smart.membership: definition`
+    /// of any other resource, since no search is in two compartments.
     SEARCH_COMPARTMENT_UNJUDGED = forbidden("search_compartment_unjudged",
         "this version of the gateway doesn't judge this compartment search under a patient scope: \
          search Patient/id/Type or one type");

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::coverage::{Cover, Need};
 use super::grants::{Confined, Grant, Grants, Standing};
 use super::permission::Permission;
+use super::scope::Context;
 use super::smart::Smart;
 use crate::base::node::Node;
 use crate::fhir::compartment::{
@@ -21,6 +22,19 @@ use crate::fhir::{Id, ResourceType};
 #[derive(Debug, Clone)]
 pub struct Sight {
     grants: Rc<Grants>,
+    vouched: Vec<Vouched>,
+}
+
+/// A Binary of which another resource says whose it is: its `securityContext`, looked up and found to be
+/// the patient's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Vouched {
+    /// The context that may read the other resource.
+    pub(super) context: Context,
+    /// The Binary.
+    pub(super) id: Id,
+    /// Its `securityContext`, letter for letter: with another one it is as any other Binary.
+    pub(super) reference: String,
 }
 
 /// By which permission a resource is shown.
@@ -35,7 +49,18 @@ pub enum By {
 impl Sight {
     /// What a token with these grants may see.
     pub fn new(grants: Rc<Grants>) -> Sight {
-        Sight { grants }
+        Sight { grants, vouched: Vec::new() }
+    }
+
+    /// The same, and this Binary.
+    pub(super) fn vouching(mut self, vouched: Option<Vouched>) -> Sight {
+        self.vouched.extend(vouched);
+        self
+    }
+
+    /// What either shows, of the same token.
+    pub(super) fn and(self, other: Sight) -> Sight {
+        other.vouched.into_iter().fold(self, |sight, vouched| sight.vouching(Some(vouched)))
     }
 
     /// Whether the token shows this resource, and every resource that it contains: those are judged
@@ -46,7 +71,7 @@ impl Sight {
             By::Read => Permission::Read,
             By::Search => Permission::Search,
         };
-        let world = World { api, smart, aliases: &[] };
+        let world = World { api, smart, aliases: &[], vouched: &self.vouched };
         let shown = self.grants.contexts().any(|grant| world.reaches(grant, permission, resource));
         let whole = || self.grants.contexts().any(|grant| world.opens(grant, permission, resource));
         let shows = |inner: &Node<'_>| {
@@ -86,6 +111,8 @@ pub(super) struct World<'a> {
     pub(super) smart: &'a Smart,
     /// Inside a transaction: which `fullUrl` names which patient.
     pub(super) aliases: &'a [(String, Id)],
+    /// What was looked up of whose Binaries are.
+    pub(super) vouched: &'a [Vouched],
 }
 
 impl World<'_> {
@@ -102,8 +129,8 @@ impl World<'_> {
             Standing::Unconfined => true,
             Standing::Confined(Confined { patient, encounter }) => {
                 let of_encounter = |encounter| self.is_of_encounter(resource, of, encounter);
-                let is_own = self.is_of(resource, of, patient)
-                    && encounter.as_ref().is_none_or(of_encounter);
+                let is_of = self.is_of(resource, of, patient) || self.vouches(grant, resource, of);
+                let is_own = is_of && encounter.as_ref().is_none_or(of_encounter);
                 is_own || self.is_shared(of, permission)
             }
         };
@@ -125,12 +152,21 @@ impl World<'_> {
         let aliases = self.aliases_of(patient);
         let naming = self.naming(PATIENT, patient, &aliases);
         if of.name() == BINARY {
-            let context = resource.get("securityContext");
-            let named = context.and_then(|context| context.text_of("reference"));
-            return named.is_some_and(|reference| naming.names(reference));
+            return security_context(resource).is_some_and(|named| naming.names(named));
         }
         is_in_patient_compartment(self.api.release, of)
             && is_member(self.api.release, self.smart.membership, resource, &naming)
+    }
+
+    /// Whether this is a Binary that was found to be the patient's of this context.
+    fn vouches(self, grant: &Grant, resource: &Node<'_>, of: ResourceType) -> bool {
+        let (id, reference) = (resource.text_of("id"), security_context(resource));
+        of.name() == BINARY
+            && self.vouched.iter().any(|vouched| {
+                vouched.context == grant.context
+                    && id == Some(vouched.id.as_str())
+                    && reference == Some(vouched.reference.as_str())
+            })
     }
 
     /// Whether a resource is proven to be of this encounter, or is of a type that belongs to none.
@@ -195,4 +231,10 @@ impl World<'_> {
     }
 }
 
-const BINARY: &str = "Binary";
+/// What a Binary says of whose it is (<http://hl7.org/fhir/R4/binary.html#security>).
+pub(super) fn security_context<'n>(binary: &'n Node<'_>) -> Option<&'n str> {
+    binary.get("securityContext")?.text_of("reference")
+}
+
+/// The type whose resources say by their `securityContext` whose they are.
+pub(super) const BINARY: &str = "Binary";

@@ -93,7 +93,8 @@ impl Smart {
                 "response_check",
                 ResponseCheck::Enforce,
                 "`enforce` holds answers to patient scopes until every resource in them is proven to be \
-                 the patient's; `report` writes down what would be removed; `off` does not look",
+                 the patient's, and judges each line of an exported file; `report` writes down what would \
+                 be removed; `off` does not look",
             ),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::edits::Edits;
 use super::judge::{Judge, is_bare_outcome};
+use super::reasons::ANSWER_CONTEXT_UNKNOWN;
 use super::resource::AsResource;
 use super::walk::{Fault, Walk};
 use super::{batch, found, result};
@@ -32,7 +33,11 @@ pub(super) const fn may_be_empty(form: &Form) -> bool {
 
 fn resource(judge: &Judge<'_>, walk: &mut Walk<'_>) -> Result<(), Fault> {
     let (_, resource) = walk.value(AsResource(judge))?;
-    if judge.sees(&resource, By::Read) { Ok(()) } else { Err(&COMPARTMENT_NOT_MEMBER) }
+    match judge.sees(&resource, By::Read) {
+        true => Ok(()),
+        false if judge.lacks_context(&resource) => Err(&ANSWER_CONTEXT_UNKNOWN),
+        false => Err(&COMPARTMENT_NOT_MEMBER),
+    }
 }
 
 /// The write is done, so a refusal would mislead: a resource that the client may not see, such as one

@@ -1,6 +1,6 @@
 //! What the header fields say of an answer's body.
 
-use super::reasons::{ANSWER_ENCODING, ANSWER_FORMAT};
+use super::reasons::{ANSWER_ENCODING, ANSWER_FORMAT, ANSWER_NDJSON};
 use crate::base::refusal::Reason;
 use crate::request::Headers;
 
@@ -10,11 +10,26 @@ use crate::request::Headers;
 ///
 /// [`ANSWER_FORMAT`] or [`ANSWER_ENCODING`].
 pub(super) fn is_json(headers: &Headers) -> Result<(), &'static Reason> {
-    let Ok(Some(media_type)) = headers.single("content-type") else {
-        return Err(&ANSWER_FORMAT);
-    };
-    if !is_json_type(media_type) {
-        return Err(&ANSWER_FORMAT);
+    is_plain(headers, &JSON, &ANSWER_FORMAT)
+}
+
+/// Whether the body is plain NDJSON in UTF-8, said once and in one way.
+///
+/// # Errors
+///
+/// [`ANSWER_NDJSON`] or [`ANSWER_ENCODING`].
+pub fn is_ndjson(headers: &Headers) -> Result<(), &'static Reason> {
+    is_plain(headers, &NDJSON, &ANSWER_NDJSON)
+}
+
+fn is_plain(
+    headers: &Headers,
+    known: &[&[u8]],
+    otherwise: &'static Reason,
+) -> Result<(), &'static Reason> {
+    match headers.single("content-type") {
+        Ok(Some(media_type)) if is_one_of(media_type, known) => {}
+        _ => return Err(otherwise),
     }
     match headers.single("content-encoding") {
         Ok(None) => Ok(()),
@@ -29,13 +44,12 @@ pub(super) fn are_silent(headers: &Headers) -> bool {
     !says("content-type") && !says("content-encoding")
 }
 
-/// Whether a `Content-Type` is JSON (<http://hl7.org/fhir/R4/http.html#mime-type>) and its `charset`,
-/// if it has one, UTF-8. Split at every `;`, quoted or not: that finds each parameter a reader could
+/// Whether a `Content-Type` is one of these and its `charset`, if it has one, UTF-8. Split at every `;`, quoted or not: that finds each parameter a reader could
 /// find, and may only refuse too much. A comma would join two fields (RFC 9110 section 5.3).
-fn is_json_type(value: &[u8]) -> bool {
+fn is_one_of(value: &[u8], known: &[&[u8]]) -> bool {
     let mut parts = value.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let media_type = parts.next().unwrap_or_default();
-    let known = MEDIA_TYPES.iter().any(|known| media_type.eq_ignore_ascii_case(known));
+    let known = known.iter().any(|known| media_type.eq_ignore_ascii_case(known));
     known && value.is_ascii() && !value.contains(&b',') && parts.all(is_harmless)
 }
 
@@ -47,4 +61,8 @@ fn is_harmless(parameter: &[u8]) -> bool {
     !name.eq_ignore_ascii_case(b"charset") || quoted.unwrap_or(value).eq_ignore_ascii_case(b"utf-8")
 }
 
-const MEDIA_TYPES: [&[u8]; 2] = [b"application/fhir+json", b"application/json"];
+/// <http://hl7.org/fhir/R4/http.html#mime-type>
+const JSON: [&[u8]; 2] = [b"application/fhir+json", b"application/json"];
+/// <https://hl7.org/fhir/uv/bulkdata/export.html#response---output-file>, and what servers write.
+const NDJSON: [&[u8]; 3] =
+    [b"application/fhir+ndjson", b"application/ndjson", b"application/x-ndjson"];

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use super::entry::Entry;
 use super::resource::Resource;
 use crate::base::node::Node;
+use crate::fhir::compartment::PATIENT;
+use crate::fhir::references::local;
 use crate::fhir::{Api, ResourceType};
 use crate::policy::{By, Expected, Form, Smart};
 
@@ -25,6 +27,18 @@ impl Judge<'_> {
         !resource.strays
             && asked.is_none_or(|of| node.text_of("resourceType") == Some(of.name()))
             && self.expected.sight.sees(node, by, self.api, self.smart)
+    }
+
+    /// Whether this is a Binary of which another resource would tell whose it is, with nowhere to look that
+    /// up: its operator will want to know.
+    pub(super) fn lacks_context(&self, resource: &Resource<'_>) -> bool {
+        let Api { release, base_urls, cluster, .. } = self.api;
+        let context = resource.node.get("securityContext");
+        let reference = context.and_then(|context| context.text_of("reference"));
+        let other = reference.and_then(|reference| local(reference, *release, base_urls));
+        cluster.is_none()
+            && resource.node.text_of("resourceType") == Some("Binary")
+            && other.is_some_and(|(of, _)| of.name() != PATIENT)
     }
 
     /// Whether a resource of any type is one that the client may see.

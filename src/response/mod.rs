@@ -16,6 +16,7 @@ mod entry;
 mod found;
 mod headers;
 mod judge;
+mod line;
 pub mod reasons;
 mod resource;
 mod result;
@@ -25,6 +26,9 @@ mod walk;
 
 #[cfg(test)]
 mod tests;
+
+pub use headers::is_ndjson;
+pub use line::line;
 
 use crate::base::refusal::Refusal;
 use crate::fhir::Api;

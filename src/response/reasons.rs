@@ -7,9 +7,16 @@ crate::reasons! {
     /// The server has no such resource (404, 410). The client reads what it reads for another
     /// patient's resource: which ids exist is nobody's to learn.
     ANSWER_NOT_FOUND = not_member("answer_not_found").shown_as("compartment_not_member");
+    /// The `securityContext` of this Binary is another resource, and without `fhir.cluster` nobody can look
+    /// up whose that is. The client reads what it reads for another patient's Binary.
+    ANSWER_CONTEXT_UNKNOWN = not_member("answer_context_unknown").shown_as("compartment_not_member");
     /// The answer is not JSON, or says so in a way that two readers could read differently.
     ANSWER_FORMAT = Reason::new(406, "answer_format", "not-supported",
         "the answer can't be checked in this format: ask for application/fhir+json");
+    /// A file of a bulk export is not NDJSON, or says so in a way that two readers could read
+    /// differently.
+    ANSWER_NDJSON = failed("answer_ndjson",
+        "the FHIR server sent a file of the export that is no NDJSON, so it can't be checked");
     /// The answer is compressed, although the request asked for none of it.
     ANSWER_ENCODING = failed("answer_encoding",
         "the FHIR server sent an answer in an encoding that can't be checked");

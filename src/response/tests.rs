@@ -15,6 +15,7 @@ mod batch;
 mod forms;
 mod hostile;
 mod laws;
+mod lines;
 
 fn api() -> Api {
     Api {

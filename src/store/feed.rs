@@ -5,6 +5,7 @@
 //! every instance reads what is in force with [`Feed::head`]. Whatever fails leaves the last good
 //! document in force and its age growing: how old is too old is the owner's to say.
 
+use core::cell::Cell;
 use core::time::Duration;
 
 use crate::base::capabilities::{Capabilities, HostFailed, Shared, Written};
@@ -45,6 +46,8 @@ pub struct Feed {
     lease: Lease,
     call: Option<Call>,
     broken: Option<Generation>,
+    /// When somebody asked for a newer document than the one in force.
+    demanded: Cell<Option<Instant>>,
 }
 
 /// What came of a call.
@@ -80,7 +83,7 @@ impl Feed {
         let prefix = prefix(&source);
         let longest = source.every.max(hold(&source)).max(LOADING);
         let lease = Lease::new(format!("{prefix}lease"), longest);
-        Feed { source, prefix, lease, call: None, broken: None }
+        Feed { source, prefix, lease, call: None, broken: None, demanded: Cell::new(None) }
     }
 
     /// The call to make now: the document is due, nobody is pulling it, and no failure was just now.
@@ -187,6 +190,18 @@ impl Feed {
         self.broken = Some(generation);
     }
 
+    /// Asks for a newer document than the one in force, because something is not in it that may be by
+    /// now: it is pulled before its time, at most once in [`COOLDOWN`] whoever asks and however often.
+    /// Whether it comes within moments; otherwise what is in force is new enough to be believed.
+    pub fn demand(&self, now: Instant, caps: &dyn Capabilities) -> bool {
+        let Ok(Some(head)) = self.head(caps) else { return true };
+        if head.fetched_at <= now && now.plus(SOON) < head.fetched_at.plus(COOLDOWN) {
+            return false;
+        }
+        self.demanded.set(Some(now));
+        true
+    }
+
     /// The shared key of this source with this name.
     pub fn key(&self, name: impl core::fmt::Display) -> String {
         format!("{}{name}", self.prefix)
@@ -223,7 +238,9 @@ impl Feed {
     }
 
     fn is_recent(&self, head: &Head, now: Instant) -> bool {
-        now < head.fetched_at.plus(self.source.every)
+        let demanded = self.demanded.get().is_some_and(|demanded| head.fetched_at < demanded);
+        let every = if demanded { COOLDOWN.min(self.source.every) } else { self.source.every };
+        now < head.fetched_at.plus(every)
     }
 
     fn call_for(&self, held: Option<&Head>, query: Option<&str>) -> HttpCall {
@@ -293,7 +310,11 @@ fn prefix(source: &Source) -> String {
 
 /// Changes with the form of any shared value, so that two versions of the filter in one Envoy never
 /// read each other's.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
+/// From one pull of a document to the next that somebody demands.
+pub const COOLDOWN: Duration = Duration::from_secs(5);
+/// What comes within this is worth waiting for.
+const SOON: Duration = Duration::from_millis(1500);
 /// How long parsing and publishing a document may take.
 const LOADING: Duration = Duration::from_secs(10);
 

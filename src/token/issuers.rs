@@ -56,9 +56,20 @@ pub(super) struct RemoteKeys {
     /// Envoy cluster that reaches it.
     pub(super) cluster: String,
     /// Where it is.
-    pub(super) url: HttpUrl,
+    pub(super) place: Place,
     /// Time between two fetches.
     pub(super) refresh: Duration,
+    /// A set that was last fetched longer ago is not used.
+    pub(super) max_staleness: Duration,
+}
+
+/// Where a key set is.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// At this URL.
+    Url(HttpUrl),
+    /// Where the issuer's metadata at this URL says.
+    Metadata(HttpUrl),
 }
 
 /// Names of the claims that later stages read.
@@ -113,7 +124,8 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     check_not_empty(section, "audiences", audiences.as_ref(), "at least one audience");
     let algorithms = section.default("algorithms", DEFAULT_ALGORITHMS.to_vec(), DOC_ALGORITHMS);
     check_not_empty(section, "algorithms", Some(&algorithms), "at least one algorithm");
-    let keys = section.required_section("jwks", DOC_JWKS, read_keys);
+    let keys =
+        section.required_section("jwks", DOC_JWKS, |section| read_keys(section, name.as_deref()));
     let max_lifetime = section.default("max_lifetime", Duration::from_secs(3600), DOC_MAX_LIFETIME);
     let default = Tolerance(Duration::from_secs(30));
     let Tolerance(clock_skew) = section.default("clock_skew", default, DOC_CLOCK_SKEW);
@@ -139,7 +151,7 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     })
 }
 
-fn read_keys(section: &mut Section<'_>) -> Option<KeySource> {
+fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySource> {
     let inline = section.optional::<InlineKeys>("inline", DOC_INLINE);
     let cluster = section.optional::<String>("cluster", DOC_CLUSTER);
     let url = section.optional::<HttpUrl>("url", DOC_URL);
@@ -148,27 +160,41 @@ fn read_keys(section: &mut Section<'_>) -> Option<KeySource> {
         let problem = format!("`{}` is too short", refresh.json().as_str().unwrap_or_default());
         section.problem("refresh", problem, "at least `1s`", None);
     }
-    let remote: Vec<&str> =
-        ["cluster", "url", "refresh"].into_iter().filter(|name| section.has(name)).collect();
+    let max_staleness =
+        section.default("max_staleness", Duration::from_secs(3600), DOC_MAX_STALENESS);
     if section.has("inline") {
-        for name in remote {
+        let remote = ["cluster", "url", "refresh", "max_staleness"];
+        for name in remote.into_iter().filter(|name| section.has(name)).collect::<Vec<_>>() {
             let problem = format!("`{name}` stands beside `inline`");
             section.problem(name, problem, "either `inline`, or `cluster` and `url`", None);
         }
         return read_inline(section, inline?);
     }
-    for name in ["cluster", "url"] {
-        if !section.has(name) {
-            let hint = "or give the keys in `inline`";
-            section.problem(
-                name,
-                format!("`{name}` is missing"),
-                "`cluster` and `url`",
-                Some(hint),
-            );
-        }
+    if max_staleness < refresh {
+        let problem = "it is shorter than `refresh`: the keys would be stale between two fetches";
+        section.problem("max_staleness", problem.to_owned(), "at least as long as `refresh`", None);
     }
-    Some(KeySource::Remote(RemoteKeys { cluster: cluster?, url: url?, refresh }))
+    if !section.has("cluster") {
+        let (problem, hint) = ("`cluster` is missing".to_owned(), "or give the keys in `inline`");
+        section.problem("cluster", problem, DOC_REACHES, Some(hint));
+    }
+    let place = match section.has("url") {
+        true => Place::Url(url?),
+        false => Place::Metadata(metadata(section, issuer?)?),
+    };
+    Some(KeySource::Remote(RemoteKeys { cluster: cluster?, place, refresh, max_staleness }))
+}
+
+/// Where an issuer's metadata is (OpenID Connect Discovery 1.0 section 4).
+fn metadata(section: &mut Section<'_>, issuer: &str) -> Option<HttpUrl> {
+    let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+    let url = HttpUrl::read(&url);
+    if let Err(problem) = &url {
+        let problem =
+            format!("`url` is missing, and the issuer's metadata can't be found: {problem}");
+        section.problem("url", problem, "`url`, or an `issuer` that is a URL", None);
+    }
+    url.ok()
 }
 
 /// Keys in the configuration: whoever wrote them can mend them, so every unusable one is an error.
@@ -271,10 +297,14 @@ const MIN_REFRESH: Duration = Duration::from_secs(1);
 const DOC_ISSUERS: &str = "Whose tokens are taken. Each issuer has its own keys.";
 const DOC_AUDIENCES: &str = "Names of this API: one of them must be in `aud`.";
 const DOC_ALGORITHMS: &str = "Signature algorithms that this issuer uses.";
-const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`.";
+const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`, or `cluster` alone.";
 const DOC_INLINE: &str = "The keys themselves, as a JWK Set (RFC 7517).";
 const DOC_CLUSTER: &str = "The Envoy cluster that reaches `url`.";
-const DOC_URL: &str = "Where the issuer publishes its JWK Set.";
+const DOC_REACHES: &str = "the Envoy cluster that reaches the issuer";
+const DOC_URL: &str = "Where the issuer publishes its JWK Set. Left out: where its metadata says, at \
+    `/.well-known/openid-configuration` below the issuer; on the same host, reached by `cluster`.";
+const DOC_MAX_STALENESS: &str = "Keys that were last fetched longer ago are not used: the issuer's tokens \
+    are refused (503).";
 const DOC_REFRESH: &str =
     "Time between two fetches. A key that disappears is distrusted at the next.";
 const DOC_MAX_LIFETIME: &str = "Longest `exp` minus `iat`; tokens that live longer are refused.";

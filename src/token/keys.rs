@@ -2,13 +2,18 @@
 //! remote ones as soon as the elected instance has fetched them.
 //!
 //! A fetched set that can be read replaces the one before, so a key that is no longer in it is
-//! distrusted at once. A fetch that fails, or brings something else than a key set, leaves the last
-//! good set in force. Before the first set every token of that issuer is refused with 503.
+//! distrusted at once. A fetch that fails, or brings something else than a set with a usable key, leaves
+//! the last good set in force, until it is older than `max_staleness`. Before the first set every token
+//! of that issuer is refused with 503.
+//!
+//! A token that names a key which is not in the set may be signed by a newer one: the set is fetched
+//! before its time, once for all who ask, and the request waits for it.
 
 use core::time::Duration;
 use std::rc::Rc;
 
-use super::issuers::{Issuer, Issuers, KeySource, RemoteKeys};
+use super::discovery::Discovery;
+use super::issuers::{Issuer, Issuers, KeySource, Place, RemoteKeys};
 use super::jwk::Unusable;
 use super::jwks::{KeySet, MAX_DOCUMENT, Reading};
 use super::key::Fingerprint;
@@ -17,13 +22,22 @@ use crate::base::capabilities::{Capabilities, Written};
 use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
 use crate::store::{
-    CallFailed, Feed, Fetched, Generation, HttpAnswer, HttpCall, InstanceId, Source,
+    CallFailed, Feed, Fetched, Generation, HttpAnswer, HttpCall, HttpUrl, InstanceId, Source,
 };
 
 /// The key sets of one instance, one for each issuer.
 #[derive(Debug)]
 pub struct Keys {
     issuers: Vec<IssuerKeys>,
+}
+
+/// What a call asks for: something of the issuer at this place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Its key set.
+    Set(usize),
+    /// Its metadata, which says where the set is.
+    Metadata(usize),
 }
 
 /// The key that signed a token: the place of its issuer, and the key itself.
@@ -37,8 +51,12 @@ pub(super) struct Signer {
 struct IssuerKeys {
     name: String,
     set: Option<Rc<KeySet>>,
+    /// Where its metadata says the set is.
+    discovery: Option<Discovery>,
     feed: Option<Feed>,
+    max_staleness: Duration,
     seen: Option<Generation>,
+    stale: bool,
 }
 
 impl Keys {
@@ -47,27 +65,34 @@ impl Keys {
         Keys { issuers: issuers.iter().map(IssuerKeys::new).collect() }
     }
 
-    /// The calls that this instance should make now: asked on every tick. Each comes with the place
-    /// of its issuer; hand both back to [`Keys::answered`], also when the call can't be sent.
+    /// The calls that this instance should make now: asked on every tick. Each comes with what it asks
+    /// for; hand both back to [`Keys::answered`], also when the call can't be sent.
     pub fn due(
         &mut self,
         instance: &InstanceId,
         caps: &dyn Capabilities,
-    ) -> Vec<(usize, HttpCall)> {
-        let due = self.issuers.iter_mut().enumerate().filter_map(|(place, issuer)| {
-            Some((place, issuer.feed.as_mut()?.due(instance, caps)?))
-        });
-        due.collect()
+    ) -> Vec<(Asked, HttpCall)> {
+        let due = self.issuers.iter_mut().enumerate();
+        due.flat_map(|(place, issuer)| issuer.due(place, instance, caps)).collect()
     }
 
-    /// Takes the answer to a call, and publishes the key set in it for every instance.
+    /// Takes the answer to a call, and publishes what is in it for every instance.
     pub fn answered(
         &mut self,
-        issuer: usize,
+        asked: Asked,
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
-        self.issuers.get_mut(issuer)?.answered(answer, caps)
+        let (Asked::Set(place) | Asked::Metadata(place)) = asked;
+        let issuer = self.issuers.get_mut(place)?;
+        match (asked, &mut issuer.discovery) {
+            (Asked::Set(_), _) => issuer.answered(answer, caps),
+            (Asked::Metadata(_), Some(discovery)) => {
+                let problem = discovery.answered(&issuer.name, answer, caps)?;
+                Some(issuer.failed(&problem))
+            }
+            (Asked::Metadata(_), None) => None,
+        }
     }
 
     /// Adopts what was published: at the start and on every tick. True when a set changed: then drop
@@ -84,8 +109,22 @@ impl Keys {
 
     /// The keys of the issuer at this place.
     pub(super) fn of(&self, issuer: usize) -> Result<&KeySet, Refusal> {
-        let set = self.issuers.get(issuer).and_then(|issuer| issuer.set.as_deref());
-        set.ok_or_else(|| Refusal::new(&reasons::KEYS_UNAVAILABLE).retry_after(RETRY_AFTER))
+        let issuer = self.issuers.get(issuer);
+        if let Some(set) = issuer.and_then(|issuer| issuer.set.as_deref()) {
+            return Ok(set);
+        }
+        let stale = issuer.is_some_and(|issuer| issuer.stale);
+        let reason = if stale { &reasons::KEYS_STALE } else { &reasons::KEYS_UNAVAILABLE };
+        Err(Refusal::new(reason).retry_after(RETRY_AFTER).pending())
+    }
+
+    /// The refusal of a key that is not in the set of the issuer at this place. A newer set may have it.
+    pub(super) fn unknown(&self, issuer: usize, caps: &dyn Capabilities) -> Refusal {
+        let feed = self.issuers.get(issuer).and_then(|issuer| issuer.feed.as_ref());
+        match feed.is_some_and(|feed| feed.demand(caps.now(), caps)) {
+            true => Refusal::new(&reasons::KEYS_ON_THEIR_WAY).retry_after(RETRY_AFTER).pending(),
+            false => Refusal::new(&reasons::TOKEN_KEY_UNKNOWN),
+        }
     }
 
     /// Whether the key that signed a token is still the issuer's.
@@ -96,11 +135,40 @@ impl Keys {
 
 impl IssuerKeys {
     fn new(issuer: &Issuer) -> IssuerKeys {
-        let (set, feed) = match &issuer.keys {
-            KeySource::Inline(set) => (Some(Rc::clone(set)), None),
-            KeySource::Remote(remote) => (None, Some(Feed::new(source(&issuer.name, remote)))),
+        let mut keys = IssuerKeys {
+            name: issuer.name.clone(),
+            set: None,
+            discovery: None,
+            feed: None,
+            max_staleness: Duration::MAX,
+            seen: None,
+            stale: false,
         };
-        IssuerKeys { name: issuer.name.clone(), set, feed, seen: None }
+        match &issuer.keys {
+            KeySource::Inline(set) => keys.set = Some(Rc::clone(set)),
+            KeySource::Remote(remote) => {
+                keys.max_staleness = remote.max_staleness;
+                match &remote.place {
+                    Place::Url(url) => keys.feed = Some(Feed::new(source(issuer, remote, url))),
+                    Place::Metadata(url) => {
+                        keys.discovery = Some(Discovery::new(issuer, remote, url));
+                    }
+                }
+            }
+        }
+        keys
+    }
+
+    fn due(
+        &mut self,
+        place: usize,
+        instance: &InstanceId,
+        caps: &dyn Capabilities,
+    ) -> Vec<(Asked, HttpCall)> {
+        let set = self.feed.as_mut().and_then(|feed| feed.due(instance, caps));
+        let metadata = self.discovery.as_mut().and_then(|metadata| metadata.due(instance, caps));
+        let set = set.map(|call| (Asked::Set(place), call));
+        set.into_iter().chain(metadata.map(|call| (Asked::Metadata(place), call))).collect()
     }
 
     fn answered(
@@ -115,9 +183,10 @@ impl IssuerKeys {
             Fetched::New { body, receipt } => (body, receipt),
         };
         let reading = match KeySet::parse(&body) {
-            Ok(reading) => reading,
-            Err(why) => {
+            Ok(reading) if reading.set.len() > 0 => reading,
+            unusable => {
                 feed.reject(receipt, caps);
+                let why = unusable.err().unwrap_or_else(|| "no key in it can be used".to_owned());
                 return Some(self.failed(&why));
             }
         };
@@ -128,13 +197,23 @@ impl IssuerKeys {
         }
     }
 
+    /// Adopts the set in force: whether it is another one than before.
     fn refresh(&mut self, caps: &dyn Capabilities) -> bool {
+        if let Some(discovery) = &mut self.discovery
+            && let Some(source) = discovery.found(caps)
+        {
+            self.feed = Some(Feed::new(source));
+        }
         let Some(feed) = self.feed.as_mut() else { return false };
         let Ok(Some(head)) = feed.head(caps) else { return false };
-        if self.seen == Some(head.generation) {
+        let stale = head.age(caps.now()) > self.max_staleness;
+        if self.seen == Some(head.generation) && self.stale == stale {
             return false;
         }
-        self.seen = Some(head.generation);
+        (self.seen, self.stale) = (Some(head.generation), stale);
+        if stale {
+            return self.set.take().is_some();
+        }
         match KeySet::parse(&head.payload) {
             Ok(reading) => {
                 self.set = Some(Rc::new(reading.set));
@@ -169,11 +248,12 @@ impl IssuerKeys {
     }
 }
 
-fn source(issuer: &str, remote: &RemoteKeys) -> Source {
+/// Where the set of an issuer is pulled from.
+pub(super) fn source(issuer: &Issuer, remote: &RemoteKeys, url: &HttpUrl) -> Source {
     Source {
-        name: format!("keys of {issuer}"),
+        name: format!("keys of {}", issuer.name),
         cluster: remote.cluster.clone(),
-        url: remote.url.clone(),
+        url: url.clone(),
         every: remote.refresh,
         timeout: TIMEOUT,
         max_bytes: MAX_DOCUMENT,

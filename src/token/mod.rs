@@ -8,6 +8,7 @@ pub mod algorithm;
 pub mod cache;
 mod checks;
 pub mod claims;
+mod discovery;
 pub mod extract;
 pub mod issuers;
 mod jwk;
@@ -118,7 +119,7 @@ fn verify_signature<'a>(
         .ok_or(&reasons::TOKEN_ALGORITHM_REFUSED)?;
     let set = keys.of(place)?;
     let id = jws.header.key_id.as_deref().ok_or(&reasons::TOKEN_KEY_UNNAMED)?;
-    let key = set.named(id).ok_or(&reasons::TOKEN_KEY_UNKNOWN)?;
+    let key = set.named(id).ok_or_else(|| keys.unknown(place, caps))?;
     if !key.is_for(algorithm) {
         return Err(Refusal::new(&reasons::TOKEN_KEY_MISMATCH));
     }

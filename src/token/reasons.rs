@@ -60,6 +60,12 @@ crate::reasons! {
     /// The issuer's keys were not fetched yet.
     KEYS_UNAVAILABLE = Reason::new(503, "keys_unavailable", "transient",
         "the keys of the token's issuer are not there yet: try again shortly");
+    /// The issuer's keys were last fetched longer ago than `jwks.max_staleness`.
+    KEYS_STALE = Reason::new(503, "keys_stale", "transient",
+        "the keys of the token's issuer can't be fetched: try again shortly");
+    /// `kid` names no key of this issuer, whose keys are fetched anew at this moment.
+    KEYS_ON_THEIR_WAY = Reason::new(503, "keys_on_their_way", "transient",
+        "the keys of the token's issuer are fetched anew: try again shortly");
 
     /// `typ` is not one of the issuer's `types` (RFC 9068 section 4).
     TOKEN_TYPE_REFUSED = proven("token_type_refused",

@@ -85,7 +85,7 @@ def envoy(wasm, upstream, revocations, spare_lists, issuer, turning, tmp_path_fa
                 "turning": turning.jwks.port,
                 **{str(server.port): server.port for server in spare_lists},
                 # Ports on which nobody listens, until a test does.
-                **{name: free_port() for name in ("nobody", "real-fhir", "real-auth", "families", "alone")}}
+                **{name: free_port() for name in ("nobody", "real-fhir", "real-auth", "families", "alone", "binaries")}}
     with lab_envoy.Envoy(tmp_path_factory.mktemp("envoy"), clusters) as running:
         yield running
     stop_all()

@@ -269,7 +269,8 @@ class Generator:
 
     def binary(self):
         ident = self._pick(("scan", "scan-2"))
-        return Request("", "GET", f"Binary/{self._who()}-{ident}")
+        ident = f"{self._who()}-{ident}"
+        return Request("", "GET", f"Binary/{ident}", read=("Binary", ident, None))
 
     def selected(self):
         """A read of parts of a resource."""

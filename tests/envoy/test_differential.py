@@ -262,7 +262,19 @@ class Case:
             return whole or self.holder.may_contain(found)
         if permission == "c":
             return any(self.holder.may(letter, stored, self.mode) for letter in "cru")
-        return self.holder.may(permission, stored, self.mode)
+        return self.holder.may(permission, stored, self.mode) or permission == "r" and self._is_vouched(stored)
+
+    def _is_vouched(self, binary):
+        """Whether this is a Binary of something in the compartment that one context may read, asked for by
+        its id."""
+        if binary["resourceType"] != "Binary":
+            return False
+        of = binary.get("securityContext", {}).get("reference", "").removeprefix(f"{BASE}/")
+        kind, _, ident = of.partition("/")
+        tells = kind in PATHS and kind != "Patient" and self._stored(kind, ident, None)
+        contexts = (replace(self.holder, contexts=(context,)) for context in self.holder.contexts)
+        return bool(tells) and any(
+            one.covers("Binary", "r") and one.may("r", tells, self.mode) for one in contexts)
 
     def _check_traces(self, text, answer):
         versions = self.clinic.versions
@@ -328,7 +340,8 @@ class Case:
         if request.read:
             kind, ident, version = request.read
             stored = self._stored(kind, ident, None if version == "history" else version)
-            return stored is not None and self.holder.may_with_contained("r", stored, self.mode)
+            return stored is not None and (self.holder.may_with_contained("r", stored, self.mode)
+                                           or version is None and self._is_vouched(stored))
         if request.search:
             return self._is_harmless(request.search) and any(
                 self._opens(context, request.search) for context in self.holder.contexts)

@@ -58,31 +58,38 @@ def binary(context=None, **more):
     return {"resourceType": "Binary", "id": "b", "contentType": "application/pdf", "data": MARK, **secured, **more}
 
 
+@pytest.fixture(scope="module")
+def blind(listen, configuration):
+    """A listener that looks nothing up: of a Binary the answer alone is judged."""
+    document = configuration()
+    del document["fhir"]["cluster"]
+    return listen("documents-blind", document)
+
+
 @pytest.mark.parametrize("document", [
     binary(), binary({"reference": "Patient/ben"}), binary({"reference": "Patient/ann2"}),
-    binary({"reference": "Encounter/ann-1"}),
     binary({"reference": "https://other.example/fhir/Patient/ann"}), binary({"identifier": {"value": "ann"}}),
     binary([{"reference": "Patient/ann"}]), binary("Patient/ann"), binary({"reference": ["Patient/ann"]}),
     binary(subject={"reference": "Patient/ann"}), {**FOREIGN, "securityContext": {"reference": "Patient/ann"}}],
     ids=lambda value: json.dumps(value.get("securityContext", "none")))
-def test_a_binary_of_somebody_else_looks_like_none(gateway, issuer, document):
+def test_a_binary_of_somebody_else_looks_like_none(blind, issuer, document):
     for target in ("/fhir/Binary/b", "/fhir/Binary/b/_history/1"):
-        answers(gateway, *ok(document))
-        turned_back(gateway, gateway.get(target, issuer.patient()), 403, "compartment_not_member")
+        answers(blind, *ok(document))
+        turned_back(blind, blind.get(target, issuer.patient()), 403, "compartment_not_member")
 
 
-def test_a_binary_of_the_patient_comes_as_json_or_not_at_all(gateway, issuer):
+def test_a_binary_of_the_patient_comes_as_json_or_not_at_all(blind, issuer):
     own = binary({"reference": "Patient/ann"}, data="eA==")
-    answers(gateway, *ok(own))
-    response = gateway.get("/fhir/Binary/b", issuer.patient())
-    got, _ = passed(gateway, response)
+    answers(blind, *ok(own))
+    response = blind.get("/fhir/Binary/b", issuer.patient())
+    got, _ = passed(blind, response)
     assert (response.json(), got.header("accept")) == (own, "application/fhir+json")
-    response = gateway.get("/fhir/Binary/b", issuer.patient(), headers=[("accept", "application/pdf")])
-    gateway.refused(response, 406, "format_unjudged")
-    answers(gateway, 200, [("content-type", "application/pdf")], MARK.encode())
-    turned_back(gateway, gateway.get("/fhir/Binary/b", issuer.patient()), 406, "answer_format")
-    decided(gateway, "GET Binary", issuer.patient(), "search_subject_unknown")
-    decided(gateway, "GET Binary/b", issuer.patient(scope="patient/DocumentReference.rs"), "scope_insufficient")
+    response = blind.get("/fhir/Binary/b", issuer.patient(), headers=[("accept", "application/pdf")])
+    blind.refused(response, 406, "format_unjudged")
+    answers(blind, 200, [("content-type", "application/pdf")], MARK.encode())
+    turned_back(blind, blind.get("/fhir/Binary/b", issuer.patient()), 406, "answer_format")
+    decided(blind, "GET Binary", issuer.patient(), "search_subject_unknown")
+    decided(blind, "GET Binary/b", issuer.patient(scope="patient/DocumentReference.rs"), "scope_insufficient")
 
 
 @pytest.mark.parametrize("target, code", [
@@ -106,7 +113,8 @@ def test_where_a_document_points_is_judged_when_it_is_asked_for(gateway, issuer)
     answers(gateway, *ok(pointing))
     passed(gateway, gateway.get("/fhir/DocumentReference/ann-1", issuer.patient()))
     answers(gateway, *ok({**binary({"reference": "Patient/ben"}), "id": "ben-secret"}))
-    turned_back(gateway, gateway.get("/fhir/Binary/ben-secret", issuer.patient()), 403, "compartment_not_member")
+    response = gateway.get("/fhir/Binary/ben-secret", issuer.patient())
+    gateway.refused(response, 403, "compartment_not_member", probes=["Binary/ben-secret"])
 
 
 # `$everything`.

@@ -103,7 +103,10 @@ fn the_sample_with_every_key_leaves_none_out() {
         // Inline keys stand instead of the fetched ones.
         if matches!(
             key.path.as_str(),
-            "issuers[].jwks.cluster" | "issuers[].jwks.url" | "issuers[].jwks.refresh"
+            "issuers[].jwks.cluster"
+                | "issuers[].jwks.url"
+                | "issuers[].jwks.refresh"
+                | "issuers[].jwks.max_staleness"
         ) {
             continue;
         }
@@ -120,6 +123,7 @@ fn every_default_is_the_documented_one() {
         ("fhir.passthrough", json!([])),
         ("issuers[].algorithms", json!(["RS256", "RS384", "ES256", "ES384"])),
         ("issuers[].jwks.refresh", json!("5m")),
+        ("issuers[].jwks.max_staleness", json!("1h")),
         ("issuers[].max_lifetime", json!("1h")),
         ("issuers[].clock_skew", json!("30s")),
         ("issuers[].require", json!(["sub", "jti"])),
@@ -211,7 +215,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/issuers/0/jwks/cluster",
             None,
-            "/issuers/0/jwks/cluster: `cluster` is missing: expected `cluster` and `url`: or give the keys in `inline`",
+            "/issuers/0/jwks/cluster: `cluster` is missing: expected the Envoy cluster that reaches the issuer: or give the keys in `inline`",
         ),
         (
             "/revocation",

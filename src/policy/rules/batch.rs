@@ -46,7 +46,7 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
             }
         }
     }
-    if probes.is_empty() { permit(asked, permits) } else { stored(probes) }
+    if probes.is_empty() { permit(asked, permits) } else { stored(asked, probes) }
 }
 
 /// The Bundle's own request asks for nothing that reaches further.
@@ -159,10 +159,11 @@ fn permit(asked: Asked<'_>, permits: Vec<EntryPermit>) -> Result<Decision, Refus
     Ok(Decision::Permit(Box::new(if judged { permit.expecting(whole) } else { permit })))
 }
 
-fn stored(mut probes: Vec<Probe>) -> Result<Decision, Refusal> {
+fn stored(asked: Asked<'_>, mut probes: Vec<Probe>) -> Result<Decision, Refusal> {
     probes.sort_unstable();
     probes.dedup();
-    if probes.len() > MAX_PROBES {
+    // What a Binary refers to is looked up after the Binary.
+    if probes.len().saturating_add(asked.evidence.stored.count()) > MAX_PROBES {
         return Err(Refusal::new(&BUNDLE_PROBES));
     }
     Ok(Decision::Stored(probes))

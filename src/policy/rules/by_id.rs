@@ -1,5 +1,6 @@
 //! Read, vread and the history of one resource.
 
+use super::binary;
 use super::place::{self, Place};
 use crate::fhir::compartment::{ENCOUNTER, is_decidable};
 use crate::fhir::{Id, Interaction as I, ResourceType};
@@ -8,6 +9,7 @@ use crate::policy::permit::{Form, Permit};
 use crate::policy::reasons::{
     BY_ID_UNJUDGED, COMPARTMENT_OTHER_ENCOUNTER, COMPARTMENT_OTHER_PATIENT, SEARCH_SUBJECT_UNKNOWN,
 };
+use crate::policy::sight::BINARY;
 use crate::policy::smart::ResponseCheck;
 
 /// Judges access by id. Ids are compared whole and by case
@@ -22,7 +24,12 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Permit, St
     };
     match must_be_held(case, covered, resource, id)? {
         true if case.smart.response_check == ResponseCheck::Off => Err((&BY_ID_UNJUDGED).into()),
-        true => place::held(case, permit, form, &[resource], true),
+        true => {
+            let permit = place::held(case, permit, form, &[resource], true)?;
+            let whole = matches!(case.request.interaction, I::HistoryInstance(..));
+            let asks_whose = resource.name() == BINARY && covered.patient.is_some() && !whole;
+            if asks_whose { binary::read(case, permit, resource, id) } else { Ok(permit) }
+        }
         false if covered.patient.is_some() => place::watched(case, permit, form, resource),
         false => Ok(permit),
     }

@@ -4,6 +4,7 @@
 //! what granular scopes match, a request must stay there.
 
 pub(super) mod batch;
+mod binary;
 mod by_id;
 mod named;
 pub(super) mod needs;

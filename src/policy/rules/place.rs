@@ -1,12 +1,14 @@
 //! Where a type stands towards a client, and how an answer is held to that.
 
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::ResourceType;
 use crate::fhir::compartment::is_in_patient_compartment;
+use crate::fhir::{Id, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
+use crate::policy::evidence::{Probe, Version};
 use crate::policy::permit::{Expected, Form, Permit};
 use crate::policy::reasons::{
-    COMPARTMENT_TYPE_OUTSIDE, FORMAT_UNJUDGED, HEAD_UNJUDGED, RESPONSE_UNCHECKED,
+    COMPARTMENT_TYPE_OUTSIDE, FORMAT_UNJUDGED, HEAD_UNJUDGED, PROBE_UNCONFIGURED,
+    RESPONSE_UNCHECKED,
 };
 use crate::policy::smart::ResponseCheck;
 use crate::request::{Head, Method, Query};
@@ -38,6 +40,19 @@ pub(super) fn of(
         name if case.smart.shares(name) => Ok(Place::Shared),
         _ => Err(&COMPARTMENT_TYPE_OUTSIDE),
     }
+}
+
+/// A resource as it is stored; `None` where there is none.
+pub(super) fn stored<'a>(
+    case: &Case<'a>,
+    resource: ResourceType,
+    id: &Id,
+) -> Result<Option<&'a Version>, Stop> {
+    if case.api.cluster.is_none() {
+        return Err((&PROBE_UNCONFIGURED).into());
+    }
+    let probe = Probe { resource, id: id.clone() };
+    case.evidence.stored.get(&probe).ok_or(Stop::Stored(vec![probe]))
 }
 
 /// Holds the answer to what the client may see. HEAD has no body to be judged: its bare status would

@@ -2,6 +2,7 @@
 //! name a patient names this one, and one that does is added; what granular scopes ask for is added
 //! where a search can say it. Whatever the server makes of that, the answer is judged.
 
+use super::binary;
 use super::parameters::Reach;
 use super::place::{self, Place};
 use crate::base::refusal::Refusal;
@@ -13,12 +14,13 @@ use crate::fhir::membership::Membership;
 use crate::fhir::{Body, Id, Interaction as I, Release, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
 use crate::policy::coverage::Need;
-use crate::policy::permission::Permission::Search;
+use crate::policy::permission::Permission::{Read, Search};
 use crate::policy::permit::{Form, Narrowing, Permit};
 use crate::policy::reasons::{
-    COMPARTMENT_OTHER_PATIENT, COMPARTMENT_TYPE_OUTSIDE, HISTORY_UNCONFINED,
-    SEARCH_COMPARTMENT_UNJUDGED, SEARCH_COUNT_UNJUDGED, SEARCH_FORM_UNCONFINED,
-    SEARCH_PATIENT_REQUIRED, SEARCH_SUBJECT_UNKNOWN, SEARCH_SYSTEM_UNCONFINED,
+    COMPARTMENT_NOT_MEMBER, COMPARTMENT_OTHER_ENCOUNTER, COMPARTMENT_OTHER_PATIENT,
+    COMPARTMENT_TYPE_OUTSIDE, HISTORY_UNCONFINED, SEARCH_COMPARTMENT_UNJUDGED,
+    SEARCH_COUNT_UNJUDGED, SEARCH_FORM_UNCONFINED, SEARCH_PATIENT_REQUIRED, SEARCH_SUBJECT_UNKNOWN,
+    SEARCH_SYSTEM_UNCONFINED,
 };
 use crate::policy::rules::named;
 use crate::policy::smart::{ResponseCheck, SearchWithoutPatient};
@@ -33,7 +35,7 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Re
             if owner.name() == PATIENT && patient.is_some_and(|patient| patient != id) {
                 return Err((&COMPARTMENT_OTHER_PATIENT).into());
             }
-            in_compartment(case, covered, reach, (*owner, *of), permit)
+            in_compartment(case, covered, reach, ((*owner, id), *of), permit)
         }
         (I::SearchCompartment(owner, id, None), Some(patient)) => {
             if owner.name() != PATIENT {
@@ -113,14 +115,11 @@ fn in_compartment(
     case: &Case<'_>,
     covered: &Covered<'_>,
     reach: &Reach,
-    (owner, of): (ResourceType, ResourceType),
+    ((owner, id), of): ((ResourceType, &Id), ResourceType),
     permit: Permit,
 ) -> Result<Permit, Stop> {
     let by_definition = case.smart.membership == Membership::Definition;
-    // Servers answer 404 where there is no such owner: which encounters exist is nobody's to learn.
-    let other = owner.name() != PATIENT && place::of(case, covered, owner) != Ok(Place::Shared);
     match (place::of(case, covered, of)?, covered.patient) {
-        (_, Some(_)) if other => Err((&SEARCH_COMPARTMENT_UNJUDGED).into()),
         // Who links to the patient is in the compartment as well, and another person.
         (Place::Inside, Some(patient)) if by_definition && of.name() != PATIENT => {
             if owner.name() != PATIENT {
@@ -130,7 +129,36 @@ fn in_compartment(
             narrow_and_hold(case, covered, reach, of, permit.strict())
         }
         (Place::Shared, _) => Err((&COMPARTMENT_TYPE_OUTSIDE).into()),
+        (_, Some(_)) if owner.name() != PATIENT => {
+            may_own(case, covered, owner, id)?;
+            of_type(case, covered, reach, of, permit)
+        }
         _ => of_type(case, covered, reach, of, permit),
+    }
+}
+
+/// Whether a client confined to a patient may ask what is in the compartment of this resource: of a shared
+/// one, and of one of the patient's that it may read. Servers answer 404 where there is no such owner, and
+/// which encounters exist is nobody's to learn, so that it is looked up.
+fn may_own(
+    case: &Case<'_>,
+    covered: &Covered<'_>,
+    owner: ResourceType,
+    id: &Id,
+) -> Result<(), Stop> {
+    match place::of(case, covered, owner) {
+        Ok(Place::Shared) => return Ok(()),
+        Ok(_) if owner.name() == ENCOUNTER && covered.encounter.is_some_and(|own| own != id) => {
+            return Err((&COMPARTMENT_OTHER_ENCOUNTER).into());
+        }
+        Ok(_) => {}
+        Err(_) => return Err((&SEARCH_COMPARTMENT_UNJUDGED).into()),
+    }
+    case.covered(&[Need::on(owner, &[Read])])?;
+    let stored = place::stored(case, owner, id)?.ok_or(&COMPARTMENT_NOT_MEMBER)?;
+    match binary::reaches(case, Read, &stored.resource()?)? {
+        true => Ok(()),
+        false => Err((&COMPARTMENT_NOT_MEMBER).into()),
     }
 }
 

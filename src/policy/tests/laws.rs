@@ -75,6 +75,7 @@ fn request() -> impl Strategy<Value = String> {
         "GET Patient/P/Observation?",
         "GET Patient/A/Observation?",
         "GET Patient/P/*?",
+        "GET Encounter/1/Observation?",
         "POST Observation/_search < ",
         "POST _search < ",
         "HEAD Observation?",
@@ -113,7 +114,7 @@ fn request() -> impl Strategy<Value = String> {
 }
 
 fn decision(claims: &Claims, text: &str) -> Result<Decision, Refusal> {
-    let api = api(Release::R4);
+    let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
     let (head, request) = routed(text, &api);
     let grants = Rc::new(Grants::of(claims, &api, &Smart::default()));
     let token = LiveToken::for_tests(claims.clone());

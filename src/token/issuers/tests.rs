@@ -52,7 +52,9 @@ fn defaults_are_those_of_the_documentation() {
     );
     let KeySource::Remote(remote) = &issuer.keys else { panic!("not remote") };
     assert_eq!(remote.refresh, Duration::from_secs(300));
-    assert_eq!(remote.url.authority(), "auth.clinic.example");
+    assert_eq!(remote.max_staleness, Duration::from_secs(3600));
+    let Place::Url(url) = &remote.place else { panic!("not by URL") };
+    assert_eq!(url.authority(), "auth.clinic.example");
 }
 
 #[test]
@@ -106,8 +108,8 @@ fn keys_are_either_inline_or_remote() {
     let missing = |name: &str| (at(name), format!("`{name}` is missing"));
     let beside = |name: &str| (at(name), format!("`{name}` stands beside `inline`"));
     let cases = [
-        (json!({}), vec![missing("cluster"), missing("url")]),
-        (json!({"cluster": "auth"}), vec![missing("url")]),
+        (json!({}), vec![missing("cluster")]),
+        (json!({"cluster": "auth"}), vec![]),
         (json!({"url": url}), vec![missing("cluster")]),
         (
             json!({"inline": keys, "cluster": "auth", "url": url}),
@@ -118,6 +120,14 @@ fn keys_are_either_inline_or_remote() {
         (
             json!({"cluster": "auth", "url": url, "refresh": "999ms"}),
             vec![(at("refresh"), "`999ms` is too short".to_owned())],
+        ),
+        (
+            json!({"cluster": "auth", "url": url, "refresh": "5m", "max_staleness": "4m"}),
+            vec![(
+                at("max_staleness"),
+                "it is shorter than `refresh`: the keys would be stale between two fetches"
+                    .to_owned(),
+            )],
         ),
     ];
     for (jwks, expected) in cases {

@@ -73,8 +73,8 @@ fn before_the_first_fetch_tokens_wait_and_inline_keys_do_not() {
     assert!(verify(&raw, &inline, &keys, &fleet.caps).is_ok());
     assert!(keys.due(&fleet.id, &fleet.caps).is_empty());
     assert!(!keys.refresh(&fleet.caps));
-    assert_eq!(keys.answered(0, answer(200, "{}"), &fleet.caps), None);
-    assert_eq!(keys.answered(9, answer(200, "{}"), &fleet.caps), None);
+    assert_eq!(keys.answered(Asked::Set(0), answer(200, "{}"), &fleet.caps), None);
+    assert_eq!(keys.answered(Asked::Set(9), answer(200, "{}"), &fleet.caps), None);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn the_call_goes_to_the_configured_place() {
     let mut fleet = Fleet::new();
     let due = fleet.leader.due(&fleet.id, &fleet.caps);
     let (place, call) = &due[0];
-    assert_eq!(*place, 0);
+    assert_eq!(*place, Asked::Set(0));
     assert_eq!(
         (call.cluster.as_str(), call.authority.as_str(), call.path.as_str()),
         ("auth", "auth.clinic.example", "/jwks")
@@ -170,18 +170,89 @@ fn whatever_is_not_a_key_set_leaves_the_last_good_one_in_force() {
 }
 
 #[test]
-fn an_issuer_that_publishes_no_usable_key_is_believed() {
+fn a_set_without_a_usable_key_leaves_the_last_good_one_in_force() {
     let key = signer("k1", 7);
     let weak = json!({"kty": "RSA", "kid": "k1", "n": "AQ", "e": "AQAB"});
     for keys in [json!([]), json!([weak])] {
         let mut fleet = Fleet::new();
         fleet.fetch_keys(&json!([key.jwk()]));
+        fleet.leader.refresh(&fleet.caps);
         let notice = fleet.fetch_keys(&keys).unwrap();
         assert_eq!(notice.level, log::Level::Warn);
-        assert!(notice.text.contains("0 in force"), "{}", notice.text);
+        let expected = "no key in it can be used; the last good keys stay in force";
+        assert!(notice.text.ends_with(expected), "{}", notice.text);
         fleet.worker.refresh(&fleet.caps);
-        assert_eq!(fleet.verdict(&fleet.token(&key)), "token_key_unknown", "{keys}");
+        assert_eq!(fleet.verdict(&fleet.token(&key)), "accepted", "{keys}");
     }
+}
+
+#[test]
+fn keys_that_can_t_be_fetched_are_used_until_they_are_stale() {
+    let mut fleet = Fleet::new();
+    let key = signer("k1", 7);
+    fleet.fetch_keys(&json!([key.jwk()]));
+    fleet.worker.refresh(&fleet.caps);
+    let mut cache = TokenCache::new(CacheLimits { entries: 9, bytes: 99_999 });
+    let raw = fleet.token(&key);
+    let verified = verify(&raw, &fleet.issuers, &fleet.worker, &fleet.caps).unwrap();
+    cache.insert(&raw, verified, ());
+    let pass = |fleet: &Fleet, seconds| {
+        fleet.caps.set_now(fleet.caps.now().plus(Duration::from_secs(seconds)));
+    };
+    for (seconds, expected, cached) in [(3600, "accepted", true), (1, "keys_stale", false)] {
+        pass(&fleet, seconds);
+        if fleet.worker.refresh(&fleet.caps) {
+            cache.retain_trusted(&fleet.worker);
+        }
+        assert_eq!(fleet.verdict(&fleet.token(&key)), expected, "{seconds}");
+        assert_eq!(cache.get(&raw, fleet.caps.now()).is_some(), cached, "{seconds}");
+    }
+    fleet.fetch(answer(500, "")).unwrap();
+    assert!(!fleet.worker.refresh(&fleet.caps));
+    fleet.fetch_keys(&json!([key.jwk()]));
+    assert!(fleet.worker.refresh(&fleet.caps), "the same set, fresh again");
+    assert_eq!(fleet.verdict(&fleet.token(&key)), "accepted");
+}
+
+#[test]
+fn an_unknown_key_is_looked_for_once_for_all_who_ask_and_believed_unknown_then() {
+    let mut fleet = Fleet::new();
+    let (old, new) = (signer("k1", 7), signer("k2", 8));
+    fleet.fetch_keys(&json!([old.jwk()]));
+    fleet.worker.refresh(&fleet.caps);
+    let pass = |fleet: &Fleet, ms| {
+        fleet.caps.set_now(fleet.caps.now().plus(Duration::from_millis(ms)));
+    };
+    // The set is younger than it takes to be worth another look.
+    pass(&fleet, 3_499);
+    assert_eq!(fleet.verdict(&fleet.token(&new)), "token_key_unknown");
+    assert!(fleet.worker.due(&fleet.id, &fleet.caps).is_empty());
+    pass(&fleet, 1);
+    for _ in 0..100 {
+        assert_eq!(fleet.verdict(&fleet.token(&new)), "keys_on_their_way");
+    }
+    assert!(fleet.worker.due(&fleet.id, &fleet.caps).is_empty(), "not so soon after the last");
+    pass(&fleet, 1_500);
+    let due = fleet.worker.due(&fleet.id, &fleet.caps);
+    assert_eq!(due.len(), 1, "before its time");
+    let other = InstanceId::draw(&fleet.caps);
+    let leader = &mut fleet.leader;
+    leader.refresh(&fleet.caps);
+    assert_eq!(leader.unknown(0, &fleet.caps).reason.code, "keys_on_their_way");
+    assert!(leader.due(&other, &fleet.caps).is_empty(), "one call for the process");
+    let set = json!({"keys": [old.jwk(), new.jwk()]}).to_string();
+    fleet.worker.answered(due[0].0, answer(200, set), &fleet.caps);
+    fleet.worker.refresh(&fleet.caps);
+    assert_eq!(fleet.verdict(&fleet.token(&new)), "accepted");
+    assert_eq!(fleet.verdict(&fleet.token(&signer("k3", 9))), "token_key_unknown");
+}
+
+#[test]
+fn an_inline_set_is_never_looked_for() {
+    let key = signer("k1", 7);
+    let issuers = issuers(vec![config(vec![], json!({"jwks": {"inline": {"keys": [key.jwk()]}}}))]);
+    let keys = Keys::new(&issuers);
+    assert_eq!(keys.unknown(0, &Native::at(now())).reason.code, "token_key_unknown");
 }
 
 #[test]

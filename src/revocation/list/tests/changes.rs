@@ -1,5 +1,7 @@
 //! Pages, changes and what breaks: after any sequence of them the list says what the server's does.
 
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
+
 use std::collections::BTreeMap;
 
 use super::lookup::naive;
