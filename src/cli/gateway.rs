@@ -107,6 +107,18 @@ impl Gateway {
                 }
             }
         }
+        self.work(fed);
+    }
+
+    /// Does what is done in slices. A list is one file here: nobody has its further pages.
+    fn work(&mut self, fed: &mut Fed) {
+        while self.worker.is_busy() {
+            for (callout, _) in self.worker.tick(&self.caps) {
+                let nothing = Err(CallFailed::Undispatched);
+                fed.revocations = self.worker.answered(callout, nothing, &self.caps);
+            }
+            fed.revocations = self.worker.notices().pop().or(fed.revocations.take());
+        }
     }
 
     /// Sends a request to a server that has this, and answers it when it went on and there is an

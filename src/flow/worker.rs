@@ -127,9 +127,14 @@ impl Worker {
     }
 
     /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work
-    /// to do in slices.
+    /// that is done in slices.
     pub fn hurries(&self) -> bool {
-        self.waiting > 0 || self.revocation.busy()
+        self.waiting > 0 || self.is_busy()
+    }
+
+    /// Whether there is work that is done in slices.
+    pub fn is_busy(&self) -> bool {
+        self.revocation.busy()
     }
 
     /// Whether one more exchange may wait: what is held costs memory, and whoever sends nonsense must
