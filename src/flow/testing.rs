@@ -80,7 +80,7 @@ impl Gateway {
             let document = match callout {
                 Callout::Keys(_) => json!({"keys": [self.signer.jwk()]}),
                 Callout::Introspection(_) => json!({"active": false}),
-                Callout::Revocations => list(&call.path),
+                Callout::Revocations(_) => list(&call.path),
             };
             let headers = [(b":status".to_vec(), b"200".to_vec())];
             let answer = HttpAnswer::read(&headers, document.to_string().into_bytes());

@@ -11,8 +11,8 @@ use crate::config::Configuration;
 use crate::export::Keyring;
 use crate::limits::Limits;
 use crate::policy::Grants;
-use crate::revocation::Revocation;
-use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::revocation::{Checked, Revocation, Which};
+use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
 use crate::token::introspection::Inquiry;
 use crate::token::keys::Asked;
 use crate::token::{CacheLimits, Introspection, Keys, TokenCache, VerifiedToken};
@@ -35,6 +35,7 @@ pub struct Worker {
     pub(in crate::flow) keyring: Keyring,
     instance: InstanceId,
     events: EventId,
+    notices: Vec<Notice>,
     awake: bool,
     /// Exchanges that wait for news.
     waiting: usize,
@@ -46,8 +47,8 @@ pub struct Worker {
 pub(in crate::flow) struct Known {
     /// What its scopes and contexts grant.
     pub(in crate::flow) grants: Rc<Grants>,
-    /// The revocation list by which it was last found live.
-    pub(in crate::flow) checked: Option<Generation>,
+    /// By what it was last found live.
+    pub(in crate::flow) checked: Checked,
 }
 
 /// What a callout was sent for.
@@ -57,14 +58,14 @@ pub enum Callout {
     Keys(Asked),
     /// What an issuer says of a token.
     Introspection(Inquiry),
-    /// The revocation list.
-    Revocations,
+    /// What tells revoked tokens.
+    Revocations(Which),
 }
 
 impl Known {
     pub(in crate::flow) fn of(token: &VerifiedToken, config: &Configuration) -> Known {
         let grants = Grants::of(token.claims(), &config.fhir, &config.smart);
-        Known { grants: Rc::new(grants), checked: None }
+        Known { grants: Rc::new(grants), checked: Checked::default() }
     }
 }
 
@@ -76,12 +77,13 @@ impl Worker {
         Worker {
             keys: Keys::new(&config.issuers),
             introspection: Introspection::new(&config.issuers),
-            revocation: Revocation::new(config.revocation.clone()),
+            revocation: Revocation::new(config.revocation.clone(), &config.issuers),
             limits: Limits::new(config.sessions.clone()),
             tokens: TokenCache::new(TOKENS),
             keyring: Keyring::default(),
             instance: InstanceId::draw(caps),
             events: EventId { instance, count: 0 },
+            notices: Vec::new(),
             awake: false,
             waiting: 0,
             telling: Telling::new(),
@@ -100,6 +102,9 @@ impl Worker {
     /// Adopts what the elected instance published; gives the calls that this instance should send.
     pub fn tick(&mut self, caps: &dyn Capabilities) -> Vec<(Callout, HttpCall)> {
         self.adopt(caps);
+        let worked = self.revocation.work(&self.config.issuers, &self.keys, caps);
+        self.notices.extend(worked);
+        self.notices.extend(self.introspection.notice(&self.config.issuers));
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
             keys.into_iter().map(|(asked, call)| (Callout::Keys(asked), call)).collect();
@@ -108,8 +113,15 @@ impl Worker {
             inquiries.into_iter().map(|(inquiry, call)| (Callout::Introspection(inquiry), call)),
         );
         let revocations = self.revocation.due(&self.instance, caps);
-        calls.extend(revocations.map(|call| (Callout::Revocations, call)));
+        calls.extend(
+            revocations.into_iter().map(|(which, call)| (Callout::Revocations(which), call)),
+        );
         calls
+    }
+
+    /// What an operator should read of the ticks since the last call.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        core::mem::take(&mut self.notices)
     }
 
     /// Takes the answer of a call; gives what an operator should read of it.
@@ -124,7 +136,7 @@ impl Worker {
             Callout::Introspection(inquiry) => {
                 self.introspection.answered(inquiry, answer, &self.config.issuers, caps)
             }
-            Callout::Revocations => self.revocation.answered(answer, caps),
+            Callout::Revocations(which) => self.revocation.answered(which, answer, caps),
         };
         self.adopt(caps);
         notice
@@ -136,14 +148,15 @@ impl Worker {
         telling.tell(instance, || keys.statuses(caps), caps)
     }
 
-    /// What came up on a tick that an operator should read.
-    pub fn notice(&mut self) -> Option<Notice> {
-        self.introspection.notice(&self.config.issuers)
+    /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work
+    /// that is done in slices.
+    pub fn hurries(&self) -> bool {
+        self.waiting > 0 || self.is_busy()
     }
 
-    /// Whether the next tick should come soon: somebody waits for what it may bring.
-    pub fn hurries(&self) -> bool {
-        self.waiting > 0
+    /// Whether there is work that is done in slices.
+    pub fn is_busy(&self) -> bool {
+        self.revocation.busy()
     }
 
     /// Whether one more exchange may wait: what is held costs memory, and whoever sends nonsense must

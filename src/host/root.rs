@@ -65,14 +65,14 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let Some(worker) = self.worker.clone() else { return };
-        let (calls, told, notice, hurries) = match worker.try_borrow_mut() {
+        let (calls, told, notices, hurries) = match worker.try_borrow_mut() {
             Ok(mut worker) => {
-                (worker.tick(&Host), worker.tell(&Host), worker.notice(), worker.hurries())
+                (worker.tick(&Host), worker.tell(&Host), worker.notices(), worker.hurries())
             }
             Err(_) => return,
         };
         self.tell(told);
-        notice.iter().for_each(tell);
+        notices.iter().for_each(tell);
         self.waiting.hurry(hurries);
         for (callout, call) in calls {
             match calls::dispatch(&call) {
@@ -129,6 +129,7 @@ impl Root {
             return;
         };
         worker.answered(callout, answer, &Host).iter().for_each(tell);
+        self.waiting.hurry(worker.hurries());
     }
 }
 

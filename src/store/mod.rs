@@ -13,7 +13,7 @@ pub mod status;
 pub mod table;
 pub mod url;
 
-pub use feed::{Feed, Fetched, Receipt, Source};
+pub use feed::{Ask, Feed, Fetched, Receipt, Received, Source, prefix};
 pub use head::{Generation, Head};
 pub use http::{CallFailed, HttpAnswer, HttpCall};
 pub use status::Status;

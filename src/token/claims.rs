@@ -48,6 +48,17 @@ pub struct Claims {
     pub key_id: Option<String>,
     /// Whether the token is bound to its holder (`cnf`, RFC 7800)
     pub bound: bool,
+    /// Where its status is kept (`status.status_list`, draft-ietf-oauth-status-list section 6.2)
+    pub status: Option<StatusReference>,
+}
+
+/// A place in a Token Status List.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatusReference {
+    /// `uri`: where the list is, and its `sub`
+    pub uri: String,
+    /// `idx`: the place in the list, from 0
+    pub index: u64,
 }
 
 /// Names of the claims that later stages read.
@@ -82,7 +93,7 @@ impl Claims {
     /// # Errors
     ///
     /// [`reasons::TOKEN_CLAIM_MISSING`] for `exp` and `iat`, [`reasons::TOKEN_CLAIM_INVALID`],
-    /// [`reasons::TOKEN_PATIENT_INVALID`].
+    /// [`reasons::TOKEN_PATIENT_INVALID`], [`reasons::TOKEN_STATUS_INVALID`].
     pub(super) fn read(
         members: &Map<String, Value>,
         names: &ClaimNames,
@@ -108,6 +119,7 @@ impl Claims {
             session: text(members, &names.session)?,
             key_id: key_id.map(str::to_owned),
             bound: members.contains_key("cnf"),
+            status: status(members)?,
         })
     }
 }
@@ -171,14 +183,22 @@ fn texts(members: &Map<String, Value>, name: &str) -> Result<Vec<String>, Refusa
 }
 
 /// A `NumericDate` that is a whole number below 2^53: what every JSON parser reads alike.
-fn seconds(members: &Map<String, Value>, name: &str) -> Result<Option<UnixSeconds>, Refusal> {
+pub(super) fn seconds(
+    members: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<UnixSeconds>, Refusal> {
     match members.get(name) {
         None => Ok(None),
-        Some(value) => match value.as_u64() {
-            Some(seconds) if seconds < 1 << 53 => Ok(Some(UnixSeconds(seconds))),
-            _ => Err(invalid(name)),
+        Some(value) => match whole(value) {
+            Some(seconds) => Ok(Some(UnixSeconds(seconds))),
+            None => Err(invalid(name)),
         },
     }
+}
+
+/// A whole number below 2^53.
+fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().filter(|number| *number < 1 << 53)
 }
 
 /// Scopes: one text, or a list of which each member is one scope. An empty text grants nothing.
@@ -209,6 +229,19 @@ fn encounter(members: &Map<String, Value>, name: &str) -> Option<String> {
     let text = members.get(name)?.as_str().unwrap_or_default();
     let id = text.strip_prefix("Encounter/").unwrap_or(text);
     Some(if is_fhir_id(id) { id.to_owned() } else { String::new() })
+}
+
+/// `status.status_list`. Other members of `status` are other ways to tell a status: passed over, so a
+/// token that has only those is one without a status here.
+fn status(members: &Map<String, Value>) -> Result<Option<StatusReference>, Refusal> {
+    let invalid = || Refusal::new(&reasons::TOKEN_STATUS_INVALID);
+    let Some(status) = members.get("status") else { return Ok(None) };
+    let Some(list) = status.as_object().ok_or_else(invalid)?.get("status_list") else {
+        return Ok(None);
+    };
+    let index = list.get("idx").and_then(whole).ok_or_else(invalid)?;
+    let uri = list.get("uri").and_then(Value::as_str).filter(|uri| !uri.is_empty());
+    Ok(Some(StatusReference { uri: uri.ok_or_else(invalid)?.to_owned(), index }))
 }
 
 /// `[A-Za-z0-9\-\.]{1,64}` (<http://hl7.org/fhir/R4/datatypes.html#id>), and no step in a path.

@@ -21,6 +21,7 @@ mod jws;
 mod key;
 pub mod keys;
 pub mod reasons;
+pub mod signed;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 pub use cache::{CacheLimits, TokenCache};
-pub use claims::Claims;
+pub use claims::{Claims, StatusReference};
 pub use extract::{RawToken, extract};
 pub use introspection::Introspection;
 pub use issuers::Issuers;

@@ -126,6 +126,10 @@ crate::reasons! {
     /// The patient claim is neither a FHIR id nor `Patient/` and a FHIR id.
     TOKEN_PATIENT_INVALID = proven("token_patient_invalid",
         "the token's patient is neither an id nor `Patient/` and an id");
+    /// `status` is no object, or its `status_list` has no `idx`, a whole number, or no `uri`, text
+    /// (draft-ietf-oauth-status-list section 6.2).
+    TOKEN_STATUS_INVALID = proven("token_status_invalid",
+        "the token does not say readably where its status is kept");
     /// `aud` names none of the issuer's `audiences` (RFC 9068 section 4).
     TOKEN_AUDIENCE = proven("token_audience", "the token was issued for another API");
     /// `exp` has passed, clock skew included (RFC 7519 section 4.1.4).

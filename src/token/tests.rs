@@ -89,6 +89,7 @@ fn an_accepted_token_gives_its_claims_and_the_key_that_signed_it() {
         session: Some("s-1".into()),
         key_id: Some("k1".into()),
         bound: false,
+        status: None,
     };
     assert_eq!(token.claims(), &expected);
     assert!(clinic.keys.trusts(&token.signer.unwrap()));

@@ -17,7 +17,7 @@ use crate::flow::reasons::BODY_UNEXPECTED;
 use crate::limits::{self, AdmittedToken, Limits};
 use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit};
 use crate::request::{self, Head};
-use crate::revocation::{self, Revocation};
+use crate::revocation::{self, Checked, Revocation, Settings};
 use crate::token::{self, Introspection, Keys, VerifiedToken};
 
 /// A stage and its verdict.
@@ -138,11 +138,15 @@ impl Walk<'_> {
             |token: &VerifiedToken| facts::of_claims(token.claims(), self.proof, self.would_ask);
         let verified = notes.note("token", verified, told)?;
         let bound = notes.note("binding", binding::bind(verified), |_| facts::of_binding())?;
-        let list = revocation.is_some().then_some(self.listed);
-        let mut revocation = Revocation::new(revocation.clone());
+        let settings = revocation.as_ref();
+        let list = settings.filter(|settings| settings.has_list()).map(|_| self.listed);
+        let has_status =
+            settings.is_some_and(Settings::has_status_lists) && bound.claims().status.is_some();
+        let offline = revocation.clone().map(Settings::offline);
+        let mut revocation = Revocation::new(offline, issuers);
         revocation.refresh(self.caps);
-        let live = revocation::check(bound, &mut revocation, &mut None, self.caps);
-        let live = notes.note("revocation", live, |_| facts::of_list(list))?;
+        let live = revocation::check(bound, &mut revocation, &mut Checked::default(), self.caps);
+        let live = notes.note("revocation", live, |_| facts::of_revocation(list, has_status))?;
         let limits = Limits::new(sessions.clone());
         let admitted = limits::admit(live, &limits, self.caps);
         notes.note("limits", admitted, |token| facts::of_sessions(sessions.as_ref(), token))

@@ -53,6 +53,11 @@ fn most() -> Value {
         "revocation": {
             "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "1s",
             "max_staleness": "1m", "when_stale": "allow",
+            "status_lists": [{
+                "cluster": "auth", "uri": "https://auth.clinic.example/statuslists/", "every": "1m",
+                "max_staleness": "10m", "when_stale": "allow", "max_bytes": 65536,
+            }],
+            "status_required": true,
         },
         "sessions": {
             "capacity": 5,
@@ -162,6 +167,12 @@ fn every_default_is_the_documented_one() {
         ("revocation.every", json!("5s")),
         ("revocation.max_staleness", json!("2m")),
         ("revocation.when_stale", json!("refuse")),
+        ("revocation.status_lists", json!([])),
+        ("revocation.status_lists[].every", json!("5m")),
+        ("revocation.status_lists[].max_staleness", json!("1h")),
+        ("revocation.status_lists[].when_stale", json!("refuse")),
+        ("revocation.status_lists[].max_bytes", json!(4_194_304)),
+        ("revocation.status_required", json!(false)),
         ("sessions.capacity", json!(100_000)),
         ("smart.search_without_patient", json!("narrow")),
         ("smart.membership", json!("subject")),
@@ -244,7 +255,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/revocation",
             Some(json!({"cluster": "r"})),
-            "/revocation/url: `url` is missing: expected a URL such as `https://auth.clinic.example/jwks`",
+            "/revocation/url: `url` is missing: expected `cluster` and `url`: or name the Token Status Lists in `status_lists`",
         ),
         (
             "/mode",
@@ -385,7 +396,12 @@ fn the_schema_says_the_same_as_the_loader() {
         changed("/audit", Some(json!({"sinks": []}))),
         changed("/smart", Some(json!({"shared_types": ["Patient"]}))),
         changed("/revocation", Some(json!({"cluster": "r", "url": "http://r/"}))),
-        changed("/revocation", Some(json!({"cluster": "r"}))),
+        changed("/revocation", Some(json!({"cluster": "r", "url": "http://r/", "every": 5}))),
+        changed(
+            "/revocation",
+            Some(json!({"status_lists": [{"cluster": "r", "uri": "http://r/"}]})),
+        ),
+        changed("/revocation", Some(json!({"status_lists": [{"cluster": "r"}]}))),
     ]);
     for document in documents {
         let broken = violations(&schema, &document);
