@@ -41,6 +41,7 @@ check: setup ## format, lints (native and wasm32), dependencies, documentation
 bench: ## what deciding a request costs, and judging an answer against one plain parse of it
 	cargo bench --locked --quiet --bench deciding
 	cargo bench --locked --quiet --bench judging
+	cargo bench --locked --quiet --bench revocation
 
 dist: build ## dist/phiward.wasm, its size and SHA-256
 	@mkdir -p dist

@@ -14,6 +14,7 @@ use crate::config::Configuration;
 use crate::flow::{Callout, Effect, End, Event, Exchange, Next, Reply, Step, Worker};
 use crate::forward::Edit;
 use crate::request::Headers;
+use crate::revocation::{self, Which};
 use crate::store::{CallFailed, HttpAnswer};
 use crate::token::keys::Asked;
 
@@ -66,7 +67,12 @@ pub(super) struct Outcome {
 
 impl Gateway {
     /// A worker at `now`, whose feeds were answered.
-    pub(super) fn new(configuration: Configuration, now: Instant, feeds: &Feeds) -> (Gateway, Fed) {
+    pub(super) fn new(
+        mut configuration: Configuration,
+        now: Instant,
+        feeds: &Feeds,
+    ) -> (Gateway, Fed) {
+        configuration.revocation = configuration.revocation.map(revocation::Settings::offline);
         let caps = Native::at(now);
         let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
         let base = format!("{}/", configuration.fhir.base_path);
@@ -91,15 +97,32 @@ impl Gateway {
                     let metadata = document(metadata.to_string().as_bytes());
                     fed.keys = self.worker.answered(callout, metadata, &self.caps);
                 }
-                (Callout::Revocations, _) => {
+                (Callout::Revocations(Which::List), _) => {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
                     fed.revocations = self.worker.answered(callout, document(list), &self.caps);
                 }
-                (Callout::Keys(_), _) => {
+                (
+                    Callout::Keys(_)
+                    | Callout::Introspection(_)
+                    | Callout::Revocations(Which::Status(_)),
+                    _,
+                ) => {
                     let nothing = Err(CallFailed::Undispatched);
                     self.worker.answered(callout, nothing, &self.caps);
                 }
             }
+        }
+        self.work(fed);
+    }
+
+    /// Does what is done in slices. A list is one file here: nobody has its further pages.
+    fn work(&mut self, fed: &mut Fed) {
+        while self.worker.is_busy() {
+            for (callout, _) in self.worker.tick(&self.caps) {
+                let nothing = Err(CallFailed::Undispatched);
+                fed.revocations = self.worker.answered(callout, nothing, &self.caps);
+            }
+            fed.revocations = self.worker.notices().pop().or(fed.revocations.take());
         }
     }
 

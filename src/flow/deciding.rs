@@ -25,9 +25,9 @@ use crate::token;
 /// How long a request waits for keys or lists that are on their way.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long before a request that waits is decided again although nothing came in: what a refusal rests
-/// on may have changed by itself.
-const AGAIN: Duration = Duration::from_millis(500);
+/// How long before a request that waits is decided again although this instance heard of nothing: another
+/// may have, and what a refusal rests on may have changed by itself.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// A request that is not decided yet, and what came in for it so far.
 #[derive(Debug)]
@@ -155,14 +155,14 @@ impl Exchange {
         caps: &dyn Capabilities,
     ) -> Result<Caller, Refusal> {
         let raw = token::extract(head.headers().all("authorization"))?;
-        let Worker { config, keys, revocation, limits, tokens, .. } = worker;
+        let Worker { config, keys, introspection, revocation, limits, tokens, .. } = worker;
         let now = caps.now();
         if tokens.get(&raw, now).is_none() {
-            let verified =
-                token::verify(&raw, &config.issuers, keys, caps).map_err(|rejected| {
-                    self.record.holder(rejected.holder);
-                    rejected.refusal
-                })?;
+            let verified = token::verify(&raw, &config.issuers, keys, introspection, caps);
+            let verified = verified.map_err(|rejected| {
+                self.record.holder(rejected.holder);
+                rejected.refusal
+            })?;
             let known = Known::of(&verified, config);
             tokens.insert(&raw, verified, known);
         }

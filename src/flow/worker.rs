@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::status::{Telling, Told};
 use crate::audit::EventId;
 use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
@@ -10,10 +11,11 @@ use crate::config::Configuration;
 use crate::export::Keyring;
 use crate::limits::Limits;
 use crate::policy::Grants;
-use crate::revocation::Revocation;
-use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::revocation::{Checked, Revocation, Which};
+use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
+use crate::token::introspection::Inquiry;
 use crate::token::keys::Asked;
-use crate::token::{CacheLimits, Keys, TokenCache, VerifiedToken};
+use crate::token::{CacheLimits, Introspection, Keys, TokenCache, VerifiedToken};
 
 /// Verified tokens kept by one worker.
 const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 1024 };
@@ -26,17 +28,20 @@ const MAX_WAITING: usize = 256;
 pub struct Worker {
     pub(in crate::flow) config: Configuration,
     pub(in crate::flow) keys: Keys,
+    pub(in crate::flow) introspection: Introspection,
     pub(in crate::flow) revocation: Revocation,
     pub(in crate::flow) limits: Limits,
     pub(in crate::flow) tokens: TokenCache<Known>,
     pub(in crate::flow) keyring: Keyring,
     instance: InstanceId,
     events: EventId,
+    notices: Vec<Notice>,
     awake: bool,
     /// Exchanges that wait for news.
     waiting: usize,
-    /// Grows with every answer to a call for keys, and with every set that is adopted.
+    /// Grows with every answer to a call, and with every set of keys that is adopted.
     news: u64,
+    telling: Telling,
 }
 
 /// What is worked out once for a token and kept beside it.
@@ -44,8 +49,8 @@ pub struct Worker {
 pub(in crate::flow) struct Known {
     /// What its scopes and contexts grant.
     pub(in crate::flow) grants: Rc<Grants>,
-    /// The revocation list by which it was last found live.
-    pub(in crate::flow) checked: Option<Generation>,
+    /// By what it was last found live.
+    pub(in crate::flow) checked: Checked,
 }
 
 /// What a callout was sent for.
@@ -53,14 +58,16 @@ pub(in crate::flow) struct Known {
 pub enum Callout {
     /// Keys of an issuer, or where they are.
     Keys(Asked),
-    /// The revocation list.
-    Revocations,
+    /// What an issuer says of a token.
+    Introspection(Inquiry),
+    /// What tells revoked tokens.
+    Revocations(Which),
 }
 
 impl Known {
     pub(in crate::flow) fn of(token: &VerifiedToken, config: &Configuration) -> Known {
         let grants = Grants::of(token.claims(), &config.fhir, &config.smart);
-        Known { grants: Rc::new(grants), checked: None }
+        Known { grants: Rc::new(grants), checked: Checked::default() }
     }
 }
 
@@ -71,15 +78,18 @@ impl Worker {
         let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
         Worker {
             keys: Keys::new(&config.issuers),
-            revocation: Revocation::new(config.revocation.clone()),
+            introspection: Introspection::new(&config.issuers),
+            revocation: Revocation::new(config.revocation.clone(), &config.issuers),
             limits: Limits::new(config.sessions.clone()),
             tokens: TokenCache::new(TOKENS),
             keyring: Keyring::default(),
             instance: InstanceId::draw(caps),
             events: EventId { instance, count: 0 },
+            notices: Vec::new(),
             awake: false,
             waiting: 0,
             news: 0,
+            telling: Telling::new(),
             config,
         }
     }
@@ -95,12 +105,26 @@ impl Worker {
     /// Adopts what the elected instance published; gives the calls that this instance should send.
     pub fn tick(&mut self, caps: &dyn Capabilities) -> Vec<(Callout, HttpCall)> {
         self.adopt(caps);
+        let worked = self.revocation.work(&self.config.issuers, &self.keys, caps);
+        self.notices.extend(worked);
+        self.notices.extend(self.introspection.notice(&self.config.issuers));
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
             keys.into_iter().map(|(asked, call)| (Callout::Keys(asked), call)).collect();
+        let inquiries = self.introspection.due(caps);
+        calls.extend(
+            inquiries.into_iter().map(|(inquiry, call)| (Callout::Introspection(inquiry), call)),
+        );
         let revocations = self.revocation.due(&self.instance, caps);
-        calls.extend(revocations.map(|call| (Callout::Revocations, call)));
+        calls.extend(
+            revocations.into_iter().map(|(which, call)| (Callout::Revocations(which), call)),
+        );
         calls
+    }
+
+    /// What an operator should read of the ticks since the last call.
+    pub fn notices(&mut self) -> Vec<Notice> {
+        core::mem::take(&mut self.notices)
     }
 
     /// Takes the answer of a call; gives what an operator should read of it.
@@ -110,20 +134,33 @@ impl Worker {
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
+        self.news = self.news.wrapping_add(1);
         let notice = match callout {
-            Callout::Keys(asked) => {
-                self.news = self.news.wrapping_add(1);
-                self.keys.answered(asked, answer, caps)
+            Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
+            Callout::Introspection(inquiry) => {
+                self.introspection.answered(inquiry, answer, &self.config.issuers, caps)
             }
-            Callout::Revocations => self.revocation.answered(answer, caps),
+            Callout::Revocations(which) => self.revocation.answered(which, answer, caps),
         };
         self.adopt(caps);
         notice
     }
 
-    /// Whether the next tick should come soon: somebody waits for what it may bring.
+    /// What operators should see of the sources: asked on every tick.
+    pub fn tell(&mut self, caps: &dyn Capabilities) -> Told {
+        let Worker { keys, telling, instance, .. } = self;
+        telling.tell(instance, || keys.statuses(caps), caps)
+    }
+
+    /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work
+    /// that is done in slices.
     pub fn hurries(&self) -> bool {
-        self.waiting > 0
+        self.waiting > 0 || self.is_busy()
+    }
+
+    /// Whether there is work that is done in slices.
+    pub fn is_busy(&self) -> bool {
+        self.revocation.busy()
     }
 
     /// Whether one more exchange may wait: what is held costs memory, and whoever sends nonsense must

@@ -24,6 +24,7 @@ use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
 use crate::store::{
     CallFailed, Feed, Fetched, Generation, HttpAnswer, HttpCall, HttpUrl, InstanceId, Source,
+    Status,
 };
 
 /// The key sets of one instance, one for each issuer.
@@ -97,7 +98,7 @@ impl Keys {
             (Asked::Set(_), _) => issuer.answered(answer, caps),
             (Asked::Metadata(_), Some(discovery)) => {
                 let problem = discovery.answered(&issuer.name, answer, caps)?;
-                Some(issuer.failed(&problem))
+                Some(issuer.failed(&problem, caps))
             }
             (Asked::Metadata(_), None) => None,
         }
@@ -113,6 +114,12 @@ impl Keys {
             changed |= issuer.refresh(caps);
         }
         changed
+    }
+
+    /// What is in force of the keys that are fetched.
+    pub fn statuses(&self, caps: &dyn Capabilities) -> Vec<Status> {
+        let issuers = self.issuers.iter().enumerate();
+        issuers.filter_map(|(place, issuer)| issuer.status(place, caps)).collect()
     }
 
     /// The keys of the issuer at this place.
@@ -187,7 +194,7 @@ impl IssuerKeys {
         let feed = self.feed.as_mut()?;
         let (body, receipt) = match feed.answered(answer, caps) {
             Fetched::Unchanged => return None,
-            Fetched::Failed(why) => return Some(self.failed(&why)),
+            Fetched::Failed(why) => return Some(self.failed(&why, caps)),
             Fetched::New { body, receipt } => (body, receipt),
         };
         let reading = match KeySet::parse(&body) {
@@ -195,13 +202,13 @@ impl IssuerKeys {
             unusable => {
                 feed.reject(receipt, caps);
                 let why = unusable.err().unwrap_or_else(|| "no key in it can be used".to_owned());
-                return Some(self.failed(&why));
+                return Some(self.failed(&why, caps));
             }
         };
         match feed.publish(receipt, Generation::draw(caps), body, caps) {
             Ok(Written::Done) => Some(self.published(&reading)),
             Ok(Written::Raced) => None,
-            Err(_) => Some(self.failed("the host's shared data failed")),
+            Err(_) => Some(self.failed("the host's shared data failed", caps)),
         }
     }
 
@@ -234,6 +241,25 @@ impl IssuerKeys {
         }
     }
 
+    /// The set's source or, as long as that is not known, where it would be found.
+    fn source(&self) -> Option<&Feed> {
+        self.feed.as_ref().or(self.discovery.as_ref().map(Discovery::feed))
+    }
+
+    /// What is in force of an issuer's fetched keys.
+    fn status(&self, place: usize, caps: &dyn Capabilities) -> Option<Status> {
+        let head = self.feed.as_ref().and_then(|feed| feed.head(caps).ok()?);
+        Some(Status {
+            source: format!("keys of {}", self.name),
+            metric: format!("keys.{place}"),
+            version: None,
+            age: head.as_ref().map(|head| head.age(caps.now())),
+            entries: self.set.as_ref().map_or(0, |set| set.len()),
+            fresh: self.set.is_some(),
+            problem: self.source()?.noted(head.as_ref(), caps),
+        })
+    }
+
     /// Whether another instance published a set that this one has not adopted yet.
     fn is_behind(&self, caps: &dyn Capabilities) -> bool {
         let head = self.feed.as_ref().and_then(|feed| feed.head(caps).ok()?);
@@ -244,7 +270,10 @@ impl IssuerKeys {
         self.feed.as_ref().is_some_and(|feed| feed.demand(caps.now(), caps))
     }
 
-    fn failed(&self, why: &str) -> Notice {
+    fn failed(&self, why: &str, caps: &dyn Capabilities) -> Notice {
+        if let Some(feed) = self.source() {
+            feed.note(why, caps);
+        }
         let now = match self.set {
             Some(_) => "the last good keys stay in force",
             None => "its tokens are refused",

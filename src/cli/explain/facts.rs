@@ -86,7 +86,7 @@ fn kind(interaction: &Interaction) -> String {
 }
 
 /// Who calls, and how far that is proven.
-pub(super) fn of_claims(claims: &Claims, proof: &Proof) -> Vec<Fact> {
+pub(super) fn of_claims(claims: &Claims, proof: &Proof, would_ask: bool) -> Vec<Fact> {
     let filled_in = match proof {
         Proof::Claims { filled_in } if !filled_in.is_empty() => Some(filled_in.join(" ")),
         _ => None,
@@ -94,6 +94,7 @@ pub(super) fn of_claims(claims: &Claims, proof: &Proof) -> Vec<Fact> {
     let expires = crate::base::time::Instant::from_seconds(claims.expires);
     let facts = [
         Some(text("proof", proof.words())),
+        would_ask.then(|| text("introspection", "NOT ASKED: the gateway asks the issuer about it")),
         maybe("filled_in", filled_in),
         Some(text("issuer", &claims.issuer)),
         maybe("subject", claims.subject.as_deref()),
@@ -111,14 +112,18 @@ pub(super) fn of_binding() -> Vec<Fact> {
     vec![text("holder", "whoever sends it: a bearer token")]
 }
 
-/// Where the token was looked up. `None`: nowhere is configured; else whether a list was given.
-pub(super) fn of_list(given: Option<bool>) -> Vec<Fact> {
+/// Where the token was looked up. `None`: no list is configured; else whether one was given.
+pub(super) fn of_revocation(given: Option<bool>, has_status: bool) -> Vec<Fact> {
     let told = match given {
         None => "none is configured: tokens are not looked up",
         Some(true) => "no entry of the list given matches",
         Some(false) => "NOT LOOKED UP: no list was given (`--revocations`)",
     };
-    vec![text("list", told)]
+    let status = "NOT LOOKED UP: status lists are not fetched here; taken for valid";
+    [Some(text("list", told)), has_status.then(|| text("status", status))]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Which rule of `sessions` applies.

@@ -17,8 +17,8 @@ use crate::flow::reasons::BODY_UNEXPECTED;
 use crate::limits::{self, AdmittedToken, Limits};
 use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit};
 use crate::request::{self, Head};
-use crate::revocation::{self, Revocation};
-use crate::token::{self, Keys};
+use crate::revocation::{self, Checked, Revocation, Settings};
+use crate::token::{self, Introspection, Keys, VerifiedToken};
 
 /// A stage and its verdict.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub(super) struct Walk<'a> {
     pub(super) caps: &'a Native,
     pub(super) request: &'a Request,
     pub(super) proof: &'a Proof,
+    /// Whether the gateway would ask the token's issuer about it.
+    pub(super) would_ask: bool,
     /// Whether a revocation list was given.
     pub(super) listed: bool,
     /// What the FHIR server has, and whether that was given.
@@ -128,17 +130,23 @@ impl Walk<'_> {
         let mut keys = Keys::new(issuers);
         keys.refresh(self.caps);
         let verified = token::extract(head.headers().all("authorization")).and_then(|raw| {
-            let verified = token::verify(&raw, issuers, &keys, self.caps);
+            let introspection = &mut Introspection::default();
+            let verified = token::verify(&raw, issuers, &keys, introspection, self.caps);
             verified.map_err(|rejected| rejected.refusal)
         });
-        let verified =
-            notes.note("token", verified, |token| facts::of_claims(token.claims(), self.proof))?;
+        let told =
+            |token: &VerifiedToken| facts::of_claims(token.claims(), self.proof, self.would_ask);
+        let verified = notes.note("token", verified, told)?;
         let bound = notes.note("binding", binding::bind(verified), |_| facts::of_binding())?;
-        let list = revocation.is_some().then_some(self.listed);
-        let mut revocation = Revocation::new(revocation.clone());
+        let settings = revocation.as_ref();
+        let list = settings.filter(|settings| settings.has_list()).map(|_| self.listed);
+        let has_status =
+            settings.is_some_and(Settings::has_status_lists) && bound.claims().status.is_some();
+        let offline = revocation.clone().map(Settings::offline);
+        let mut revocation = Revocation::new(offline, issuers);
         revocation.refresh(self.caps);
-        let live = revocation::check(bound, &mut revocation, &mut None, self.caps);
-        let live = notes.note("revocation", live, |_| facts::of_list(list))?;
+        let live = revocation::check(bound, &mut revocation, &mut Checked::default(), self.caps);
+        let live = notes.note("revocation", live, |_| facts::of_revocation(list, has_status))?;
         let limits = Limits::new(sessions.clone());
         let admitted = limits::admit(live, &limits, self.caps);
         notes.note("limits", admitted, |token| facts::of_sessions(sessions.as_ref(), token))
