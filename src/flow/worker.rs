@@ -148,8 +148,9 @@ impl Worker {
 
     /// What operators should see of the sources: asked on every tick.
     pub fn tell(&mut self, caps: &dyn Capabilities) -> Told {
-        let Worker { keys, telling, instance, .. } = self;
-        telling.tell(instance, || keys.statuses(caps), caps)
+        let Worker { keys, revocation, telling, instance, .. } = self;
+        let statuses = || [keys.statuses(caps), revocation.statuses(caps)].concat();
+        telling.tell(instance, statuses, caps)
     }
 
     /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work

@@ -15,7 +15,7 @@ use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
 use crate::binding::BoundToken;
-use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId, Status};
 use crate::token::{Claims, Issuers, Keys};
 use list::List;
 use status_list::StatusLists;
@@ -181,6 +181,11 @@ impl Revocation {
             notices.extend(self.statuses.work(issuers, keys, caps));
         }
         notices
+    }
+
+    /// What is in force of the sources.
+    pub fn statuses(&self, caps: &dyn Capabilities) -> Vec<Status> {
+        self.statuses.status(caps).into_iter().collect()
     }
 
     /// Adopts what is in force: done on every tick.
