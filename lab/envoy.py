@@ -67,6 +67,11 @@ class Envoy:
         del self._listeners[name]
         self._publish(wait=True)
 
+    @property
+    def pid(self):
+        """Its process id."""
+        return self._process.pid
+
     def stats(self, prefix=""):
         """Counters and gauges whose name starts with `prefix`."""
         found = {}
