@@ -1,6 +1,7 @@
 mod changes;
 mod lookup;
 mod page;
+mod steps;
 
 use std::cell::Cell;
 
@@ -113,8 +114,8 @@ impl Scene {
     fn answered(&mut self, who: usize, answer: Result<HttpAnswer, CallFailed>) -> Option<Notice> {
         let (_, revocation) = &mut self.instances[who];
         let mut notice = revocation.answered(Which::List, answer, &self.host);
-        while revocation.busy() {
-            notice = revocation.work(&self.host).or(notice);
+        while !self.list(who).is_idle() {
+            notice = self.instances[who].1.work(&self.host).or(notice);
         }
         notice
     }
