@@ -46,7 +46,14 @@ impl Server {
             pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
         };
         let from: u64 = of("page").map_or(0, |page| page.parse().unwrap());
-        let body = if of("since").is_some() { self.changes(from) } else { self.page(from) };
+        let version = if self.changed > 0 { "2" } else { "1" };
+        let body = match of("since") {
+            None => self.page(from),
+            Some(since) if since == version => {
+                format!(r#"{{"since":"{since}","version":"{since}","entries":[]}}"#)
+            }
+            Some(_) => self.changes(from),
+        };
         HttpAnswer { status: 200, etag: None, body: body.into_bytes() }
     }
 

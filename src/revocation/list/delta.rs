@@ -9,7 +9,7 @@ use super::InForce;
 use super::bucket::Tag;
 use super::context::Context;
 use super::limits::Limits;
-use super::page::Header;
+use super::page::{Header, Page};
 use super::record::{Mask, Record};
 use super::small::Masks;
 use super::summary::{Place, Summary, bits_for};
@@ -83,10 +83,13 @@ impl Delta {
         self.told.0.saturating_add(self.told.1)
     }
 
-    /// How many entries there may be afterwards, if so many more are added.
-    pub(super) fn entries_with(&self, more: usize) -> u64 {
-        let added = u64::try_from(self.told.0.saturating_add(more)).unwrap_or(u64::MAX);
-        self.list.summary.entries().saturating_add(added)
+    /// How many entries there will be, about, after this page.
+    pub(super) fn entries_after(&self, page: &Page) -> u64 {
+        let sum =
+            |one: usize, other: usize| u64::try_from(one.saturating_add(other)).unwrap_or(u64::MAX);
+        let entries = self.list.summary.entries();
+        let more = entries.saturating_add(sum(self.told.0, page.entries.len()));
+        more.saturating_sub(sum(self.told.1, page.removed.len()))
     }
 
     /// Does one step: whether all is written.

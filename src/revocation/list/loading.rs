@@ -255,7 +255,7 @@ impl Loading {
             if delta.len().saturating_add(page.read()) > limits.delta {
                 return Err(format!("more than {} changes: serve the full list", limits.delta));
             }
-            if delta.entries_with(page.entries.len()) > limits.entries {
+            if next.is_none() && delta.entries_after(page) > limits.entries {
                 return Err(format!("a list has at most {} entries", limits.entries));
             }
         }

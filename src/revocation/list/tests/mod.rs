@@ -1,6 +1,7 @@
 mod changes;
 mod lookup;
 mod page;
+mod steps;
 
 use std::cell::Cell;
 
@@ -121,8 +122,8 @@ impl Scene {
     fn answered(&mut self, who: usize, answer: Result<HttpAnswer, CallFailed>) -> Option<Notice> {
         let (_, revocation) = &mut self.instances[who];
         let mut notice = revocation.answered(Which::List, answer, &self.host);
-        while revocation.busy() {
-            notice = work(revocation, &self.host).or(notice);
+        while !self.list(who).is_idle() {
+            notice = work(&mut self.instances[who].1, &self.host).or(notice);
         }
         notice
     }

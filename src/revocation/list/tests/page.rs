@@ -44,6 +44,15 @@ fn the_documented_list_is_read() {
 }
 
 #[test]
+fn the_documented_changes_are_read() {
+    let page = include_str!("../../../../docs/revocation.md");
+    let example = page.split("```json").nth(2).and_then(|rest| rest.split("```").next());
+    let list = text(example.expect("an example")).unwrap();
+    assert_eq!((list.entries.len(), list.removed.len()), (1, 1));
+    assert_eq!(list.header.since.as_deref(), Some("41"));
+}
+
+#[test]
 fn the_version_is_made_fit_for_a_log_line() {
     let cases = [
         (r#""42""#, "42"),
