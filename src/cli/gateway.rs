@@ -101,7 +101,12 @@ impl Gateway {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
                     fed.revocations = self.worker.answered(callout, document(list), &self.caps);
                 }
-                (Callout::Keys(_) | Callout::Revocations(Which::Status(_)), _) => {
+                (
+                    Callout::Keys(_)
+                    | Callout::Introspection(_)
+                    | Callout::Revocations(Which::Status(_)),
+                    _,
+                ) => {
                     let nothing = Err(CallFailed::Undispatched);
                     self.worker.answered(callout, nothing, &self.caps);
                 }
