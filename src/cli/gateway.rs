@@ -14,6 +14,7 @@ use crate::config::Configuration;
 use crate::flow::{Callout, Effect, End, Event, Exchange, Next, Reply, Step, Worker};
 use crate::forward::Edit;
 use crate::request::Headers;
+use crate::revocation::{self, Which};
 use crate::store::{CallFailed, HttpAnswer};
 use crate::token::keys::Asked;
 
@@ -67,6 +68,8 @@ impl Gateway {
     pub(super) fn new(configuration: Configuration, now: Instant, feeds: &Feeds) -> (Gateway, Fed) {
         let caps = Native::at(now);
         let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
+        let revocation = configuration.revocation.map(revocation::Settings::remembering_all);
+        let configuration = Configuration { revocation, ..configuration };
         let worker = Worker::new(configuration, &caps);
         let mut gateway = Gateway { caps, worker };
         let mut fed = Fed::default();
@@ -87,6 +90,9 @@ impl Gateway {
                     let metadata = json!({"issuer": issuers.get(place), "jwks_uri": keys});
                     let metadata = document(metadata.to_string().as_bytes());
                     fed.keys = self.worker.answered(callout, metadata, &self.caps);
+                }
+                (Callout::Revocations(Which::Events(_)), _) => {
+                    self.worker.answered(callout, document(NO_EVENTS), &self.caps);
                 }
                 (Callout::Revocations(_), _) => {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
@@ -256,3 +262,6 @@ pub(super) fn resources(body: &[u8]) -> Vec<String> {
 }
 
 const EMPTY_LIST: &[u8] = br#"{"entries":[]}"#;
+
+/// A stream of security events that has none.
+const NO_EVENTS: &[u8] = br#"{"sets":{}}"#;

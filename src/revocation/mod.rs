@@ -6,6 +6,7 @@
 //! `allow`, lets them through marked as such.
 
 mod entry;
+mod events;
 mod index;
 mod list;
 pub mod reasons;
@@ -25,6 +26,7 @@ use crate::store::{
     CallFailed, Feed, Fetched, Generation, Head, HttpAnswer, HttpCall, InstanceId, Receipt,
 };
 use crate::token::{Claims, Issuers, Keys};
+use events::Events;
 use index::{Found, Index, Summary};
 use status_list::StatusLists;
 
@@ -92,6 +94,8 @@ pub struct Checked {
     list: Option<Generation>,
     /// Its status list.
     status: status_list::Checked,
+    /// The events.
+    events: events::Checked,
 }
 
 /// What a call was sent for.
@@ -101,6 +105,8 @@ pub enum Which {
     List,
     /// The status list that has this place.
     Status(usize),
+    /// The stream of events that has this place.
+    Events(usize),
 }
 
 /// Lets a token pass that no source says is revoked.
@@ -119,7 +125,8 @@ pub fn check(
         None => Freshness::NoList,
     };
     let status = revocation.statuses.check(token.claims(), &mut checked.status, caps)?;
-    Ok(LiveToken { token, listed_as: listed_as.and(status) })
+    let events = revocation.events.check(token.claims(), &mut checked.events, caps)?;
+    Ok(LiveToken { token, listed_as: listed_as.and(status).and(events) })
 }
 
 /// One instance's view of the revocation list.
@@ -127,19 +134,21 @@ pub fn check(
 pub struct Revocation {
     watch: Option<Watch>,
     statuses: StatusLists,
+    events: Events,
 }
 
 impl Revocation {
     /// `None`: revocation is not configured.
     pub fn new(settings: Option<Settings>, issuers: &Issuers) -> Revocation {
-        let Settings { list, statuses } = settings.unwrap_or_default();
+        let Settings { list, statuses, events } = settings.unwrap_or_default();
         let watch = list.map(|settings| Watch {
             feed: Feed::new(settings.source),
             max_staleness: settings.max_staleness,
             when_stale: settings.when_stale,
             view: Ok(None),
         });
-        Revocation { watch, statuses: StatusLists::new(statuses, issuers) }
+        let statuses = StatusLists::new(statuses, issuers);
+        Revocation { watch, statuses, events: Events::new(events, issuers) }
     }
 
     /// The calls to make now, if it is this instance's turn: asked on every tick, see [`Feed::due`].
@@ -152,17 +161,21 @@ impl Revocation {
         let mut calls: Vec<_> = list.map(|call| (Which::List, call)).into_iter().collect();
         let statuses = self.statuses.due(instance, caps);
         calls.extend(statuses.into_iter().map(|(place, call)| (Which::Status(place), call)));
+        let events = self.events.due(instance, caps);
+        calls.extend(events.into_iter().map(|(place, call)| (Which::Events(place), call)));
         calls
     }
 
     /// Whether there is work to do in slices: [`Revocation::work`] should be called again soon.
     pub fn busy(&self) -> bool {
-        self.statuses.busy()
+        self.statuses.busy() || self.events.busy()
     }
 
     /// Does a slice of work, a few milliseconds at most; gives what an operator should read of it.
     pub fn work(&mut self, issuers: &Issuers, keys: &Keys, caps: &dyn Capabilities) -> Vec<Notice> {
-        self.statuses.work(issuers, keys, caps)
+        let mut notices = self.statuses.work(issuers, keys, caps);
+        notices.extend(self.events.work(issuers, keys, caps));
+        notices
     }
 
     /// Takes the answer to a call: reads the list and puts it in force for all instances.
@@ -172,8 +185,10 @@ impl Revocation {
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
-        if let Which::Status(place) = which {
-            return self.statuses.answered(place, answer, caps);
+        match which {
+            Which::Status(place) => return self.statuses.answered(place, answer, caps),
+            Which::Events(place) => return self.events.answered(place, answer, caps),
+            Which::List => (),
         }
         let watch = self.watch.as_mut()?;
         let notice = match watch.feed.answered(answer, caps) {
@@ -191,6 +206,7 @@ impl Revocation {
             watch.refresh(caps);
         }
         self.statuses.refresh(caps);
+        self.events.refresh(caps);
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::algorithm::Algorithm;
 use super::jwks::KeySet;
+use super::transmitters::{CLOCK_SKEW, Transmitter};
 use crate::config::section::{Section, excerpt};
 use crate::config::setting::{Setting, Tolerance};
 use crate::store::HttpUrl;
@@ -16,6 +17,8 @@ use crate::store::HttpUrl;
 #[derive(Debug, Clone, Default)]
 pub struct Issuers {
     issuers: Vec<Issuer>,
+    /// Who else signs documents. None of them issues tokens.
+    transmitters: Vec<Issuer>,
 }
 
 /// One issuer.
@@ -73,7 +76,7 @@ pub(super) enum Place {
 }
 
 /// Names of the claims that later stages read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct ClaimNames {
     pub(super) scope: String,
     pub(super) patient: String,
@@ -99,7 +102,7 @@ impl Issuers {
             section.problem("issuer", problem, "each issuer once", Some(hint));
             None
         });
-        Issuers { issuers }
+        Issuers { issuers, transmitters: Vec::new() }
     }
 
     /// Every issuer's name, in the order of the document.
@@ -112,9 +115,47 @@ impl Issuers {
         self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == name)
     }
 
-    /// Every issuer in the order of the document.
+    /// Trusts these to sign events, never tokens.
+    pub fn trust(&mut self, transmitters: impl IntoIterator<Item = Transmitter>) {
+        self.transmitters.extend(transmitters.into_iter().map(|Transmitter(issuer)| issuer));
+    }
+
+    /// The longest that a token of this issuer, or of any, may live, clocks that are off included.
+    pub fn longest_lifetime(&self, name: Option<&str>) -> Duration {
+        let issuers = self.issuers.iter().filter(|one| name.is_none_or(|name| name == one.name));
+        let lifetimes = issuers.map(|one| one.max_lifetime.saturating_add(one.clock_skew));
+        lifetimes.max().unwrap_or_default()
+    }
+
+    /// Whose keys verify the events of this transmitter, and its place: its own, else those of the
+    /// issuer of the same name.
+    pub(super) fn transmitter(&self, name: &str) -> Option<(usize, &Issuer)> {
+        let places = self.issuers.len()..;
+        let mut own = places.zip(&self.transmitters);
+        own.find(|(_, one)| one.name == name).or_else(|| self.named(name))
+    }
+
+    /// Everybody whose keys are needed, by place: the issuers in the order of the document, then who
+    /// signs events only.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Issuer> {
-        self.issuers.iter()
+        self.issuers.iter().chain(&self.transmitters)
+    }
+}
+
+impl Issuer {
+    /// Who signs documents but no tokens.
+    pub(super) fn signing(name: String, algorithms: Vec<Algorithm>, keys: KeySource) -> Issuer {
+        Issuer {
+            name,
+            audiences: Vec::new(),
+            algorithms,
+            keys,
+            max_lifetime: Duration::ZERO,
+            clock_skew: CLOCK_SKEW,
+            require: Vec::new(),
+            types: Vec::new(),
+            claims: ClaimNames::default(),
+        }
     }
 }
 
@@ -151,7 +192,7 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     })
 }
 
-fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySource> {
+pub(super) fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySource> {
     let inline = section.optional::<InlineKeys>("inline", DOC_INLINE);
     let cluster = section.optional::<String>("cluster", DOC_CLUSTER);
     let url = section.optional::<HttpUrl>("url", DOC_URL);
@@ -239,7 +280,7 @@ fn read_claims(section: &mut Section<'_>) -> ClaimNames {
     }
 }
 
-fn check_not_empty<T>(
+pub(super) fn check_not_empty<T>(
     section: &mut Section<'_>,
     name: &str,
     list: Option<&Vec<T>>,
@@ -289,14 +330,14 @@ impl Setting for InlineKeys {
     }
 }
 
-const DEFAULT_ALGORITHMS: [Algorithm; 4] =
+pub(super) const DEFAULT_ALGORITHMS: [Algorithm; 4] =
     [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Es256, Algorithm::Es384];
 const MAX_SKEW: Duration = Duration::from_secs(300);
 const MIN_REFRESH: Duration = Duration::from_secs(1);
 
 const DOC_ISSUERS: &str = "Whose tokens are taken. Each issuer has its own keys.";
 const DOC_AUDIENCES: &str = "Names of this API: one of them must be in `aud`.";
-const DOC_ALGORITHMS: &str = "Signature algorithms that this issuer uses.";
+pub(super) const DOC_ALGORITHMS: &str = "Signature algorithms that this issuer uses.";
 const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`, or `cluster` alone.";
 const DOC_INLINE: &str = "The keys themselves, as a JWK Set (RFC 7517).";
 const DOC_CLUSTER: &str = "The Envoy cluster that reaches `url`.";

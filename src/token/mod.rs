@@ -18,6 +18,7 @@ mod key;
 pub mod keys;
 pub mod reasons;
 pub mod signed;
+mod transmitters;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use claims::{Claims, StatusReference};
 pub use extract::{RawToken, extract};
 pub use issuers::Issuers;
 pub use keys::Keys;
+pub use transmitters::Transmitter;
 
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
