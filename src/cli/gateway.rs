@@ -65,11 +65,14 @@ pub(super) struct Outcome {
 
 impl Gateway {
     /// A worker at `now`, whose feeds were answered.
-    pub(super) fn new(configuration: Configuration, now: Instant, feeds: &Feeds) -> (Gateway, Fed) {
+    pub(super) fn new(
+        mut configuration: Configuration,
+        now: Instant,
+        feeds: &Feeds,
+    ) -> (Gateway, Fed) {
+        configuration.revocation = configuration.revocation.map(revocation::Settings::offline);
         let caps = Native::at(now);
         let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
-        let revocation = configuration.revocation.map(revocation::Settings::remembering_all);
-        let configuration = Configuration { revocation, ..configuration };
         let worker = Worker::new(configuration, &caps);
         let mut gateway = Gateway { caps, worker };
         let mut fed = Fed::default();
@@ -91,14 +94,14 @@ impl Gateway {
                     let metadata = document(metadata.to_string().as_bytes());
                     fed.keys = self.worker.answered(callout, metadata, &self.caps);
                 }
-                (Callout::Revocations(Which::Events(_)), _) => {
-                    self.worker.answered(callout, document(NO_EVENTS), &self.caps);
-                }
-                (Callout::Revocations(_), _) => {
+                (Callout::Revocations(Which::List), _) => {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
                     fed.revocations = self.worker.answered(callout, document(list), &self.caps);
                 }
-                (Callout::Keys(_), _) => {
+                (
+                    Callout::Keys(_) | Callout::Revocations(Which::Status(_) | Which::Events(_)),
+                    _,
+                ) => {
                     let nothing = Err(CallFailed::Undispatched);
                     self.worker.answered(callout, nothing, &self.caps);
                 }
@@ -262,6 +265,3 @@ pub(super) fn resources(body: &[u8]) -> Vec<String> {
 }
 
 const EMPTY_LIST: &[u8] = br#"{"entries":[]}"#;
-
-/// A stream of security events that has none.
-const NO_EVENTS: &[u8] = br#"{"sets":{}}"#;

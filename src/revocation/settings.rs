@@ -56,6 +56,16 @@ impl Settings {
         Some(Settings { list: Some(list?), statuses, events })
     }
 
+    /// The settings for where nothing is fetched: whoever names a status list that may be asked is
+    /// taken to have a valid status, and no event came.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub fn offline(mut self) -> Settings {
+        self.statuses.offline = true;
+        self.events = events::Settings::default();
+        self
+    }
+
     /// Whether there is a revocation list.
     pub fn has_list(&self) -> bool {
         self.list.is_some()
@@ -65,13 +75,6 @@ impl Settings {
     /// send them; `section` is the whole document.
     pub fn join(&self, issuers: &mut Issuers, section: &mut Section<'_>) {
         self.events.join(issuers, section);
-    }
-
-    /// The same, in an Envoy that runs since before any token was issued.
-    #[must_use]
-    pub fn remembering_all(mut self) -> Settings {
-        self.events.remember_all();
-        self
     }
 
     /// Whether there are streams of events.

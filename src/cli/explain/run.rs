@@ -16,6 +16,7 @@ use crate::cli::signer::{Claims, Signer};
 use crate::cli::stored::Stored;
 use crate::cli::time;
 use crate::config::{self, Configuration, Mode};
+use crate::revocation::Settings;
 use crate::token::reasons::KEYS_UNAVAILABLE;
 
 /// A request that was explained.
@@ -102,7 +103,7 @@ fn setup(arguments: &Arguments, request: Request, at: Instant) -> Result<Setup, 
     };
     let configuration = read(&document.value)?;
     let revocations = match &arguments.revocations {
-        Some(_) if configuration.revocation.is_none() => {
+        Some(_) if !configuration.revocation.as_ref().is_some_and(Settings::has_list) => {
             return Err("the configuration has no revocation list".to_owned().into());
         }
         Some(file) => Some(document::text(file, document::MAX_CONTENT)?.into_bytes()),

@@ -16,7 +16,7 @@ use crate::fhir::{self, Routed};
 use crate::flow::reasons::BODY_UNEXPECTED;
 use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe};
 use crate::request::{self, Head};
-use crate::revocation::{self, Checked, LiveToken, Revocation};
+use crate::revocation::{self, Checked, LiveToken, Revocation, Settings};
 use crate::token::{self, Keys};
 
 /// A stage and its verdict.
@@ -133,11 +133,16 @@ impl Walk<'_> {
         let verified =
             notes.note("token", verified, |token| facts::of_claims(token.claims(), self.proof))?;
         let bound = notes.note("binding", binding::bind(verified), |_| facts::of_binding())?;
-        let list = revocation.is_some().then_some(self.listed);
-        let mut revocation = Revocation::new(revocation.clone(), issuers);
+        let settings = revocation.as_ref();
+        let list = settings.filter(|settings| settings.has_list()).map(|_| self.listed);
+        let has_status =
+            settings.is_some_and(Settings::has_status_lists) && bound.claims().status.is_some();
+        let has_events = settings.is_some_and(Settings::has_events);
+        let offline = revocation.clone().map(Settings::offline);
+        let mut revocation = Revocation::new(offline, issuers);
         revocation.refresh(self.caps);
         let live = revocation::check(bound, &mut revocation, &mut Checked::default(), self.caps);
-        notes.note("revocation", live, |_| facts::of_list(list))
+        notes.note("revocation", live, |_| facts::of_revocation(list, has_status, has_events))
     }
 
     fn decide(

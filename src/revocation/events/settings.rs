@@ -87,13 +87,6 @@ impl Settings {
         issuers.trust(self.0.iter().filter_map(|stream| stream.transmitter.clone()));
     }
 
-    /// The same streams, which remember all they ever acknowledged.
-    pub(in crate::revocation) fn remember_all(&mut self) {
-        for stream in &mut self.0 {
-            stream.after_restart = AfterRestart::Trust;
-        }
-    }
-
     /// Whether there is any.
     pub(in crate::revocation) fn is_used(&self) -> bool {
         !self.0.is_empty()

@@ -16,6 +16,8 @@ pub(in crate::revocation) struct Settings {
     pub(super) entries: Vec<Entry>,
     /// Whether a token that names no list is refused.
     pub(super) required: bool,
+    /// Whether no list is fetched and every status counts as valid: on the command line.
+    pub(in crate::revocation) offline: bool,
 }
 
 /// A list, or all lists below a place.
@@ -44,7 +46,7 @@ impl Settings {
             let problem = "every token would be refused: no list may be asked".to_owned();
             section.problem("status_required", problem, "`status_lists` beside it", None);
         }
-        Settings { entries, required }
+        Settings { entries, required, offline: false }
     }
 
     /// Whether any list may be asked.

@@ -46,7 +46,7 @@ impl Capabilities for Host {
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed> {
-        self.reads.set(self.reads.get() + 1);
+        self.reads.set(self.reads.get().saturating_add(1));
         if self.fails.get() { Err(HostFailed) } else { self.native.shared(key) }
     }
 

@@ -44,7 +44,7 @@ impl Capabilities for Host {
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed> {
-        self.reads.set(self.reads.get() + 1);
+        self.reads.set(self.reads.get().saturating_add(1));
         if self.fails.get() { Err(HostFailed) } else { self.native.shared(key) }
     }
 
@@ -251,7 +251,7 @@ fn token(ago: u64) -> Claims {
         subject: Some("ann".to_owned()),
         session: Some("s-1".to_owned()),
         token_id: Some("t-1".to_owned()),
-        issued_at: UnixSeconds(NOW - ago),
+        issued_at: UnixSeconds(NOW.saturating_sub(ago)),
         expires: UnixSeconds(NOW + 3600),
         ..Claims::default()
     }

@@ -32,6 +32,19 @@ fn where_no_list_may_be_asked_no_status_is_looked_up() {
 }
 
 #[test]
+fn offline_a_status_counts_as_valid_and_what_needs_no_list_is_refused_all_the_same() {
+    let mut scene = Scene::of(1, &merge(settings(), json!({"status_required": true})));
+    scene.instances[0].1.settings.offline = true;
+    assert_eq!(scene.checks(0, 0), Ok(Freshness::Fresh));
+    let foreign = token("https://evil.example/lists/1", 0);
+    assert_eq!(scene.checks_of(0, &foreign, &mut None), Err("token_status_foreign".into()));
+    let without = Claims { issuer: ISSUER.into(), ..Claims::default() };
+    assert_eq!(scene.checks_of(0, &without, &mut None), Err("token_status_missing".into()));
+    scene.settle();
+    assert_eq!(scene.asked, Vec::<String>::new());
+}
+
+#[test]
 fn a_list_that_no_entry_covers_is_never_fetched() {
     let mut scene = Scene::of(2, &settings());
     for uri in [
@@ -72,20 +85,16 @@ fn the_first_token_waits_for_its_list_which_one_instance_fetches_for_all() {
 fn a_status_that_changes_is_seen_by_every_instance_and_may_change_back() {
     let mut scene = in_force(2, &settings(), 0b00);
     let mut checked = [None, None];
-    for who in 0..2 {
-        scene.checks_of(who, &token(URI, 1), &mut checked[who]).unwrap();
+    for (who, checked) in checked.iter_mut().enumerate() {
+        scene.checks_of(who, &token(URI, 1), checked).unwrap();
     }
     for (second, byte, expected) in
         [(61, 0b10, Err("token_revoked".to_owned())), (122, 0, Ok(Freshness::Fresh))]
     {
         let changed = signed(1, &[byte], json!({"iat": NOW as i64 + second}));
         scene.at(second).serves(URI, &changed).settle();
-        for who in 0..2 {
-            assert_eq!(
-                scene.checks_of(who, &token(URI, 1), &mut checked[who]),
-                expected,
-                "{second}"
-            );
+        for (who, checked) in checked.iter_mut().enumerate() {
+            assert_eq!(scene.checks_of(who, &token(URI, 1), checked), expected, "{second}");
         }
     }
 }
@@ -267,6 +276,31 @@ fn a_chunk_of_somebody_else_refuses_and_is_loaded_again() {
     scene.settle();
     assert_eq!(scene.checks(1, 0), Ok(Freshness::Fresh));
     assert_eq!(scene.asked.len(), 1);
+}
+
+#[test]
+fn a_list_waits_for_keys_that_are_on_their_way_and_not_for_ever() {
+    let mut scene = Scene::of(1, &settings());
+    let remote = json!({"jwks": {"cluster": "auth", "url": "https://auth.clinic.example/jwks"}});
+    let issuers = issuers(vec![config(Vec::new(), remote)]);
+    let without = Keys::new(&issuers);
+    let with = core::mem::replace(&mut scene.keys, without);
+    scene.issuers = issuers;
+    scene.checks(0, 0).unwrap_err();
+    scene.serves(URI, &list(1, &[0])).tick();
+    for second in 0..5 {
+        scene.at(second).tick();
+        assert!(scene.instances[0].1.busy());
+        assert_eq!(scene.checks(0, 0), Err(WAITS.into()));
+    }
+    scene.at(5).settle();
+    assert!(scene.notices[0].contains("did not come"), "{:?}", scene.notices);
+    assert_eq!(scene.checks(0, 0), Err("status_list_unavailable".into()));
+    scene.keys = with;
+    scene.issuers =
+        super::issuers(vec![config(vec![Signer::new(Algorithm::Es256, "a", 1).jwk()], json!({}))]);
+    scene.at(7).settle();
+    assert_eq!(scene.checks(0, 0), Ok(Freshness::Fresh));
 }
 
 #[test]

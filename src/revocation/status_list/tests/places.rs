@@ -140,7 +140,7 @@ proptest! {
         for (name, value) in ["places", "0/head", "0/0/0", "0/lease"].into_iter().zip(values) {
             let key = format!("{prefix}{name}");
             let good = scene.host.shared(&key).unwrap().unwrap_or(Shared { value: vec![], stamp: 0 }).value;
-            let kept = if name == "0/0/0" { &[] } else { &good[..cut.index(good.len() + 1)] };
+            let kept = if name == "0/0/0" { &[] } else { &good[..cut.index(good.len().saturating_add(1))] };
             let _ = scene.host.set_shared(&key, &[kept, &value].concat(), None).unwrap();
             for who in 0..2 {
                 prop_assert!(scene.checks_of(who, &token(&uri(0), 0), &mut None).is_err());

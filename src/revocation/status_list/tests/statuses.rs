@@ -100,10 +100,9 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..300),
         beyond in any::<u64>(),
     ) {
-        let per_byte = 8 / bits;
-        let mask = u8::MAX >> (8 - bits);
+        let mask = u8::MAX >> 8_u8.saturating_sub(bits);
         let statuses: Vec<u8> = bytes.iter()
-            .flat_map(|byte| (0..per_byte).map(move |place| byte >> (place * bits) & mask))
+            .flat_map(|byte| (0..8).step_by(bits.into()).map(move |shift| byte >> shift & mask))
             .collect();
         let lst = encode(compress_to_vec_zlib(&bytes, 6));
         prop_assert_eq!(read(bits, &lst), words(&statuses));
