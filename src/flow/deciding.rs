@@ -15,9 +15,10 @@ use crate::binding;
 use crate::config::Configuration;
 use crate::export;
 use crate::fhir::{self, Body, Routed};
-use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe, Stored};
+use crate::limits::{self, AdmittedToken};
+use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit, Stored};
 use crate::request::{self, Head, Headers};
-use crate::revocation::{self, LiveToken};
+use crate::revocation;
 use crate::store::{CallFailed, HttpAnswer, HttpCall};
 use crate::token;
 
@@ -35,8 +36,8 @@ pub(super) struct Held {
     /// Until when it may wait for what is on its way; `None`: it never had to.
     pub(super) patience: Option<Instant>,
     pub(super) stored: Stored,
-    /// Stored resources still to be asked for; the call for the first is on its way.
-    pub(super) probes: VecDeque<Probe>,
+    /// What is still to be looked up; the call for the first is on its way.
+    pub(super) lookups: VecDeque<Lookup>,
     /// Of a permitted kick-off: who gets the links of its answer.
     pub(super) linked: Option<Box<Linked>>,
 }
@@ -44,7 +45,7 @@ pub(super) struct Held {
 /// Who calls, and what their token grants.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) token: LiveToken,
+    pub(super) token: AdmittedToken,
     pub(super) grants: Rc<Grants>,
 }
 
@@ -58,7 +59,7 @@ pub(super) enum Passed {
     Untouched,
     /// Not decided yet: the body comes first.
     Body(Box<Held>),
-    /// Not decided yet: a stored resource comes first, asked for by this call.
+    /// Not decided yet: what is stored comes first, asked for by this call.
     Stored(Box<Held>, HttpCall),
     /// Not decided yet: keys or lists that are on their way come first.
     Later(Box<Held>),
@@ -66,9 +67,9 @@ pub(super) enum Passed {
 
 impl Held {
     fn new(head: Head, request: Rc<fhir::Request>) -> Held {
-        let (stored, probes) = (Stored::default(), VecDeque::new());
+        let (stored, lookups) = (Stored::default(), VecDeque::new());
         let (body, patience, linked) = (None, None, None);
-        Held { head, request, body, form_read: false, patience, stored, probes, linked }
+        Held { head, request, body, form_read: false, patience, stored, lookups, linked }
     }
 
     /// Waits, where what is missing is on its way, the client's patience allows it and few enough wait;
@@ -133,7 +134,7 @@ impl Exchange {
         caps: &dyn Capabilities,
     ) -> Result<Caller, Refusal> {
         let raw = token::extract(head.headers().all("authorization"))?;
-        let Worker { config, keys, revocation, tokens, .. } = worker;
+        let Worker { config, keys, revocation, limits, tokens, .. } = worker;
         let now = caps.now();
         if tokens.get(&raw, now).is_none() {
             let verified =
@@ -150,6 +151,7 @@ impl Exchange {
         let bound = binding::bind(verified)?;
         let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
         self.record.freshness(token.listed_as());
+        let token = limits::admit(token, limits, caps)?;
         Ok(Caller { token, grants: Rc::clone(&known.grants) })
     }
 
@@ -165,7 +167,7 @@ impl Exchange {
         self.decide(held, worker, caps)
     }
 
-    /// A stored resource came, or why it didn't.
+    /// The answer to a lookup came, or why it didn't.
     pub(super) fn stored(
         &mut self,
         mut held: Box<Held>,
@@ -173,9 +175,9 @@ impl Exchange {
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
-        let probe = held.probes.pop_front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
-        held.stored.answered(probe, answer)?;
-        if let Some(next) = held.probes.front() {
+        let lookup = held.lookups.pop_front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+        held.stored.answered(lookup, answer)?;
+        if let Some(next) = held.lookups.front() {
             let call = probe::call(next, &held.head, worker)?;
             return Ok(Passed::Stored(held, call));
         }
@@ -213,9 +215,9 @@ impl Exchange {
                 Ok(Passed::Permit(held, permit))
             }
             Decision::Body => Ok(Passed::Body(held)),
-            Decision::Stored(probes) => {
-                held.probes = probes.into();
-                let first = held.probes.front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+            Decision::Stored(lookups) => {
+                held.lookups = lookups.into();
+                let first = held.lookups.front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
                 let call = probe::call(first, &held.head, worker)?;
                 Ok(Passed::Stored(held, call))
             }

@@ -8,6 +8,7 @@ use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
 use crate::config::Configuration;
 use crate::export::Keyring;
+use crate::limits::Limits;
 use crate::policy::Grants;
 use crate::revocation::{Checked, Revocation, Which};
 use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
@@ -26,6 +27,7 @@ pub struct Worker {
     pub(in crate::flow) config: Configuration,
     pub(in crate::flow) keys: Keys,
     pub(in crate::flow) revocation: Revocation,
+    pub(in crate::flow) limits: Limits,
     pub(in crate::flow) tokens: TokenCache<Known>,
     pub(in crate::flow) keyring: Keyring,
     instance: InstanceId,
@@ -69,6 +71,7 @@ impl Worker {
         Worker {
             keys: Keys::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone(), &config.issuers),
+            limits: Limits::new(config.sessions.clone()),
             tokens: TokenCache::new(TOKENS),
             keyring: Keyring::default(),
             instance: InstanceId::draw(caps),
@@ -127,9 +130,14 @@ impl Worker {
     }
 
     /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work
-    /// to do in slices.
+    /// that is done in slices.
     pub fn hurries(&self) -> bool {
-        self.waiting > 0 || self.revocation.busy()
+        self.waiting > 0 || self.is_busy()
+    }
+
+    /// Whether there is work that is done in slices.
+    pub fn is_busy(&self) -> bool {
+        self.revocation.busy()
     }
 
     /// Whether one more exchange may wait: what is held costs memory, and whoever sends nonsense must
@@ -158,5 +166,6 @@ impl Worker {
             self.tokens.retain_trusted(&self.keys);
         }
         self.revocation.refresh(caps);
+        self.limits.refresh(caps);
     }
 }

@@ -66,10 +66,10 @@ impl RootContext for Root {
             Ok(mut worker) => (worker.tick(&Host), worker.notices(), worker.hurries()),
             Err(_) => return,
         };
-        self.waiting.hurry(hurries);
         for Notice { level, text } in notices {
             log::log!(level, "{text}");
         }
+        self.waiting.hurry(hurries);
         for (callout, call) in calls {
             match calls::dispatch(&call) {
                 Some(number) => {
@@ -118,6 +118,7 @@ impl Root {
         if let Some(Notice { level, text }) = worker.answered(callout, answer, &Host) {
             log::log!(level, "{text}");
         }
+        self.waiting.hurry(worker.hurries());
     }
 }
 

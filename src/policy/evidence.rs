@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::found::{Found, Search};
 use super::reasons::{
     COMPARTMENT_NOT_MEMBER, PROBE_FAILED, PROBE_UNREADABLE, PROBE_VERSION_MISSING,
 };
 use crate::base::node::{self, Node};
-use crate::base::refusal::Refusal;
+use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::{Id, ResourceType};
 use crate::store::{CallFailed, HttpAnswer};
 
@@ -28,7 +29,16 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// A stored resource that a decision depends on: to be read before anything is written.
+/// What a decision depends on: to be asked of the FHIR server before anything is written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lookup {
+    /// A stored resource.
+    Read(Probe),
+    /// What the criteria of a conditional write find.
+    Search(Search),
+}
+
+/// A stored resource that a decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Probe {
     /// Its type.
@@ -41,23 +51,63 @@ pub struct Probe {
 #[derive(Debug, Default)]
 pub struct Stored {
     found: BTreeMap<Probe, Option<Version>>,
+    searched: BTreeMap<Search, Result<Found, &'static Reason>>,
 }
 
 /// A stored resource.
 #[derive(Debug)]
 pub(in crate::policy) struct Version {
     body: Vec<u8>,
-    /// `None`: the server tells none.
-    id: Option<String>,
+    tag: Result<String, &'static Reason>,
+}
+
+impl Lookup {
+    /// What is asked for, relative to the base.
+    pub fn target(&self) -> String {
+        match self {
+            Lookup::Read(Probe { resource, id }) => {
+                format!("{}/{}", resource.name(), id.as_str())
+            }
+            Lookup::Search(search) => search.target(),
+        }
+    }
+}
+
+impl From<Probe> for Lookup {
+    fn from(probe: Probe) -> Lookup {
+        Lookup::Read(probe)
+    }
+}
+
+impl From<Search> for Lookup {
+    fn from(search: Search) -> Lookup {
+        Lookup::Search(search)
+    }
 }
 
 impl Stored {
-    /// Takes the answer to `GET Type/id`.
+    /// Takes the answer to a lookup.
     ///
     /// # Errors
     ///
-    /// There was none, it can't be read or is another resource.
+    /// There was none to `GET Type/id`, it can't be read or is another resource. What is wrong with the
+    /// answer to a search is told to who decides by it.
     pub fn answered(
+        &mut self,
+        lookup: impl Into<Lookup>,
+        answer: Result<HttpAnswer, CallFailed>,
+    ) -> Result<(), Refusal> {
+        match lookup.into() {
+            Lookup::Read(probe) => self.read(probe, answer),
+            Lookup::Search(search) => {
+                let found = Found::read(&search, answer);
+                self.searched.insert(search, found);
+                Ok(())
+            }
+        }
+    }
+
+    fn read(
         &mut self,
         probe: Probe,
         answer: Result<HttpAnswer, CallFailed>,
@@ -76,28 +126,36 @@ impl Stored {
 
     /// How many were asked for.
     pub(in crate::policy) fn count(&self) -> usize {
-        self.found.len()
+        self.found.len().saturating_add(self.searched.len())
     }
 
     /// What is known of a resource: `None`: it was not asked for; `Some(None)`: the server has none.
     pub(in crate::policy) fn get(&self, probe: &Probe) -> Option<Option<&Version>> {
         self.found.get(probe).map(Option::as_ref)
     }
+
+    /// What a search found, or why nobody knows; `None`: it was not asked for.
+    pub(in crate::policy) fn searched(
+        &self,
+        search: &Search,
+    ) -> Option<Result<&Found, &'static Reason>> {
+        self.searched.get(search).map(|found| found.as_ref().map_err(|reason| *reason))
+    }
 }
 
 impl Version {
     fn read(probe: &Probe, answer: HttpAnswer) -> Result<Version, Refusal> {
         let HttpAnswer { etag, body, .. } = answer;
-        let id = {
+        let tag = {
             let resource = node::read(&body).map_err(|_| Refusal::new(&PROBE_UNREADABLE))?;
             let is_it = resource.text_of("resourceType") == Some(probe.resource.name())
                 && resource.text_of("id") == Some(probe.id.as_str());
             if !is_it {
                 return Err(Refusal::new(&PROBE_UNREADABLE));
             }
-            version_id(&resource, etag.as_deref())
+            tag(&resource, etag.as_deref())
         };
-        Ok(Version { body, id })
+        Ok(Version { body, tag })
     }
 
     /// The resource; it was readable when it came.
@@ -111,10 +169,15 @@ impl Version {
     /// # Errors
     ///
     /// It tells no version: what is judged must be what is written.
-    pub(in crate::policy) fn tag(&self) -> Result<String, Refusal> {
-        let id = self.id.as_ref().ok_or_else(|| Refusal::new(&PROBE_VERSION_MISSING))?;
-        Ok(format!("W/\"{id}\""))
+    pub(in crate::policy) fn tag(&self) -> Result<String, &'static Reason> {
+        self.tag.clone()
     }
+}
+
+/// What `If-Match` says of a resource's version.
+pub(super) fn tag(resource: &Node<'_>, etag: Option<&str>) -> Result<String, &'static Reason> {
+    let id = version_id(resource, etag).ok_or(&PROBE_VERSION_MISSING)?;
+    Ok(format!("W/\"{id}\""))
 }
 
 /// `meta.versionId`, else what the `ETag` says.

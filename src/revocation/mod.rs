@@ -1,33 +1,25 @@
 //! Stage 5: whether the token was revoked.
 //!
-//! One instance pulls the list for all ([`Feed`]) and writes it to shared data; every instance looks
-//! tokens up there, each token once for each list. A list that can't be read whole leaves the last
-//! good one in force; one that is too old, or none at all, refuses requests or, when `when_stale` is
-//! `allow`, lets them through marked as such.
+//! Each source is a folder of its own. A list that can't be read whole leaves the last good one in force; one
+//! that is too old, or none at all, refuses requests or, when `when_stale` is `allow`, lets them through
+//! marked as such.
 
-mod entry;
 mod events;
-mod index;
 mod list;
 pub mod reasons;
 mod settings;
 mod status_list;
 
-use core::time::Duration;
-
 pub use settings::{Settings, WhenStale};
 
-use crate::base::capabilities::{Capabilities, HostFailed, Written};
+use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
-use crate::base::refusal::{Reason, Refusal};
-use crate::base::time::Instant;
+use crate::base::refusal::Refusal;
 use crate::binding::BoundToken;
-use crate::store::{
-    CallFailed, Feed, Fetched, Generation, Head, HttpAnswer, HttpCall, InstanceId, Receipt,
-};
+use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
 use crate::token::{Claims, Issuers, Keys};
 use events::Events;
-use index::{Found, Index, Summary};
+use list::List;
 use status_list::StatusLists;
 
 /// Proof that the token was not revoked, as far as a list that is fresh enough tells.
@@ -120,8 +112,8 @@ pub fn check(
     checked: &mut Checked,
     caps: &dyn Capabilities,
 ) -> Result<LiveToken, Refusal> {
-    let listed_as = match &mut revocation.watch {
-        Some(watch) => watch.judge(token.claims(), &mut checked.list, caps)?,
+    let listed_as = match &mut revocation.list {
+        Some(list) => list.judge(token.claims(), &mut checked.list, caps)?,
         None => Freshness::NoList,
     };
     let status = revocation.statuses.check(token.claims(), &mut checked.status, caps)?;
@@ -129,35 +121,35 @@ pub fn check(
     Ok(LiveToken { token, listed_as: listed_as.and(status).and(events) })
 }
 
-/// One instance's view of the revocation list.
+/// One instance's view of what tells revoked tokens.
 #[derive(Debug)]
 pub struct Revocation {
-    watch: Option<Watch>,
+    list: Option<List>,
     statuses: StatusLists,
     events: Events,
+    /// Whose turn it is when both have work: the status lists'.
+    turn: bool,
 }
 
 impl Revocation {
     /// `None`: revocation is not configured.
     pub fn new(settings: Option<Settings>, issuers: &Issuers) -> Revocation {
         let Settings { list, statuses, events } = settings.unwrap_or_default();
-        let watch = list.map(|settings| Watch {
-            feed: Feed::new(settings.source),
-            max_staleness: settings.max_staleness,
-            when_stale: settings.when_stale,
-            view: Ok(None),
-        });
-        let statuses = StatusLists::new(statuses, issuers);
-        Revocation { watch, statuses, events: Events::new(events, issuers) }
+        Revocation {
+            list: list.map(List::new),
+            statuses: StatusLists::new(statuses, issuers),
+            events: Events::new(events, issuers),
+            turn: false,
+        }
     }
 
-    /// The calls to make now, if it is this instance's turn: asked on every tick, see [`Feed::due`].
+    /// The calls to make now, if it is this instance's turn: asked on every tick.
     pub fn due(
         &mut self,
         instance: &InstanceId,
         caps: &dyn Capabilities,
     ) -> Vec<(Which, HttpCall)> {
-        let list = self.watch.as_mut().and_then(|watch| watch.feed.due(instance, caps));
+        let list = self.list.as_mut().and_then(|list| list.due(instance, caps));
         let mut calls: Vec<_> = list.map(|call| (Which::List, call)).into_iter().collect();
         let statuses = self.statuses.due(instance, caps);
         calls.extend(statuses.into_iter().map(|(place, call)| (Which::Status(place), call)));
@@ -166,19 +158,8 @@ impl Revocation {
         calls
     }
 
-    /// Whether there is work to do in slices: [`Revocation::work`] should be called again soon.
-    pub fn busy(&self) -> bool {
-        self.statuses.busy() || self.events.busy()
-    }
-
-    /// Does a slice of work, a few milliseconds at most; gives what an operator should read of it.
-    pub fn work(&mut self, issuers: &Issuers, keys: &Keys, caps: &dyn Capabilities) -> Vec<Notice> {
-        let mut notices = self.statuses.work(issuers, keys, caps);
-        notices.extend(self.events.work(issuers, keys, caps));
-        notices
-    }
-
-    /// Takes the answer to a call: reads the list and puts it in force for all instances.
+    /// Takes the answer to a call; gives what an operator should read of it. What is long is done in
+    /// slices, by [`Revocation::work`].
     pub fn answered(
         &mut self,
         which: Which,
@@ -186,176 +167,45 @@ impl Revocation {
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
         match which {
-            Which::Status(place) => return self.statuses.answered(place, answer, caps),
-            Which::Events(place) => return self.events.answered(place, answer, caps),
-            Which::List => (),
+            Which::List => self.list.as_mut()?.answered(answer, caps),
+            Which::Status(place) => self.statuses.answered(place, answer, caps),
+            Which::Events(place) => self.events.answered(place, answer, caps),
         }
-        let watch = self.watch.as_mut()?;
-        let notice = match watch.feed.answered(answer, caps) {
-            Fetched::Unchanged => None,
-            Fetched::Failed(problem) => Some(watch.not_renewed(&problem)),
-            Fetched::New { body, receipt } => watch.load(&body, receipt, caps),
-        };
-        watch.refresh(caps);
-        notice
+    }
+
+    /// Whether there is work to do in slices: [`Revocation::work`] should be called again in a few
+    /// milliseconds.
+    pub fn busy(&self) -> bool {
+        self.list.as_ref().is_some_and(List::busy) || self.statuses.busy() || self.events.busy()
+    }
+
+    /// Does a slice of work, at most five milliseconds of it, for each source in turn; gives what an
+    /// operator should read of it. Called on every tick, busy or not.
+    pub fn work(&mut self, issuers: &Issuers, keys: &Keys, caps: &dyn Capabilities) -> Vec<Notice> {
+        // Few, and what they revoke should not wait.
+        if self.events.busy() {
+            return self.events.work(issuers, keys, caps);
+        }
+        self.turn = !self.turn;
+        let list_is_busy = self.list.as_ref().is_some_and(List::busy);
+        if list_is_busy && self.turn && self.statuses.busy() {
+            return self.statuses.work(issuers, keys, caps);
+        }
+        let listed = self.list.as_mut().and_then(|list| list.work(caps));
+        let mut notices: Vec<Notice> = listed.into_iter().collect();
+        if !list_is_busy {
+            notices.extend(self.statuses.work(issuers, keys, caps));
+        }
+        notices.extend(self.events.work(issuers, keys, caps));
+        notices
     }
 
     /// Adopts what is in force: done on every tick.
     pub fn refresh(&mut self, caps: &dyn Capabilities) {
-        if let Some(watch) = &mut self.watch {
-            watch.refresh(caps);
+        if let Some(list) = &mut self.list {
+            list.refresh(caps);
         }
         self.statuses.refresh(caps);
         self.events.refresh(caps);
     }
 }
-
-/// The list, as it is configured and as it was last seen.
-#[derive(Debug)]
-struct Watch {
-    feed: Feed,
-    max_staleness: Duration,
-    when_stale: WhenStale,
-    view: Result<Option<InForce>, HostFailed>,
-}
-
-/// The list in force.
-#[derive(Debug, Clone)]
-struct InForce {
-    head: Head,
-    summary: Summary,
-}
-
-impl Watch {
-    /// By what list the token is live.
-    fn judge(
-        &mut self,
-        claims: &Claims,
-        checked: &mut Option<Generation>,
-        caps: &dyn Capabilities,
-    ) -> Result<Freshness, Refusal> {
-        for _ in 0..2 {
-            let freshness = self.freshness(caps)?;
-            match self.look_up(claims, checked, caps)? {
-                Found::Nothing => return Ok(freshness),
-                Found::Revoked => return Err(Refusal::new(&reasons::TOKEN_REVOKED)),
-                // Either the list was replaced since the last tick, or it is torn indeed.
-                Found::Torn => self.refresh(caps),
-            }
-        }
-        if let Ok(Some(list)) = &self.view {
-            self.feed.report_broken(list.head.generation);
-        }
-        Err(self.unknown(&reasons::REVOCATION_TORN))
-    }
-
-    /// Whether the list may be relied on. A view that may not is looked at anew first: another
-    /// instance may have published since the last tick.
-    fn freshness(&mut self, caps: &dyn Capabilities) -> Result<Freshness, Refusal> {
-        if !self.is_fresh(caps.now()) {
-            self.refresh(caps);
-        }
-        let reason = match &self.view {
-            Ok(_) if self.is_fresh(caps.now()) => return Ok(Freshness::Fresh),
-            Ok(_) if self.when_stale == WhenStale::Allow => return Ok(Freshness::StaleAllowed),
-            Ok(Some(_)) => &reasons::REVOCATION_STALE,
-            Ok(None) => &reasons::REVOCATION_UNAVAILABLE,
-            Err(HostFailed) => &reasons::REVOCATION_UNREADABLE,
-        };
-        Err(self.unknown(reason))
-    }
-
-    fn is_fresh(&self, now: Instant) -> bool {
-        matches!(&self.view, Ok(Some(list)) if list.head.age(now) <= self.max_staleness)
-    }
-
-    /// Looks the token up, unless it was found live by this very list.
-    fn look_up(
-        &self,
-        claims: &Claims,
-        checked: &mut Option<Generation>,
-        caps: &dyn Capabilities,
-    ) -> Result<Found, Refusal> {
-        let unreadable = |HostFailed| self.unknown(&reasons::REVOCATION_UNREADABLE);
-        let view = self.view.as_ref().map_err(|failed| unreadable(*failed))?;
-        // `freshness` lets nobody come here without a list unless `when_stale` is `allow`.
-        let Some(InForce { head, summary }) = view else { return Ok(Found::Nothing) };
-        if *checked == Some(head.generation) {
-            return Ok(Found::Nothing);
-        }
-        let found = index::look_up(claims, &head.generation, summary, &self.feed, caps);
-        let found = found.map_err(unreadable)?;
-        *checked = Some(head.generation).filter(|_| found == Found::Nothing);
-        Ok(found)
-    }
-
-    /// A refusal that passes with the next list.
-    fn unknown(&self, reason: &'static Reason) -> Refusal {
-        Refusal::new(reason).retry_after(self.feed.source().every.max(Duration::from_secs(1)))
-    }
-
-    fn refresh(&mut self, caps: &dyn Capabilities) {
-        self.view = match self.feed.head(caps) {
-            Ok(Some(head)) => {
-                let generation = head.generation;
-                let list = InForce::read(head);
-                if list.is_none() {
-                    self.feed.report_broken(generation);
-                }
-                list.map(Some).ok_or(HostFailed)
-            }
-            Ok(None) => Ok(None),
-            Err(failed) => Err(failed),
-        };
-    }
-
-    /// Reads a new list and puts it in force.
-    fn load(&mut self, body: &[u8], receipt: Receipt, caps: &dyn Capabilities) -> Option<Notice> {
-        let generation = Generation::draw(caps);
-        let list = match list::read(body, Index::new(generation), caps.now()) {
-            Ok(list) => list,
-            Err(problem) => {
-                self.feed.reject(receipt, caps);
-                return Some(self.not_renewed(&format!("it can't be used: {problem}")));
-            }
-        };
-        self.refresh(caps);
-        let in_force = self.view.as_ref().ok().and_then(Option::as_ref);
-        let version = list.version.unwrap_or_default();
-        let summary =
-            list.index.write(in_force.map(|list| &list.summary), version, &self.feed, caps);
-        let Ok(summary) = summary else {
-            self.feed.reject(receipt, caps);
-            return Some(self.not_renewed("the host's shared data failed"));
-        };
-        match self.feed.publish(receipt, generation, summary.encode(), caps) {
-            Ok(Written::Done) => Some(Notice::info(format!(
-                "revocation list, version `{}`: {} entries are in force, {} are over",
-                summary.version,
-                list.index.len(),
-                list.read.saturating_sub(list.index.len())
-            ))),
-            Ok(Written::Raced) => None,
-            Err(HostFailed) => Some(self.not_renewed("the host's shared data failed")),
-        }
-    }
-
-    fn not_renewed(&self, problem: &str) -> Notice {
-        let source = self.feed.source();
-        let left = match &self.view {
-            Ok(Some(_)) => "the last good one stays in force",
-            _ => "there is none in force",
-        };
-        Notice::warn(format!("revocation list from `{}`: {problem}; {left}", source.url))
-    }
-}
-
-impl InForce {
-    fn read(head: Head) -> Option<InForce> {
-        let summary = Summary::decode(&head.payload)?;
-        Some(InForce { head, summary })
-    }
-}
-
-#[cfg(test)]
-mod tests;

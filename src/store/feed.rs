@@ -15,6 +15,10 @@ use super::head::{Generation, Head};
 use super::lease::Lease;
 use super::{CallFailed, HttpAnswer, HttpCall, HttpUrl, InstanceId};
 
+mod receipt;
+
+pub use receipt::{Receipt, Received};
+
 /// Where a document is and how it is pulled.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -64,14 +68,14 @@ pub enum Fetched {
     Failed(String),
 }
 
-/// Stands for one fetched document, until it is published or rejected.
-#[derive(Debug)]
-#[must_use]
-pub struct Receipt {
-    instance: InstanceId,
-    started: Instant,
-    etag: Option<String>,
-    digest: [u8; 32],
+/// What a call asks for, beyond the source's URL.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Added to the URL's query, percent-encoded. A server that does not have that (404, 410) is
+    /// [`Received::Gone`].
+    pub query: Option<String>,
+    /// Whether the document is wanted even if it is the one in force.
+    pub anew: bool,
 }
 
 impl Feed {
@@ -112,6 +116,16 @@ impl Feed {
     /// Asked on every tick of every instance. Whatever becomes of the call goes to
     /// [`Feed::answered`], also when the host refuses to send it.
     pub fn due(&mut self, instance: &InstanceId, caps: &dyn Capabilities) -> Option<HttpCall> {
+        self.due_for(instance, |_| Ask::default(), caps)
+    }
+
+    /// As [`Feed::due`]; `ask` says what to ask for, by the document in force.
+    pub fn due_for(
+        &mut self,
+        instance: &InstanceId,
+        ask: impl FnOnce(&Head) -> Ask,
+        caps: &dyn Capabilities,
+    ) -> Option<HttpCall> {
         let now = caps.now();
         if self.call.as_ref().is_some_and(|call| call.under_way(now, hold(&self.source))) {
             return None;
@@ -125,8 +139,10 @@ impl Feed {
         if !self.lease.take(instance, hold(&self.source), caps).unwrap_or_default() {
             return None;
         }
-        let call = self.call_for(held.as_ref());
-        self.call = Some(Call { instance: *instance, started: now, held });
+        let ask = held.as_ref().map(ask).unwrap_or_default();
+        let held = held.filter(|_| !ask.anew);
+        let call = self.call_for(held.as_ref(), ask.query.as_deref());
+        self.call = Some(Call { instance: *instance, started: now, held, query: ask.query });
         Some(call)
     }
 
@@ -136,25 +152,31 @@ impl Feed {
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Fetched {
-        let Some(call) = self.call.take() else {
-            return Fetched::Failed("an answer came without a call".to_owned());
-        };
-        if !self.lease.keep(&call.instance, LOADING, caps).unwrap_or_default() {
-            return Fetched::Failed(
-                "the answer came so late that another instance took over".into(),
-            );
+        match self.received(answer, caps) {
+            Received::New { body, mut receipt } => {
+                receipt.set_digest(hmac_sha256::Hash::hash(&body));
+                match self.renewed(&receipt, caps) {
+                    None => Fetched::New { body, receipt },
+                    Some(Ok(())) => {
+                        self.finish(receipt, caps);
+                        Fetched::Unchanged
+                    }
+                    Some(Err(problem)) => {
+                        self.reject(receipt, caps);
+                        Fetched::Failed(problem)
+                    }
+                }
+            }
+            Received::Unchanged(receipt) => {
+                self.finish(receipt, caps);
+                Fetched::Unchanged
+            }
+            Received::Gone(receipt) => {
+                self.reject(receipt, caps);
+                Fetched::Failed("it is not there".to_owned())
+            }
+            Received::Failed(problem) => Fetched::Failed(problem),
         }
-        let instance = call.instance;
-        let fetched = match self.judge(answer, call, caps) {
-            Ok(fetched) => fetched,
-            Err(problem) => Fetched::Failed(problem),
-        };
-        match &fetched {
-            Fetched::New { .. } => (),
-            Fetched::Unchanged => self.lease.give_back(&instance, caps),
-            Fetched::Failed(_) => self.lease.pause(&instance, self.source.every, caps),
-        }
-        fetched
     }
 
     /// Puts a document in force: what its readers need is `payload`, or already in shared data
@@ -170,19 +192,12 @@ impl Feed {
         payload: Vec<u8>,
         caps: &dyn Capabilities,
     ) -> Result<Written, HostFailed> {
-        let Receipt { instance, started, etag, digest } = receipt;
-        let head = Head { generation, fetched_at: started, etag, digest, payload };
-        let written = self.put_in_force(&head, caps);
+        let written = self.put_in_force(&receipt.head(generation, payload), caps);
         match written {
-            Ok(_) => self.lease.give_back(&instance, caps),
-            Err(HostFailed) => self.lease.pause(&instance, self.source.every, caps),
+            Ok(_) => self.finish(receipt, caps),
+            Err(HostFailed) => self.reject(receipt, caps),
         }
         written
-    }
-
-    /// Drops a document that its owner can't use: counts as a failed call.
-    pub fn reject(&mut self, receipt: Receipt, caps: &dyn Capabilities) {
-        self.lease.pause(&receipt.instance, self.source.every, caps);
     }
 
     /// What is in force; `None` before the first document.
@@ -231,6 +246,7 @@ struct Call {
     started: Instant,
     /// The document that was in force, if this call may renew it.
     held: Option<Head>,
+    query: Option<String>,
 }
 
 impl Call {
@@ -253,70 +269,31 @@ impl Feed {
         now < head.fetched_at.plus(every)
     }
 
-    fn call_for(&self, held: Option<&Head>) -> HttpCall {
+    fn call_for(&self, held: Option<&Head>, query: Option<&str>) -> HttpCall {
         let mut headers = vec![("accept".to_owned(), self.source.accept.to_owned())];
         let etag = held.and_then(|head| head.etag.clone());
         headers.extend(etag.map(|etag| ("if-none-match".to_owned(), etag)));
         HttpCall {
             cluster: self.source.cluster.clone(),
             authority: self.source.url.authority().to_owned(),
-            path: self.source.url.path().to_owned(),
+            path: with_query(self.source.url.path(), query),
             headers,
             body: None,
             timeout: self.source.timeout,
         }
     }
 
-    fn judge(
+    /// Writes the head, unless somebody published what was asked for later than this
+    /// ([`Written::Raced`]). The lease stays with whoever has it.
+    ///
+    /// # Errors
+    ///
+    /// The host failed.
+    pub fn put_in_force(
         &self,
-        answer: Result<HttpAnswer, CallFailed>,
-        call: Call,
+        head: &Head,
         caps: &dyn Capabilities,
-    ) -> Result<Fetched, String> {
-        let answer = answer.map_err(|failed| self.describe(failed))?;
-        let (length, most) = (answer.body.len(), self.source.max_bytes);
-        match (answer.status, call.held) {
-            (304, Some(held)) if held.etag.is_some() => self.renew(held, call.started, caps),
-            (304, _) => Err("status 304 although the call named no `ETag`".to_owned()),
-            (300..=399, _) => Err(format!(
-                "status {}: redirects are not followed, configure the final URL",
-                answer.status
-            )),
-            (200, _) if length == 0 => Err("an empty answer".to_owned()),
-            (200, _) if length > most => {
-                Err(format!("{length} bytes, more than the {most} allowed"))
-            }
-            (200, held) => {
-                let digest = hmac_sha256::Hash::hash(&answer.body);
-                if let Some(held) = held.filter(|held| held.digest == digest) {
-                    return self.renew(Head { etag: answer.etag, ..held }, call.started, caps);
-                }
-                let Call { instance, started, .. } = call;
-                let receipt = Receipt { instance, started, etag: answer.etag, digest };
-                Ok(Fetched::New { body: answer.body, receipt })
-            }
-            (status, _) => Err(format!("status {status}")),
-        }
-    }
-
-    /// The same document at a later time, as long as it is still the one in force.
-    fn renew(
-        &self,
-        held: Head,
-        started: Instant,
-        caps: &dyn Capabilities,
-    ) -> Result<Fetched, String> {
-        let failed = |HostFailed| "the host's shared data failed".to_owned();
-        let current = self.head(caps).map_err(failed)?.map(|head| head.generation);
-        if current != Some(held.generation) {
-            return Err("another document was published meanwhile".to_owned());
-        }
-        let written = self.put_in_force(&Head { fetched_at: started, ..held }, caps);
-        written.map_err(failed).map(|_| Fetched::Unchanged)
-    }
-
-    /// Writes the head, unless somebody published what was asked for later than this.
-    fn put_in_force(&self, head: &Head, caps: &dyn Capabilities) -> Result<Written, HostFailed> {
+    ) -> Result<Written, HostFailed> {
         let key = self.key("head");
         let current = caps.shared(&key)?;
         let stamp = current.as_ref().map(|shared| shared.stamp);
@@ -330,20 +307,13 @@ impl Feed {
         }
         caps.set_shared(&key, &head.encode(), stamp)
     }
+}
 
-    fn describe(&self, failed: CallFailed) -> String {
-        match failed {
-            CallFailed::Undispatched => {
-                format!(
-                    "Envoy did not send the call: does it have a cluster `{}`?",
-                    self.source.cluster
-                )
-            }
-            CallFailed::NoAnswer => {
-                "no answer: the connection was reset, or the answer is larger than Envoy buffers"
-                    .into()
-            }
-        }
+fn with_query(path: &str, query: Option<&str>) -> String {
+    match query {
+        None => path.to_owned(),
+        Some(query) if path.contains('?') => format!("{path}&{query}"),
+        Some(query) => format!("{path}?{query}"),
     }
 }
 
@@ -367,7 +337,7 @@ pub fn prefix(parts: &[&str]) -> String {
 
 /// Changes with the form of any shared value, so that two versions of the filter in one Envoy never
 /// read each other's.
-const FORMAT: &str = "1";
+const FORMAT: &str = "2";
 /// From one pull of a document to the next that somebody demands.
 pub const COOLDOWN: Duration = Duration::from_secs(5);
 /// What comes within this is worth waiting for.

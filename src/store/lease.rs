@@ -88,6 +88,15 @@ impl Lease {
         self.record(caps).map_or(true, |(record, _)| record.failures > 0)
     }
 
+    /// Whether it stays with nobody for now, after a failure.
+    pub fn is_paused(&self, caps: &dyn Capabilities) -> bool {
+        let now = caps.now();
+        self.record(caps).is_ok_and(|(record, _)| {
+            let held = record.until > now && record.until <= now.plus(self.longest);
+            held && record.owner == NOBODY
+        })
+    }
+
     /// A lease that can't be given back expires by itself: failures need no handling here.
     fn leave(
         &self,

@@ -9,9 +9,10 @@ pub mod feed;
 pub mod head;
 pub mod http;
 pub mod lease;
+pub mod table;
 pub mod url;
 
-pub use feed::{Feed, Fetched, Receipt, Source, prefix};
+pub use feed::{Ask, Feed, Fetched, Receipt, Received, Source, prefix};
 pub use head::{Generation, Head};
 pub use http::{CallFailed, HttpAnswer, HttpCall};
 pub use url::HttpUrl;

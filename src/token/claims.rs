@@ -25,6 +25,8 @@ pub struct Claims {
     pub issued_at: UnixSeconds,
     /// `nbf`
     pub not_before: Option<UnixSeconds>,
+    /// `auth_time`: when the user signed in. Not 0, which some issuers write for never
+    pub authenticated: Option<UnixSeconds>,
     /// The SMART scopes: one string separated by spaces, or a list joined with spaces
     pub scope: String,
     /// The patient in context: a bare id
@@ -93,6 +95,7 @@ impl Claims {
             expires: seconds(members, "exp")?.ok_or_else(|| missing("exp"))?,
             issued_at: seconds(members, "iat")?.ok_or_else(|| missing("iat"))?,
             not_before: seconds(members, "nbf")?,
+            authenticated: seconds(members, "auth_time")?.filter(|at| at.0 > 0),
             scope: scope(members, &names.scope)?,
             patient: patient(members, &names.patient)?,
             encounter: encounter(members, &names.encounter),

@@ -65,6 +65,7 @@ fn an_accepted_token_gives_its_claims_and_the_key_that_signed_it() {
     let clinic = Clinic::new(Algorithm::Es256);
     let all = json!({
         "aud": ["https://other.example", "https://api.clinic.example/fhir"], "nbf": NOW - 60,
+        "auth_time": NOW - 600,
         "scope": "patient/*.rs", "patient": "Patient/123", "fhirUser": "Practitioner/1",
         "roles": ["nurse"], "organization": "o-1", "sid": "s-1",
     });
@@ -77,6 +78,7 @@ fn an_accepted_token_gives_its_claims_and_the_key_that_signed_it() {
         expires: UnixSeconds(NOW + 300),
         issued_at: UnixSeconds(NOW - 60),
         not_before: Some(UnixSeconds(NOW - 60)),
+        authenticated: Some(UnixSeconds(NOW - 600)),
         scope: "patient/*.rs".into(),
         patient: Some("123".into()),
         encounter: None,

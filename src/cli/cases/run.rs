@@ -140,6 +140,8 @@ fn differences(expected: &Expected, outcome: &Outcome) -> Vec<String> {
     let status = shown.map(|(status, _)| *status);
     check("status", expected.status.map(|status| json!(status)), json!(status));
     let sent = outcome.sent.as_ref();
+    let method = sent.map(|sent| &sent.method);
+    check("method", expected.method.as_ref().map(|method| json!(method)), json!(method));
     let target = sent.map(|sent| &sent.target);
     check("target", expected.target.as_ref().map(|target| json!(target)), json!(target));
     for (name, value) in &expected.sent {

@@ -1,5 +1,7 @@
 //! What a stage tells of its verdict. Never the token.
 
+use core::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::run::Proof;
@@ -8,9 +10,13 @@ use crate::cli::gateway::{Answer, Outcome, resources};
 use crate::cli::meanings;
 use crate::cli::request::Request;
 use crate::cli::time;
+use crate::config::setting::Setting;
 use crate::fhir::{Body, Id, Interaction, Release, Routed};
 use crate::flow::{Reply, answer};
-use crate::policy::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
+use crate::limits::{AdmittedToken, Applied, Settings};
+use crate::policy::{
+    Becomes, EntryPermit, Expected, Form, Narrowing, Permit, Precondition, Resolved,
+};
 use crate::request::Head;
 use crate::token::Claims;
 
@@ -119,6 +125,28 @@ pub(super) fn of_revocation(given: Option<bool>, has_status: bool, has_events: b
     [Some(text("list", told))].into_iter().chain(more).flatten().collect()
 }
 
+/// Which rule of `sessions` applies.
+pub(super) fn of_sessions(settings: Option<&Settings>, token: &AdmittedToken) -> Vec<Fact> {
+    let Some(settings) = settings else {
+        return vec![text("session", "none is configured: it lasts as long as its tokens")];
+    };
+    let Applied { rule: Some(rule), place } = settings.applied(token.claims()) else {
+        return vec![text("session", "no rule fits: it lasts as long as its tokens")];
+    };
+    let length = |length: Option<Duration>| {
+        length.map(|length| length.json().as_str().unwrap_or_default().to_owned())
+    };
+    let facts = [
+        Some(text(
+            "session",
+            format!("`sessions.rules[{place}]` fits; no other request of it is known"),
+        )),
+        maybe("ends_when_idle_for", length(rule.idle)),
+        maybe("ends_after", length(rule.lifetime)),
+    ];
+    facts.into_iter().flatten().collect()
+}
+
 /// What the policy asked for before it decided.
 pub(super) fn of_asked(body: bool, looked_up: Vec<String>) -> Vec<Fact> {
     let body = body.then(|| text("body", "held and judged"));
@@ -155,10 +183,21 @@ fn of_changes(permit: &Permit) -> Vec<Fact> {
     let facts = [
         maybe("searched_in", compartment),
         list("narrowed_by", criteria(permit.narrowing())),
-        list("if_none_exist_narrowed_by", criteria(permit.condition())),
+        maybe("criteria_mean", permit.resolved().map(meaning)),
         maybe("written_only_if", holds),
     ];
     facts.into_iter().flatten().collect()
+}
+
+/// What the criteria of a conditional write turned out to mean.
+fn meaning(resolved: &Resolved) -> String {
+    match &resolved.becomes {
+        Becomes::Known { id, .. } => {
+            format!("{}/{}: written by its id", resolved.by.resource.name(), id.as_str())
+        }
+        Becomes::New(Some(condition)) => format!("a create, If-None-Exist: {condition}"),
+        Becomes::New(None) => "a create, without If-None-Exist".to_owned(),
+    }
 }
 
 /// Each entry of a Bundle and what is decided of it.
@@ -213,6 +252,7 @@ fn expectation(expected: &Expected) -> String {
 /// What goes on to the FHIR server, as far as it differs from what came.
 pub(super) fn of_sent(request: &Request, outcome: &Outcome) -> Vec<Fact> {
     let Some(sent) = &outcome.sent else { return Vec::new() };
+    let method = (sent.method != request.method).then_some(sent.method.as_str());
     let target = (sent.target != request.target).then_some(sent.target.as_str());
     let is_new = |(name, value): &&(String, String)| request.all(name).next() != Some(value);
     let set = sent.headers.iter().filter(is_new);
@@ -222,6 +262,7 @@ pub(super) fn of_sent(request: &Request, outcome: &Outcome) -> Vec<Fact> {
     removed.dedup();
     let body = (sent.body != request.body).then(|| String::from_utf8_lossy(&sent.body));
     let facts = [
+        maybe("method", method),
         Some(text("target", target.unwrap_or("as it came"))),
         list("headers_set", set),
         list("headers_removed", removed),

@@ -14,9 +14,10 @@ use crate::cli::stored::{self, Stored};
 use crate::config::Configuration;
 use crate::fhir::{self, Routed};
 use crate::flow::reasons::BODY_UNEXPECTED;
-use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe};
+use crate::limits::{self, AdmittedToken, Limits};
+use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit};
 use crate::request::{self, Head};
-use crate::revocation::{self, Checked, LiveToken, Revocation, Settings};
+use crate::revocation::{self, Checked, Revocation, Settings};
 use crate::token::{self, Keys};
 
 /// A stage and its verdict.
@@ -122,8 +123,8 @@ impl Walk<'_> {
         }
     }
 
-    fn authenticate(&self, head: &Head, notes: &mut Notes) -> Result<LiveToken, Refusal> {
-        let Configuration { issuers, revocation, .. } = self.configuration;
+    fn authenticate(&self, head: &Head, notes: &mut Notes) -> Result<AdmittedToken, Refusal> {
+        let Configuration { issuers, revocation, sessions, .. } = self.configuration;
         let mut keys = Keys::new(issuers);
         keys.refresh(self.caps);
         let verified = token::extract(head.headers().all("authorization")).and_then(|raw| {
@@ -142,14 +143,18 @@ impl Walk<'_> {
         let mut revocation = Revocation::new(offline, issuers);
         revocation.refresh(self.caps);
         let live = revocation::check(bound, &mut revocation, &mut Checked::default(), self.caps);
-        notes.note("revocation", live, |_| facts::of_revocation(list, has_status, has_events))
+        let live = notes
+            .note("revocation", live, |_| facts::of_revocation(list, has_status, has_events))?;
+        let limits = Limits::new(sessions.clone());
+        let admitted = limits::admit(live, &limits, self.caps);
+        notes.note("limits", admitted, |token| facts::of_sessions(sessions.as_ref(), token))
     }
 
     fn decide(
         &self,
         head: &Head,
         request: fhir::Request,
-        token: &LiveToken,
+        token: &AdmittedToken,
         asked: &mut Asked,
     ) -> Result<Permit, Refusal> {
         let Configuration { fhir, smart, .. } = self.configuration;
@@ -170,11 +175,11 @@ impl Walk<'_> {
                     asked.body = true;
                     body = Some(&self.request.body);
                 }
-                Decision::Stored(probes) => {
-                    for probe in probes {
-                        asked.stored.push(probe.clone());
-                        let answer = self.stored.0.looked_up(&probe);
-                        found.answered(probe, answer)?;
+                Decision::Stored(lookups) => {
+                    for lookup in lookups {
+                        asked.stored.push(lookup.clone());
+                        let answer = self.stored.0.looked_up(&lookup);
+                        found.answered(lookup, answer)?;
                     }
                 }
             }
@@ -183,10 +188,10 @@ impl Walk<'_> {
 
     fn of_asked(&self, asked: &Asked) -> Vec<Fact> {
         let (stored, given) = self.stored;
-        let found = |probe: &Probe| match given {
-            true => stored.found(probe),
+        let found = |lookup: &Lookup| match given {
+            true => stored.found(lookup),
             false => {
-                format!("{}: NOT GIVEN (`--stored`), so taken for missing", stored::name(probe))
+                format!("{}: NOT GIVEN (`--stored`), so taken for missing", stored::name(lookup))
             }
         };
         facts::of_asked(asked.body, asked.stored.iter().map(found).collect())
@@ -197,7 +202,7 @@ impl Walk<'_> {
 #[derive(Default)]
 struct Asked {
     body: bool,
-    stored: Vec<Probe>,
+    stored: Vec<Lookup>,
 }
 
 /// The stages so far.
@@ -240,6 +245,7 @@ impl Notes {
     }
 }
 
-const ORDER: [&str; 7] = ["request", "fhir", "token", "binding", "revocation", "policy", "forward"];
+const ORDER: [&str; 8] =
+    ["request", "fhir", "token", "binding", "revocation", "limits", "policy", "forward"];
 
 const ANSWER: &str = "answer";

@@ -15,6 +15,7 @@ use crate::token::testing::{Signer, claims, config, merge};
 /// The configuration that most explanations are by.
 const APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/patient-app/config.yaml");
 const REVOCATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/revocation/config.yaml");
+const SESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sessions/config.yaml");
 const OBSERVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/observe/config.yaml");
 
 fn explained(config: &str, request: &str, rest: &[&str]) -> (Exit, String, String) {
@@ -177,6 +178,18 @@ fn how_a_search_is_narrowed_is_told() {
 }
 
 #[test]
+fn the_rule_of_a_session_is_told_and_why_it_ended() {
+    let read = "GET /fhir/Patient/123";
+    let since = |hours: u64| {
+        let signed_in = 1_790_000_000_u64.saturating_sub(hours.saturating_mul(3_600));
+        json!({"patient": "123", "scope": "patient/*.rs", "sid": "s-1", "auth_time": signed_in})
+    };
+    let at = ["--at", "1790000000"];
+    assert_eq!(told("session", SESSIONS, read, &since(23), &at), Exit::Ok);
+    assert_eq!(told("refused-session", SESSIONS, read, &since(24), &at), Exit::Denied);
+}
+
+#[test]
 fn mode_observe_is_told() {
     let claims = app("patient/*.rs");
     assert_eq!(told("observe", OBSERVE, "GET /fhir/Patient/456", &claims, &[]), Exit::Denied);
@@ -208,7 +221,7 @@ fn json_says_the_same_as_text() {
     let said: Value = serde_json::from_str(&out).unwrap();
     let (_, text, _) = explained(APP, search, &["--token", &claims]);
     let stages = said["stages"].as_array().unwrap();
-    assert_eq!(stages.len(), 7);
+    assert_eq!(stages.len(), 8);
     for stage in stages {
         for (name, fact) in stage["facts"].as_object().unwrap() {
             let first = fact.as_str().or(fact[0].as_str()).unwrap();
@@ -338,7 +351,8 @@ fn the_stages_say_what_the_gateway_does_on_every_case_of_the_project() {
             outcome: &outcome,
         });
         let names: Vec<&str> = stages.iter().map(|stage| stage.name).collect();
-        let order = ["request", "fhir", "token", "binding", "revocation", "policy", "forward"];
+        let order =
+            ["request", "fhir", "token", "binding", "revocation", "limits", "policy", "forward"];
         assert_eq!(names, order, "{name}: {}", outcome.reason());
         count += 1;
     }

@@ -61,6 +61,13 @@ fn most() -> Value {
                 "after_restart": "trust",
             }],
         },
+        "sessions": {
+            "capacity": 5,
+            "rules": [{
+                "roles": ["nurse"], "clients": ["kiosk"], "contexts": ["user"], "idle": "5m",
+                "lifetime": "8h",
+            }],
+        },
         "smart": {
             "search_without_patient": "refuse", "shared_types": ["Practitioner"],
             "operations": [{
@@ -170,6 +177,7 @@ fn every_default_is_the_documented_one() {
         ("revocation.events[].max_staleness", json!("2m")),
         ("revocation.events[].when_stale", json!("refuse")),
         ("revocation.events[].after_restart", json!("refuse_older")),
+        ("sessions.capacity", json!(100_000)),
         ("smart.search_without_patient", json!("narrow")),
         ("smart.membership", json!("subject")),
         ("smart.encounter", json!("ignore")),
@@ -271,7 +279,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/smrt",
             Some(json!({})),
-            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `smart`: did you mean `smart`?",
+            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `sessions`, `smart`: did you mean `smart`?",
         ),
     ];
     for (pointer, value, expected) in rows {

@@ -15,6 +15,14 @@ fn code(who: Who, request: &str, body: &str, smart: &Smart) -> &'static str {
     let resource = br#"{"resourceType":"Observation","id":"o-p","meta":{"versionId":"3"},"subject":{"reference":"Patient/P"}}"#;
     let answer = HttpAnswer { status: 200, etag: None, body: resource.to_vec() };
     stored.answered(probe, Ok(answer)).unwrap();
+    let search = Search {
+        resource: crate::fhir::ResourceType::parse(Release::R4, "Observation").unwrap(),
+        compartment: None,
+        criteria: "identifier=x".to_owned(),
+        narrowing: vec![Narrowing { name: "patient".to_owned(), value: "Patient/P".to_owned() }],
+    };
+    let body_found = searchset(&[]).into_bytes();
+    stored.answered(search, Ok(HttpAnswer { status: 200, etag: None, body: body_found })).unwrap();
     let evidence = Evidence::new(Some(body.as_bytes()), &stored);
     match asked(who, request, evidence, &api, smart) {
         Ok(Decision::Permit(_)) => "allowed",

@@ -148,11 +148,13 @@ impl List {
             Ok(None) => &reasons::STATUS_LIST_UNAVAILABLE,
             Err(HostFailed) => return Err(unknown(&reasons::REVOCATION_UNREADABLE)),
         };
-        match self.feed.is_failing(caps) {
-            false => Err(unknown(reason).pending()),
-            true if allow => Ok(Freshness::StaleAllowed),
-            true => Err(unknown(reason)),
+        let fails = self.feed.is_failing(caps);
+        if fails && allow {
+            return Ok(Freshness::StaleAllowed);
         }
+        // One that was fetched a moment ago and is over already would be no better when fetched again.
+        let comes = !fails && (matches!(self.view, Ok(None)) || self.feed.demand(caps.now(), caps));
+        Err(if comes { unknown(reason).pending() } else { unknown(reason) })
     }
 
     fn is_fresh(&self, now: Instant) -> bool {

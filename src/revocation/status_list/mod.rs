@@ -20,7 +20,7 @@ use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
 use crate::base::time::Instant;
 use crate::revocation::{Freshness, reasons};
-use crate::store::{self, CallFailed, Fetched, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::store::{self, CallFailed, Generation, HttpAnswer, HttpCall, InstanceId, Received};
 use crate::token::{Claims, Issuers, Keys, signed};
 use directory::{Directory, Name, PLACES};
 use list::{List, unknown};
@@ -118,10 +118,17 @@ impl StatusLists {
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
         let list = self.lists.get_mut(place)?.as_mut()?;
-        match list.feed.answered(answer, caps) {
-            Fetched::Unchanged => None,
-            Fetched::Failed(problem) => Some(list.not_renewed(&problem)),
-            Fetched::New { body, receipt } => {
+        match list.feed.received(answer, caps) {
+            Received::Unchanged(receipt) => {
+                list.feed.finish(receipt, caps);
+                None
+            }
+            Received::Gone(receipt) => {
+                list.feed.reject(receipt, caps);
+                Some(list.not_renewed("it is not there"))
+            }
+            Received::Failed(problem) => Some(list.not_renewed(&problem)),
+            Received::New { body, receipt } => {
                 self.loading.push_back(Loading::new(place, list, body, receipt, caps.now()));
                 None
             }

@@ -51,6 +51,22 @@ fn a_claim_that_is_null_is_not_the_same_as_one_that_is_absent() {
 }
 
 #[test]
+fn auth_time_is_a_time_and_zero_says_nothing() {
+    let cases = [
+        (json!(1_790_000_000), Ok(Some(UnixSeconds(1_790_000_000)))),
+        (json!(0), Ok(None)),
+        (json!("1790000000"), Err(())),
+        (json!(1.5), Err(())),
+        (json!(-1), Err(())),
+    ];
+    for (given, expected) in cases {
+        let read = read(json!({"auth_time": given}));
+        assert_eq!(read.map(|claims| claims.authenticated).map_err(|_| ()), expected, "{given}");
+    }
+    assert_eq!(read(json!({})).unwrap().authenticated, None);
+}
+
+#[test]
 fn scopes_come_as_one_text_or_as_a_list() {
     let cases =
         [(json!("a b"), "a b"), (json!(""), ""), (json!(["a", "b"]), "a b"), (json!([]), "")];

@@ -1,9 +1,11 @@
 //! One entry of a revocation list.
 
-use crate::base::time::{Instant, UnixSeconds};
+use std::borrow::Cow;
+
+use crate::base::time::UnixSeconds;
 use crate::token::Claims;
 
-/// A key of an entry that says whose tokens it revokes, the most selective first.
+/// A key of an entry that says whose tokens it revokes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Jti,
@@ -42,14 +44,9 @@ impl Kind {
         }
     }
 
-    /// Its place in [`Kind::ALL`].
-    pub(super) const fn place(self) -> u8 {
-        self as u8
-    }
-
-    /// Its mark among the marks of an entry in shared data.
-    pub(super) const fn bit(self) -> u16 {
-        1 << self.place()
+    /// Its mark in a [`super::record::Mask`].
+    pub(super) const fn bit(self) -> u8 {
+        1 << self as u8
     }
 
     /// What a token has under this key. It may open the records of two patients: `patient` is one.
@@ -69,24 +66,24 @@ impl Kind {
 
 /// One entry: revokes every token that matches all that it names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct Entry<'v> {
     /// In the order of [`Kind::ALL`].
-    names: [Option<String>; 8],
+    names: [Option<Cow<'v, str>>; 8],
     /// Only tokens issued earlier.
     pub(super) issued_before: Option<UnixSeconds>,
     /// When the entry may be forgotten.
     pub(super) expires: Option<UnixSeconds>,
 }
 
-impl Entry {
-    /// What it names, the most selective first.
+impl<'v> Entry<'v> {
+    /// What it names, in the order of [`Kind::ALL`].
     pub(super) fn names(&self) -> impl Iterator<Item = (Kind, &str)> {
         let names = Kind::ALL.into_iter().zip(&self.names);
         names.filter_map(|(kind, name)| Some((kind, name.as_deref()?)))
     }
 
     /// Adds a name.
-    pub(super) fn name(&mut self, kind: Kind, name: String) -> Result<(), String> {
+    pub(super) fn name(&mut self, kind: Kind, name: Cow<'v, str>) -> Result<(), String> {
         let key = kind.name();
         if name.is_empty() {
             return Err(format!("`{key}` is empty"));
@@ -116,16 +113,10 @@ impl Entry {
         }
         Ok(())
     }
-
-    /// Whether it can be left out when the list is loaded. Far later than it expires: lookup is
-    /// exact, and a clock that runs ahead must not drop what is still in force.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.expires.is_some_and(|expires| now.seconds() >= expires.plus(KEPT_AFTER_EXPIRY))
-    }
 }
 
 /// A key of an entry that holds seconds since 1970.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Instants {
     IssuedBefore,
     Expires,
@@ -154,5 +145,3 @@ fn is_bare_id(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
     text.len() <= 64 && text.bytes().all(allowed)
 }
-
-const KEPT_AFTER_EXPIRY: core::time::Duration = core::time::Duration::from_secs(24 * 60 * 60);

@@ -1,17 +1,18 @@
-use super::*;
+//! What is a list, and what is not.
+
 use crate::base::capabilities::Native;
-use crate::base::time::UnixSeconds;
-use crate::store::Generation;
+use crate::revocation::list::page::Page;
+use crate::revocation::list::record::Secret;
 use proptest::prelude::*;
 
-const NOW: u64 = 1_790_000_000;
-
-fn read(body: &[u8]) -> Result<List, String> {
-    let index = Index::new(Generation::draw(&Native::default()));
-    super::read(body, index, Instant::from_seconds(UnixSeconds(NOW)))
+/// Reads a page in steps of a few entries.
+fn read(body: &[u8]) -> Result<Page, String> {
+    let mut page = Page::new(body.to_vec(), Secret::draw(&Native::default()), 1_000);
+    while !page.advance(2)? {}
+    Ok(page)
 }
 
-fn text(body: &str) -> Result<List, String> {
+fn text(body: &str) -> Result<Page, String> {
     read(body.as_bytes())
 }
 
@@ -30,17 +31,16 @@ fn both_forms_are_read() {
     ];
     for (body, entries) in cases {
         let list = text(body).unwrap_or_else(|problem| panic!("{body}: {problem}"));
-        assert_eq!(list.read, entries, "{body}");
-        assert_eq!(list.index.len(), entries, "{body}");
+        assert_eq!(list.read(), entries, "{body}");
     }
 }
 
 #[test]
 fn the_documented_list_is_read() {
-    let page = include_str!("../../../docs/revocation.md");
+    let page = include_str!("../../../../docs/revocation.md");
     let example = page.split("```json").nth(1).and_then(|rest| rest.split("```").next());
     let list = text(example.expect("an example")).unwrap();
-    assert_eq!((list.read, list.version.as_deref()), (4, Some("42")));
+    assert_eq!((list.read(), list.header.version.as_deref()), (4, Some("42")));
 }
 
 #[test]
@@ -52,10 +52,10 @@ fn the_version_is_made_fit_for_a_log_line() {
     ];
     for (version, logged) in cases {
         let list = text(&format!(r#"{{"version": {version}, "entries": []}}"#)).unwrap();
-        assert_eq!(list.version.as_deref(), Some(logged));
+        assert_eq!(list.header.version.as_deref(), Some(logged));
     }
     let long = format!(r#"{{"version": "{}", "entries": []}}"#, "v".repeat(1000));
-    assert_eq!(text(&long).unwrap().version.unwrap().len(), 64);
+    assert_eq!(text(&long).unwrap().header.version.unwrap().len(), 64);
 }
 
 #[test]
@@ -120,7 +120,23 @@ fn what_is_no_list_is_refused() {
         (r#"{"entries": {}}"#, "invalid type: map"),
         (r#"{"entries": "s3cr3t"}"#, "text instead of a list of entries"),
         (r#"{"entries": null}"#, "invalid type: null"),
-        (r#"{"entries": [], "next": "s3cr3t"}"#, "`next` is none of the known keys"),
+        (r#"{"entries": [], "more": "s3cr3t"}"#, "`more` is none of the known keys"),
+        (r#"{"entries": [], "next": ""}"#, "`next` is not text of 1 to 1024"),
+        (r#"{"entries": [], "next": 7}"#, "`next` is not text of 1 to 1024"),
+        (r#"{"entries": [], "total": "7"}"#, "`total` is not a whole number"),
+        (r#"{"entries": [], "total": -7}"#, "`total` is not a whole number"),
+        (r#"{"entries": [], "deltas": "true"}"#, "`deltas` is neither"),
+        (r#"{"entries": [], "deltas": null}"#, "`deltas` is neither"),
+        (r#"{"entries": [], "since": 7}"#, "`since` is not text"),
+        (r#"{"entries": [], "removed": {}}"#, "invalid type: map"),
+        (r#"{"entries": [], "removed": [{}]}"#, "removed entry 1: it names no tokens"),
+        (r#"{"entries" []}"#, "expected `:`"),
+        (r#"{"entries": [] "version": "1"}"#, "expected `,` or `}`"),
+        (r#"{"entries": [{"jti": "a"} {"jti": "b"}]}"#, "entry 2: expected `,` or `]`"),
+        (r#"{"entries": [],}"#, "expected value"),
+        (r#"{"version""#, "EOF"),
+        (r#"{"version":"#, "EOF"),
+        (r#"{"removed": []}"#, "there is no `entries`"),
         (r#"{"version": "1", "jti": "s3cr3t"}"#, "`jti` is none of the known keys"),
         (r#"{"entries": []} {"jti": "s3cr3t"}"#, "trailing characters"),
         (r#"{"entries": []}]"#, "trailing characters"),
@@ -148,19 +164,31 @@ fn unknown_keys_cannot_break_a_log_line() {
 }
 
 #[test]
-fn entries_are_left_out_a_day_after_they_expire() {
-    for (expires, kept) in [(NOW + 1, 1), (NOW, 1), (NOW - 86_399, 1), (NOW - 86_400, 0), (0, 0)] {
-        let list = text(&format!(r#"{{"jti": "a", "expires": {expires}}}"#)).unwrap();
-        assert_eq!((list.read, list.index.len()), (1, kept), "{expires}");
-    }
-    assert!(text(r#"{"jti": 7, "expires": 0}"#).is_err(), "read all the same");
+fn a_list_longer_than_allowed_is_refused() {
+    assert_eq!(text(&"{\"jti\":\"a\"}".repeat(1_000)).unwrap().read(), 1_000);
+    let problem = text(&"{\"jti\":\"a\"}".repeat(1_001)).map(drop).unwrap_err();
+    assert!(problem.starts_with("entry 1001: the list has more entries"), "{problem}");
 }
 
 #[test]
-fn a_list_longer_than_can_be_loaded_is_refused() {
-    let body = "{\"jti\":\"a\"}".repeat(MAX_ENTRIES + 1);
-    let problem = text(&body).map(drop).unwrap_err();
-    assert!(problem.starts_with("entry 200001: a list has at most 200000 entries"), "{problem}");
+fn what_a_page_says_of_its_list_is_read_in_any_order() {
+    let body = r#"{"removed": [{"jti": "a"}, {"sub": "b"}], "next": "p/2 =", "total": 7,
+        "deltas": true, "entries": [{"jti": "c"}], "since": "41", "version": "42"}"#;
+    let page = text(body).unwrap();
+    assert_eq!((page.entries.len(), page.removed.len()), (1, 2));
+    let header = page.header;
+    assert_eq!(header.next.as_deref(), Some("p/2 ="));
+    assert_eq!((header.total, header.deltas, header.exact), (Some(7), true, true));
+    assert_eq!((header.since.as_deref(), header.version.as_deref()), (Some("41"), Some("42")));
+    assert_eq!(text(r#"{"entries": [], "next": null}"#).unwrap().header.next, None);
+    assert!(!text(r#"{"entries": [], "version": "4 2"}"#).unwrap().header.exact);
+}
+
+#[test]
+fn errors_name_the_place_in_the_page() {
+    let body = "{\"entries\": [\n  {\"jti\": \"a\"},\n  {\"jti\": 7}\n]}";
+    let problem = text(body).map(drop).unwrap_err();
+    assert!(problem.ends_with(" at line 3 column 12"), "{problem}");
 }
 
 #[test]
@@ -181,8 +209,8 @@ proptest! {
 
     #[test]
     fn never_panics_on_what_is_nearly_a_list(body in r#"[{}\[\]":,jti0-9 \nexpirsd_bo]{0,80}"#) {
-        if let Ok(list) = text(&body) {
-            prop_assert!(list.index.len() <= list.read);
+        if let Ok(page) = text(&body) {
+            prop_assert!(page.read() <= body.len());
         }
     }
 
