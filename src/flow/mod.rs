@@ -10,6 +10,7 @@ mod held_answer;
 mod probe;
 pub mod reasons;
 pub mod record;
+pub mod status;
 pub mod worker;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::status::{Telling, Told};
 use crate::audit::EventId;
 use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
@@ -36,6 +37,7 @@ pub struct Worker {
     awake: bool,
     /// Exchanges that wait for news.
     waiting: usize,
+    telling: Telling,
 }
 
 /// What is worked out once for a token and kept beside it.
@@ -79,6 +81,7 @@ impl Worker {
             notices: Vec::new(),
             awake: false,
             waiting: 0,
+            telling: Telling::new(),
             config,
         }
     }
@@ -127,6 +130,17 @@ impl Worker {
         self.notices.extend(worked);
         self.adopt(caps);
         notice
+    }
+
+    /// What operators should see of the sources: asked on every tick.
+    pub fn tell(&mut self, caps: &dyn Capabilities) -> Told {
+        let Worker { keys, revocation, telling, instance, .. } = self;
+        let statuses = || {
+            let mut statuses = keys.statuses(caps);
+            statuses.extend(revocation.statuses(caps));
+            statuses
+        };
+        telling.tell(instance, statuses, caps)
     }
 
     /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work

@@ -16,7 +16,7 @@ use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
 use crate::binding::BoundToken;
-use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId, Status};
 use crate::token::{Claims, Issuers, Keys};
 use events::Events;
 use list::List;
@@ -198,6 +198,11 @@ impl Revocation {
         }
         notices.extend(self.events.work(issuers, keys, caps));
         notices
+    }
+
+    /// What is in force of each source.
+    pub fn statuses(&self, caps: &dyn Capabilities) -> Vec<Status> {
+        self.events.statuses(caps).collect()
     }
 
     /// Adopts what is in force: done on every tick.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 
 use super::algorithm::Algorithm;
+use super::jwe::Encryption;
 use super::jwks::KeySet;
 use super::transmitters::{CLOCK_SKEW, Transmitter};
 use crate::config::section::{Section, excerpt};
@@ -42,6 +43,8 @@ pub(super) struct Issuer {
     pub(super) types: Vec<String>,
     /// What its claims are called.
     pub(super) claims: ClaimNames,
+    /// The keys for which it encrypts, if it does.
+    pub(super) encryption: Option<Encryption>,
 }
 
 /// Where an issuer's keys come from.
@@ -91,9 +94,10 @@ pub(super) struct ClaimNames {
 impl Issuers {
     /// Reads `issuers` of the document.
     pub fn read(document: &mut Section<'_>) -> Issuers {
-        let mut names = HashSet::new();
+        let (mut names, mut key_ids) = (HashSet::new(), HashSet::new());
         let issuers = document.required_sections("issuers", DOC_ISSUERS, |section| {
             let issuer = read_issuer(section)?;
+            check_key_ids(section, &issuer, &mut key_ids);
             if names.insert(issuer.name.clone()) {
                 return Some(issuer);
             }
@@ -155,6 +159,7 @@ impl Issuer {
             require: Vec::new(),
             types: Vec::new(),
             claims: ClaimNames::default(),
+            encryption: None,
         }
     }
 }
@@ -179,6 +184,7 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     let types = section.default("types", texts(&["at+jwt", "JWT"]), DOC_TYPES);
     check_not_empty(section, "types", Some(&types), "at least one type");
     let claims = section.default_section("claims", DOC_CLAIMS, read_claims);
+    let encryption = section.optional_section("encryption", DOC_ENCRYPTION, Encryption::read);
     Some(Issuer {
         name: name?,
         audiences: audiences?,
@@ -189,7 +195,20 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
         require,
         types: types.iter().map(|media_type| bare_type(media_type)).collect(),
         claims,
+        encryption,
     })
+}
+
+/// An encrypted token names a key and nothing else: the name must do, whose key it is.
+fn check_key_ids(section: &mut Section<'_>, issuer: &Issuer, known: &mut HashSet<String>) {
+    let ids = issuer.encryption.iter().flat_map(Encryption::key_ids);
+    for (place, id) in ids.enumerate() {
+        if !known.insert(id.to_owned()) {
+            let problem = format!("another key is named `{}`", excerpt(&Value::from(id)));
+            let place = format!("encryption/keys/{place}/kid");
+            section.problem_below(&place, problem, "a name that no other key has", None);
+        }
+    }
 }
 
 pub(super) fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySource> {
@@ -352,6 +371,7 @@ const DOC_MAX_LIFETIME: &str = "Longest `exp` minus `iat`; tokens that live long
 const DOC_CLOCK_SKEW: &str = "How far the issuer's clock may be off, at most `5m`.";
 const DOC_REQUIRE: &str = "Claims that must be there besides iss, aud, exp and iat.";
 const DOC_TYPES: &str = "Accepted values of the header's `typ`; a token without `typ` is refused.";
+const DOC_ENCRYPTION: &str = "For issuers that encrypt their tokens (JWE): signed, then encrypted.";
 const DOC_CLAIMS: &str = "What this issuer calls the claims that phiward reads.";
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Stage 3: the access token. Compact JWS only (RFC 7515), claims of RFC 9068.
+//! Stage 3: the access token. Compact JWS (RFC 7515), alone or in a compact JWE (RFC 7516), claims of
+//! RFC 9068.
 //!
 //! Refused: everything that is not a signed token of a configured issuer, meant for this API, now.
-//! The order is fixed: shape, issuer, algorithm and key, signature, everything else. Until the
+//! The order is fixed: decryption, shape, issuer, algorithm and key, signature, everything else. Until the
 //! signature is proven the client is not told what failed.
 
 pub mod algorithm;
@@ -11,6 +12,7 @@ pub mod claims;
 mod discovery;
 pub mod extract;
 pub mod issuers;
+mod jwe;
 mod jwk;
 mod jwks;
 mod jws;
@@ -82,8 +84,12 @@ pub fn verify(
     keys: &Keys,
     caps: &dyn Capabilities,
 ) -> Result<VerifiedToken, Rejected> {
-    let jws = Jws::parse(raw.text())?;
+    let opened = jwe::open(raw.text(), keys, caps)?;
+    let jws = Jws::parse(opened.as_ref().map_or(raw.text(), |opened| &opened.token))?;
     let (place, issuer) = issuer_of(&jws, issuers)?;
+    if opened.as_ref().is_some_and(|opened| opened.issuer != place) {
+        return Err(Refusal::new(&reasons::TOKEN_DECRYPTION_ISSUER).into());
+    }
     let key = verify_signature(&jws, place, issuer, keys, caps)?;
     let claims = Claims::read(&jws.claims, &issuer.claims, key.id())?;
     let context = Context {
@@ -91,12 +97,16 @@ pub fn verify(
         media_type: jws.header.media_type.as_deref(),
         members: &jws.claims,
         claims: &claims,
+        encrypted: opened.is_some(),
         now: caps.now(),
     };
     let checked = CHECKS.iter().try_for_each(|check| check(&context));
     let claims = Rc::new(claims);
     if let Err(refusal) = checked {
         return Err(Rejected { refusal, holder: Some(claims) });
+    }
+    if let Some(opened) = &opened {
+        keys.decryption.earn(opened);
     }
     let signer = Signer { issuer: place, key: key.fingerprint() };
     Ok(VerifiedToken::new(claims, signer, issuer.clock_skew))

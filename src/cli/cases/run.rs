@@ -73,7 +73,7 @@ pub(super) fn prepared(
     }
     let signer = Signer::new();
     let configuration = config::from_document(&settings)
-        .and_then(|_| config::from_document(&signer.trusted(&settings)))
+        .and_then(|_| config::from_document(&signer.standing_in(&settings)))
         .map_err(|errors| unsettled(file, case, document, &errors))?;
     let list = json!({"entries": file.revocations}).to_string().into_bytes();
     let mut request = case.request.clone();

@@ -118,7 +118,7 @@ fn setup(arguments: &Arguments, request: Request, at: Instant) -> Result<Setup, 
         Given::Claims(given) => {
             let signer = Signer::new();
             let claims = Claims::filled(&document.value, &given, at);
-            let configuration = read(&signer.trusted(&document.value))?;
+            let configuration = read(&signer.standing_in(&document.value))?;
             let token = signer.token(&document.value, &claims);
             let proof = Proof::Claims { filled_in: claims.filled_in };
             Ok(Setup { configuration, proof, ..setup }.with_token(&token))

@@ -52,6 +52,26 @@ fn each_stage_tells_what_decided() {
 }
 
 #[test]
+fn claims_stand_for_a_token_that_is_encrypted_where_it_must_be_and_a_token_for_itself() {
+    let signer = Signer::new(Algorithm::Es256, "k1", 7);
+    let encryption = json!({"required": true, "keys": [
+        {"kid": "enc-1", "algorithm": "RSA-OAEP", "key": "TOKEN_KEY_1"},
+    ]});
+    let issuer = config(vec![signer.jwk()], json!({"encryption": encryption}));
+    let fhir = json!({"base_path": "/fhir", "base_url": "https://api.clinic.example/fhir"});
+    let document = json!({"fhir": fhir, "issuers": [issuer]}).to_string();
+    let file = Scratch::new("c.json", document.as_bytes());
+    let says = |token: &str| {
+        let rest = ["--token", token, "--at", "2026-09-21T14:13:20Z"];
+        explained(file.0.to_str().unwrap(), "GET /fhir/Patient/123", &rest).1
+    };
+    let given = claims(json!({"scope": "patient/*.rs", "patient": "123"}));
+    assert!(says(&given.to_string()).contains("allowed"), "{}", says(&given.to_string()));
+    let signed = signer.token(&given);
+    assert!(says(signed.text()).contains("token_encryption_required"));
+}
+
+#[test]
 fn each_stage_tells_why_it_refuses() {
     let good = app("patient/*.rs");
     let cases = [

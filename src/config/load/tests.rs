@@ -40,6 +40,10 @@ fn most() -> Value {
                 "scope": "scp", "patient": "pat", "encounter": "enc", "user": "usr", "client": "azp", "roles": "r",
                 "organization": "org", "session": "ses",
             },
+            "encryption": {
+                "required": true,
+                "keys": [{"kid": "enc-1", "algorithm": "ECDH-ES+A256KW", "key": "TOKEN_KEY_1"}],
+            },
         }],
         "revocation": {
             "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "1s",
@@ -160,6 +164,7 @@ fn every_default_is_the_documented_one() {
         ("issuers[].claims.roles", json!("roles")),
         ("issuers[].claims.organization", json!("organization")),
         ("issuers[].claims.session", json!("sid")),
+        ("issuers[].encryption.required", json!(false)),
         ("revocation.every", json!("5s")),
         ("revocation.max_staleness", json!("2m")),
         ("revocation.when_stale", json!("refuse")),
@@ -244,7 +249,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/issuers/0/max_lifetme",
             Some(json!("1h")),
-            "/issuers/0/max_lifetme: unknown key `max_lifetme`: expected one of `algorithms`, `audiences`, `claims`, `clock_skew`, `issuer`, `jwks`, `max_lifetime`, `require`, `types`: did you mean `max_lifetime`?",
+            "/issuers/0/max_lifetme: unknown key `max_lifetme`: expected one of `algorithms`, `audiences`, `claims`, `clock_skew`, `encryption`, `issuer`, `jwks`, `max_lifetime`, `require`, `types`: did you mean `max_lifetime`?",
         ),
         (
             "/issuers/0/max_lifetime",

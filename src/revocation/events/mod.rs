@@ -20,7 +20,7 @@ use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
 use crate::revocation::Freshness;
-use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
+use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId, Status};
 use crate::token::{Claims, Issuers, Keys};
 pub(super) use settings::Settings;
 use stream::{Seen, Stream};
@@ -96,6 +96,12 @@ impl Events {
     /// Whether there is work left.
     pub(super) fn busy(&self) -> bool {
         self.streams.iter().any(Stream::busy)
+    }
+
+    /// What is in force of each stream.
+    pub(super) fn statuses(&self, caps: &dyn Capabilities) -> impl Iterator<Item = Status> {
+        let streams = self.streams.iter().enumerate();
+        streams.map(|(place, stream)| stream.status(place, caps))
     }
 
     /// Adopts what is in force: on every tick.

@@ -64,13 +64,13 @@ impl Page {
     pub(super) fn finish(self, stream: &Stream, caps: &dyn Capabilities) -> Vec<Notice> {
         let Ok(kept) = self.publish(stream, caps) else {
             stream.lease.pause(&self.instance, stream.settings.every, caps);
-            return vec![stream.failed("the host's shared data failed")];
+            return vec![stream.failed("the host's shared data failed", caps)];
         };
         match self.later {
             0 => stream.lease.give_back(&self.instance, caps),
             _ => stream.lease.pause(&self.instance, stream.settings.every, caps),
         }
-        self.notices(stream, kept)
+        self.notices(stream, kept, caps)
     }
 
     fn publish(&self, stream: &Stream, caps: &dyn Capabilities) -> Result<Kept, HostFailed> {
@@ -91,7 +91,7 @@ impl Page {
         Ok(kept)
     }
 
-    fn notices(&self, stream: &Stream, kept: Kept) -> Vec<Notice> {
+    fn notices(&self, stream: &Stream, kept: Kept, caps: &dyn Capabilities) -> Vec<Notice> {
         let name = stream.name();
         let mut notices = Vec::new();
         if kept.anew {
@@ -117,7 +117,7 @@ impl Page {
             notices.push(Notice::warn(refused(name, self.receipts.refused.len(), jti, *fault)));
         }
         if self.later > 0 {
-            notices.push(stream.failed("the keys that signed them are not there yet"));
+            notices.push(stream.failed("the keys that signed them are not there yet", caps));
         }
         let note = self.note.map(|note| Notice::warn(format!("events of `{name}`: {note}")));
         notices.extend(note);

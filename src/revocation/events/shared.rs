@@ -1,4 +1,4 @@
-//! What all instances share of a stream: three values under fixed keys. The head, small and read on
+//! What all instances share of a stream, under fixed keys. The head, small and read on
 //! every tick, says how far the stream was read; the memory, what was revoked; the receipts, what the
 //! next poll acknowledges. They are written in the order memory, head, receipts: what is acknowledged
 //! is in force.
@@ -110,6 +110,27 @@ impl Keys {
         // Receipts that are lost are harmless: the events come again.
         let _ = caps.set_shared(&self.receipts_key(), &receipts.encode(), None)?;
         Ok(())
+    }
+
+    /// Remembers what went wrong, so that any instance can tell it: words of our own.
+    pub(super) fn note(&self, problem: &str, caps: &dyn Capabilities) {
+        let mut value = caps.now().nanoseconds().to_be_bytes().to_vec();
+        value.extend(problem.bytes());
+        // It is for reading only: whether it was written changes nothing.
+        let _ = caps.set_shared(&self.problem_key(), &value, None);
+    }
+
+    /// What went wrong since the stream was last read to its end.
+    pub(super) fn noted(&self, complete: Instant, caps: &dyn Capabilities) -> Option<String> {
+        let shared = caps.shared(&self.problem_key()).ok()??;
+        let mut reader = Reader::new(&shared.value);
+        let when = Instant::from_nanoseconds(reader.u64()?);
+        let problem = core::str::from_utf8(reader.rest()).ok()?;
+        (complete < when).then(|| problem.to_owned())
+    }
+
+    fn problem_key(&self) -> String {
+        format!("{}problem", self.prefix)
     }
 
     fn memory_key(&self) -> String {

@@ -13,7 +13,7 @@ use crate::base::refusal::{Reason, Refusal};
 use crate::base::time::{Instant, UnixSeconds};
 use crate::revocation::{Freshness, WhenStale, reasons};
 use crate::store::lease::Lease;
-use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
+use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId, Status};
 use crate::token::{Claims, Issuers, Keys};
 
 /// By which memory a token was last found live.
@@ -178,7 +178,7 @@ impl Stream {
             let token = caps.environment(variable).filter(|token| is_bearer_token(token));
             let Some(token) = token else {
                 let why = format!("environment variable `{variable}` of Envoy holds no token");
-                self.notices.push(self.failed(&why));
+                self.notices.push(self.failed(&why, caps));
                 return None;
             };
             headers.push(("authorization".to_owned(), format!("Bearer {token}")));
@@ -202,7 +202,9 @@ impl Stream {
     ) -> Option<Notice> {
         let Call { instance, started } = self.call.take()?;
         if !self.lease.keep(&instance, WORKING, caps).unwrap_or_default() {
-            return Some(self.failed("the answer came so late that another instance took over"));
+            return Some(
+                self.failed("the answer came so late that another instance took over", caps),
+            );
         }
         match self.read(answer) {
             Ok(answer) => {
@@ -211,7 +213,7 @@ impl Stream {
             }
             Err(why) => {
                 self.lease.pause(&instance, self.settings.every, caps);
-                Some(self.failed(&why))
+                Some(self.failed(&why, caps))
             }
         }
     }
@@ -266,8 +268,26 @@ impl Stream {
         }
     }
 
+    /// What is in force, for operators; `place` is the stream's.
+    pub(super) fn status(&self, place: usize, caps: &dyn Capabilities) -> Status {
+        let head = self.head.ok().flatten();
+        let complete = head.map_or(Instant::default(), |head| head.complete);
+        let known = complete != Instant::default();
+        let now = caps.now();
+        Status {
+            source: format!("events of {}", self.name()),
+            metric: format!("events.{place}"),
+            version: None,
+            age: known.then(|| now.since(complete).max(complete.since(now))),
+            entries: self.memory.as_ref().map_or(0, Memory::len),
+            fresh: self.is_fresh(now),
+            problem: self.shared.noted(complete, caps),
+        }
+    }
+
     /// For the log: a poll that did not help.
-    pub(super) fn failed(&self, why: &str) -> Notice {
+    pub(super) fn failed(&self, why: &str, caps: &dyn Capabilities) -> Notice {
+        self.shared.note(why, caps);
         Notice::warn(format!("events of `{}`: {why}; what they revoked stays", self.name()))
     }
 

@@ -1,6 +1,7 @@
 //! What must hold for a token whose signature is proven. One file a check, one list.
 
 mod audience;
+mod encryption;
 mod id_token;
 mod lifetime;
 mod media_type;
@@ -25,6 +26,8 @@ pub(super) struct Context<'a> {
     pub(super) members: &'a Map<String, Value>,
     /// The claims that phiward reads.
     pub(super) claims: &'a Claims,
+    /// Whether it came encrypted.
+    pub(super) encrypted: bool,
     /// The time.
     pub(super) now: Instant,
 }
@@ -34,6 +37,7 @@ pub(super) type Check = fn(&Context<'_>) -> Result<(), Refusal>;
 
 /// Every check, in the order of their refusals: what kind of token it is, for whom, when, with what.
 pub(super) const CHECKS: &[Check] = &[
+    encryption::check,
     media_type::check,
     id_token::check,
     audience::check,

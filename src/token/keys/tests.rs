@@ -242,6 +242,11 @@ fn an_unknown_key_is_looked_for_once_for_all_who_ask_and_believed_unknown_then()
     assert!(leader.due(&other, &fleet.caps).is_empty(), "one call for the process");
     let set = json!({"keys": [old.jwk(), new.jwk()]}).to_string();
     fleet.worker.answered(due[0].0, answer(200, set), &fleet.caps);
+    assert_eq!(
+        fleet.verdict(&fleet.token(&new)),
+        "keys_on_their_way",
+        "published, not adopted yet"
+    );
     fleet.worker.refresh(&fleet.caps);
     assert_eq!(fleet.verdict(&fleet.token(&new)), "accepted");
     assert_eq!(fleet.verdict(&fleet.token(&signer("k3", 9))), "token_key_unknown");

@@ -111,8 +111,13 @@ fn a_transmitter_that_gives_no_good_answer_makes_the_stream_stale() {
             let revoked = scene.verdict(&token(60));
             assert_ne!((when_stale, revoked), ("allow", "stale_allowed"), "{row}");
             assert!(!scene.notices.is_empty(), "{row}");
+            let status = scene.instances[0].1.statuses(&scene.host).next().unwrap();
+            assert!(!status.fresh && status.age > Some(Duration::from_secs(20)), "{status:?}");
+            assert!(status.problem.is_some() && status.entries == 1, "{status:?}");
             scene.answer = None;
             scene.run(31..=40);
+            let status = scene.instances[1].1.statuses(&scene.host).next().unwrap();
+            assert!(status.fresh && status.problem.is_none(), "{status:?}");
             assert_eq!(scene.verdict(&other_token()), "fresh", "{row}");
             assert_eq!(scene.verdict(&token(60)), "token_revoked", "{row}");
         }
