@@ -31,7 +31,7 @@ impl Receipts {
 /// wrote there is left out: its events come again.
 pub(super) fn request(receipts: Option<&[u8]>) -> Vec<u8> {
     let receipts = receipts.and_then(|text| json::parse(text).ok()).unwrap_or_default();
-    let asked = [("maxEvents", json!(ASKED_EVENTS)), ("returnImmediately", json!(true))];
+    let asked = [("maxEvents", json!(MAX_EVENTS)), ("returnImmediately", json!(true))];
     let handed_in = match (receipts.get("ack"), receipts.get("setErrs")) {
         (Some(ack @ Value::Array(_)), Some(errors @ Value::Object(_))) => {
             vec![("ack", ack.clone()), ("setErrs", errors.clone())]
@@ -71,10 +71,7 @@ pub(super) fn answer(body: &[u8]) -> Result<Answer, String> {
     Ok(Answer { sets, more })
 }
 
-/// So many are asked for at a time.
-const ASKED_EVENTS: usize = 20;
-
-/// So many are taken at a time.
+/// So many are asked for, and at most taken, at a time.
 const MAX_EVENTS: usize = 100;
 
 const MAX_BODY: usize = 1 << 20;

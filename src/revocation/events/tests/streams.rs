@@ -15,7 +15,7 @@ fn before_the_first_answer_tokens_wait_and_afterwards_one_instance_asks_for_all(
     assert_eq!(scene.verdict(&token(60)), "fresh");
     scene.run(0..=9);
     assert_eq!(scene.polls.len(), 2);
-    assert_eq!(scene.polls[0], json!({"maxEvents": 20, "returnImmediately": true}));
+    assert_eq!(scene.polls[0], json!({"maxEvents": 100, "returnImmediately": true}));
     let other = Claims { issuer: "https://auth.other.example".to_owned(), ..token(60) };
     assert_eq!(scene.verdict(&other), "no_list", "its events are about its own tokens");
 }
