@@ -188,7 +188,13 @@ impl Listed {
         let keys = Keys::new(&self.configuration.issuers);
         let header = format!("Bearer {}", server::token(jti));
         let raw = token::extract([header.as_bytes()].into_iter()).unwrap();
-        let verified = token::verify(&raw, &self.configuration.issuers, &keys, caps);
+        let verified = token::verify(
+            &raw,
+            &self.configuration.issuers,
+            &keys,
+            &mut token::Introspection::default(),
+            caps,
+        );
         binding::bind(verified.unwrap_or_else(|rejected| panic!("{:?}", rejected.refusal))).unwrap()
     }
 }

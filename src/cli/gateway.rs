@@ -102,7 +102,9 @@ impl Gateway {
                     fed.revocations = self.worker.answered(callout, document(list), &self.caps);
                 }
                 (
-                    Callout::Keys(_) | Callout::Revocations(Which::Status(_) | Which::Events(_)),
+                    Callout::Keys(_)
+                    | Callout::Introspection(_)
+                    | Callout::Revocations(Which::Status(_) | Which::Events(_)),
                     _,
                 ) => {
                     let nothing = Err(CallFailed::Undispatched);

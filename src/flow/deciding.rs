@@ -134,14 +134,14 @@ impl Exchange {
         caps: &dyn Capabilities,
     ) -> Result<Caller, Refusal> {
         let raw = token::extract(head.headers().all("authorization"))?;
-        let Worker { config, keys, revocation, limits, tokens, .. } = worker;
+        let Worker { config, keys, introspection, revocation, limits, tokens, .. } = worker;
         let now = caps.now();
         if tokens.get(&raw, now).is_none() {
-            let verified =
-                token::verify(&raw, &config.issuers, keys, caps).map_err(|rejected| {
-                    self.record.holder(rejected.holder);
-                    rejected.refusal
-                })?;
+            let verified = token::verify(&raw, &config.issuers, keys, introspection, caps);
+            let verified = verified.map_err(|rejected| {
+                self.record.holder(rejected.holder);
+                rejected.refusal
+            })?;
             let known = Known::of(&verified, config);
             tokens.insert(&raw, verified, known);
         }

@@ -13,8 +13,9 @@ use crate::limits::Limits;
 use crate::policy::Grants;
 use crate::revocation::{Checked, Revocation, Which};
 use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
+use crate::token::introspection::Inquiry;
 use crate::token::keys::Asked;
-use crate::token::{CacheLimits, Keys, TokenCache, VerifiedToken};
+use crate::token::{CacheLimits, Introspection, Keys, TokenCache, VerifiedToken};
 
 /// Verified tokens kept by one worker.
 const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 1024 };
@@ -27,6 +28,7 @@ const MAX_WAITING: usize = 256;
 pub struct Worker {
     pub(in crate::flow) config: Configuration,
     pub(in crate::flow) keys: Keys,
+    pub(in crate::flow) introspection: Introspection,
     pub(in crate::flow) revocation: Revocation,
     pub(in crate::flow) limits: Limits,
     pub(in crate::flow) tokens: TokenCache<Known>,
@@ -54,6 +56,8 @@ pub(in crate::flow) struct Known {
 pub enum Callout {
     /// Keys of an issuer, or where they are.
     Keys(Asked),
+    /// What an issuer says of a token.
+    Introspection(Inquiry),
     /// What tells revoked tokens.
     Revocations(Which),
 }
@@ -72,6 +76,7 @@ impl Worker {
         let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
         Worker {
             keys: Keys::new(&config.issuers),
+            introspection: Introspection::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone(), &config.issuers),
             limits: Limits::new(config.sessions.clone()),
             tokens: TokenCache::new(TOKENS),
@@ -99,9 +104,14 @@ impl Worker {
         self.adopt(caps);
         let worked = self.revocation.work(&self.config.issuers, &self.keys, caps);
         self.notices.extend(worked);
+        self.notices.extend(self.introspection.notice(&self.config.issuers));
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
             keys.into_iter().map(|(asked, call)| (Callout::Keys(asked), call)).collect();
+        let inquiries = self.introspection.due(caps);
+        calls.extend(
+            inquiries.into_iter().map(|(inquiry, call)| (Callout::Introspection(inquiry), call)),
+        );
         let revocations = self.revocation.due(&self.instance, caps);
         calls.extend(
             revocations.into_iter().map(|(which, call)| (Callout::Revocations(which), call)),
@@ -123,6 +133,9 @@ impl Worker {
     ) -> Option<Notice> {
         let notice = match callout {
             Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
+            Callout::Introspection(inquiry) => {
+                self.introspection.answered(inquiry, answer, &self.config.issuers, caps)
+            }
             Callout::Revocations(which) => self.revocation.answered(which, answer, caps),
         };
         // What the answer brought is worked on at once, as far as one slice goes.

@@ -65,16 +65,14 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let Some(worker) = self.worker.clone() else { return };
-        let (calls, notices, told, hurries) = match worker.try_borrow_mut() {
+        let (calls, told, notices, hurries) = match worker.try_borrow_mut() {
             Ok(mut worker) => {
-                (worker.tick(&Host), worker.notices(), worker.tell(&Host), worker.hurries())
+                (worker.tick(&Host), worker.tell(&Host), worker.notices(), worker.hurries())
             }
             Err(_) => return,
         };
-        for Notice { level, text } in notices {
-            log::log!(level, "{text}");
-        }
         self.tell(told);
+        notices.iter().for_each(tell);
         self.waiting.hurry(hurries);
         for (callout, call) in calls {
             match calls::dispatch(&call) {
@@ -130,11 +128,13 @@ impl Root {
         else {
             return;
         };
-        if let Some(Notice { level, text }) = worker.answered(callout, answer, &Host) {
-            log::log!(level, "{text}");
-        }
+        worker.answered(callout, answer, &Host).iter().for_each(tell);
         self.waiting.hurry(worker.hurries());
     }
+}
+
+fn tell(Notice { level, text }: &Notice) {
+    log::log!(*level, "{text}");
 }
 
 /// Audit records go to the host's log at level `info`; the host drops what is below its own level.

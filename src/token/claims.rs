@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use super::issuers::ClaimNames;
 use super::reasons;
 use crate::base::refusal::Refusal;
 use crate::base::time::UnixSeconds;
+use crate::config::section::Section;
 
 /// Claims of an access token, under the names that the configuration gives them (`issuers[].claims`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Claims {
     pub organization: Option<String>,
     /// `sid`
     pub session: Option<String>,
-    /// `kid` of the key that signed it
+    /// `kid` of the key that signed it, if one did
     pub key_id: Option<String>,
     /// Whether the token is bound to its holder (`cnf`, RFC 7800)
     pub bound: bool,
@@ -61,6 +61,19 @@ pub struct StatusReference {
     pub index: u64,
 }
 
+/// Names of the claims that later stages read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ClaimNames {
+    pub(super) scope: String,
+    pub(super) patient: String,
+    pub(super) encounter: String,
+    pub(super) user: String,
+    pub(super) client: String,
+    pub(super) roles: String,
+    pub(super) organization: String,
+    pub(super) session: String,
+}
+
 impl Claims {
     /// The patients whose records the token opens: the one in context, and the user who is one
     /// (`fhirUser` naming `Patient/id`, relative or absolute). Bare ids, none twice.
@@ -75,7 +88,7 @@ impl Claims {
 }
 
 impl Claims {
-    /// Reads the claims of a token whose signature is proven.
+    /// Reads the claims of a token whose signature is proven, or what its issuer says of it.
     ///
     /// # Errors
     ///
@@ -84,7 +97,7 @@ impl Claims {
     pub(super) fn read(
         members: &Map<String, Value>,
         names: &ClaimNames,
-        key_id: &str,
+        key_id: Option<&str>,
     ) -> Result<Claims, Refusal> {
         let missing = |name| missing(name);
         Ok(Claims {
@@ -104,10 +117,37 @@ impl Claims {
             roles: texts(members, &names.roles)?,
             organization: text(members, &names.organization)?,
             session: text(members, &names.session)?,
-            key_id: Some(key_id.to_owned()),
+            key_id: key_id.map(str::to_owned),
             bound: members.contains_key("cnf"),
             status: status(members)?,
         })
+    }
+}
+
+impl ClaimNames {
+    /// Reads `claims` of an issuer.
+    pub(super) fn read(section: &mut Section<'_>) -> ClaimNames {
+        let mut name = |key: &'static str, default: &str, doc: &str| {
+            section.default(key, default.to_owned(), doc)
+        };
+        ClaimNames {
+            scope: name("scope", "scope", "The SMART scopes: text or a list of texts."),
+            patient: name(
+                "patient",
+                "patient",
+                "The patient in context: an id or `Patient/` and an id.",
+            ),
+            encounter: name(
+                "encounter",
+                "encounter",
+                "The encounter in context: an id or `Encounter/` and an id. Read with `smart.encounter: confine`.",
+            ),
+            user: name("user", "fhirUser", "The user as a FHIR reference."),
+            client: name("client", "client_id", "The app."),
+            roles: name("roles", "roles", "The user's roles: text or a list of texts."),
+            organization: name("organization", "organization", "The user's organization."),
+            session: name("session", "sid", "The session at the issuer."),
+        }
     }
 }
 

@@ -7,9 +7,10 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 
 use super::algorithm::Algorithm;
+use super::claims::ClaimNames;
+use super::introspection::{self, Tokens};
 use super::jwe::Encryption;
 use super::jwks::KeySet;
-use super::transmitters::{CLOCK_SKEW, Transmitter};
 use crate::config::section::{Section, excerpt};
 use crate::config::setting::{Setting, Tolerance};
 use crate::store::HttpUrl;
@@ -17,9 +18,9 @@ use crate::store::HttpUrl;
 /// Every issuer whose tokens are taken. Each has its own keys, never another's.
 #[derive(Debug, Clone, Default)]
 pub struct Issuers {
-    issuers: Vec<Issuer>,
+    pub(super) issuers: Vec<Issuer>,
     /// Who else signs documents. None of them issues tokens.
-    transmitters: Vec<Issuer>,
+    pub(super) transmitters: Vec<Issuer>,
 }
 
 /// One issuer.
@@ -45,6 +46,8 @@ pub(super) struct Issuer {
     pub(super) claims: ClaimNames,
     /// The keys for which it encrypts, if it does.
     pub(super) encryption: Option<Encryption>,
+    /// How it is asked about tokens, if it is.
+    pub(super) introspection: Option<introspection::Settings>,
 }
 
 /// Where an issuer's keys come from.
@@ -78,19 +81,6 @@ pub(super) enum Place {
     Metadata(HttpUrl),
 }
 
-/// Names of the claims that later stages read.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ClaimNames {
-    pub(super) scope: String,
-    pub(super) patient: String,
-    pub(super) encounter: String,
-    pub(super) user: String,
-    pub(super) client: String,
-    pub(super) roles: String,
-    pub(super) organization: String,
-    pub(super) session: String,
-}
-
 impl Issuers {
     /// Reads `issuers` of the document.
     pub fn read(document: &mut Section<'_>) -> Issuers {
@@ -106,7 +96,48 @@ impl Issuers {
             section.problem("issuer", problem, "each issuer once", Some(hint));
             None
         });
-        Issuers { issuers, transmitters: Vec::new() }
+        let issuers = Issuers { issuers, transmitters: Vec::new() };
+        issuers.check_opaque(document);
+        issuers
+    }
+
+    /// An opaque token does not say whose it is.
+    fn check_opaque(&self, document: &mut Section<'_>) {
+        let mut all = self.issuers.iter().filter(|issuer| issuer.asks(Tokens::opaque));
+        if let (Some(first), Some(second)) = (all.next(), all.next()) {
+            let problem = format!(
+                "`{}` and `{}` both take opaque tokens, which don't say whose they are",
+                first.name, second.name
+            );
+            let expected = "`introspection.tokens` other than `jwt` for one issuer only";
+            document.problem("issuers", problem, expected, None);
+        }
+    }
+
+    /// The place of the issuer that takes opaque tokens.
+    pub(super) fn opaque(&self) -> Option<usize> {
+        self.issuers.iter().position(|issuer| issuer.asks(Tokens::opaque))
+    }
+
+    /// Whether the issuer at this place is asked about tokens that it signed.
+    pub(super) fn asks_about_signed(&self, place: usize) -> bool {
+        self.issuers.get(place).is_some_and(|issuer| issuer.asks(Tokens::signed))
+    }
+
+    /// Where nobody can be asked: whether the issuer of this name would be, or with no name the one that
+    /// takes opaque tokens.
+    pub fn would_ask(&self, name: Option<&str>) -> bool {
+        let asked = |name| self.named(name).is_some_and(|(_, issuer)| issuer.asks(Tokens::signed));
+        name.map_or(self.opaque().is_some(), asked)
+    }
+
+    /// The same issuers, none of whom is asked.
+    #[must_use]
+    pub fn asking_nobody(mut self) -> Issuers {
+        for issuer in &mut self.issuers {
+            issuer.introspection = None;
+        }
+        self
     }
 
     /// Every issuer's name, in the order of the document.
@@ -119,26 +150,6 @@ impl Issuers {
         self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == name)
     }
 
-    /// Trusts these to sign events, never tokens.
-    pub fn trust(&mut self, transmitters: impl IntoIterator<Item = Transmitter>) {
-        self.transmitters.extend(transmitters.into_iter().map(|Transmitter(issuer)| issuer));
-    }
-
-    /// The longest that a token of this issuer, or of any, may live, clocks that are off included.
-    pub fn longest_lifetime(&self, name: Option<&str>) -> Duration {
-        let issuers = self.issuers.iter().filter(|one| name.is_none_or(|name| name == one.name));
-        let lifetimes = issuers.map(|one| one.max_lifetime.saturating_add(one.clock_skew));
-        lifetimes.max().unwrap_or_default()
-    }
-
-    /// Whose keys verify the events of this transmitter, and its place: its own, else those of the
-    /// issuer of the same name.
-    pub(super) fn transmitter(&self, name: &str) -> Option<(usize, &Issuer)> {
-        let places = self.issuers.len()..;
-        let mut own = places.zip(&self.transmitters);
-        own.find(|(_, one)| one.name == name).or_else(|| self.named(name))
-    }
-
     /// Everybody whose keys are needed, by place: the issuers in the order of the document, then who
     /// signs events only.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Issuer> {
@@ -147,20 +158,8 @@ impl Issuers {
 }
 
 impl Issuer {
-    /// Who signs documents but no tokens.
-    pub(super) fn signing(name: String, algorithms: Vec<Algorithm>, keys: KeySource) -> Issuer {
-        Issuer {
-            name,
-            audiences: Vec::new(),
-            algorithms,
-            keys,
-            max_lifetime: Duration::ZERO,
-            clock_skew: CLOCK_SKEW,
-            require: Vec::new(),
-            types: Vec::new(),
-            claims: ClaimNames::default(),
-            encryption: None,
-        }
+    fn asks(&self, about: fn(Tokens) -> bool) -> bool {
+        self.introspection.as_ref().is_some_and(|settings| about(settings.tokens))
     }
 }
 
@@ -171,7 +170,7 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     let algorithms = section.default("algorithms", DEFAULT_ALGORITHMS.to_vec(), DOC_ALGORITHMS);
     check_not_empty(section, "algorithms", Some(&algorithms), "at least one algorithm");
     let keys =
-        section.required_section("jwks", DOC_JWKS, |section| read_keys(section, name.as_deref()));
+        section.optional_section("jwks", DOC_JWKS, |section| read_keys(section, name.as_deref()));
     let max_lifetime = section.default("max_lifetime", Duration::from_secs(3600), DOC_MAX_LIFETIME);
     let default = Tolerance(Duration::from_secs(30));
     let Tolerance(clock_skew) = section.default("clock_skew", default, DOC_CLOCK_SKEW);
@@ -183,8 +182,11 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     let require = section.default("require", texts(&["sub", "jti"]), DOC_REQUIRE);
     let types = section.default("types", texts(&["at+jwt", "JWT"]), DOC_TYPES);
     check_not_empty(section, "types", Some(&types), "at least one type");
-    let claims = section.default_section("claims", DOC_CLAIMS, read_claims);
+    let claims = section.default_section("claims", DOC_CLAIMS, ClaimNames::read);
     let encryption = section.optional_section("encryption", DOC_ENCRYPTION, Encryption::read);
+    let introspection =
+        section.optional_section("introspection", DOC_INTROSPECTION, introspection::Settings::read);
+    let keys = keys.or_else(|| without_keys(section, introspection.as_ref()));
     Some(Issuer {
         name: name?,
         audiences: audiences?,
@@ -196,6 +198,7 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
         types: types.iter().map(|media_type| bare_type(media_type)).collect(),
         claims,
         encryption,
+        introspection,
     })
 }
 
@@ -209,6 +212,23 @@ fn check_key_ids(section: &mut Section<'_>, issuer: &Issuer, known: &mut HashSet
             section.problem_below(&place, problem, "a name that no other key has", None);
         }
     }
+}
+
+/// An issuer of opaque tokens alone has no keys.
+fn without_keys(
+    section: &mut Section<'_>,
+    introspection: Option<&introspection::Settings>,
+) -> Option<KeySource> {
+    if section.has("jwks") {
+        return None; // told by its own section
+    }
+    if introspection.is_some_and(|settings| !settings.tokens.signed()) {
+        return Some(KeySource::Inline(Rc::default()));
+    }
+    if !section.has("introspection") || introspection.is_some() {
+        section.problem("jwks", "`jwks` is missing".to_owned(), "an object", None);
+    }
+    None
 }
 
 pub(super) fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySource> {
@@ -276,29 +296,6 @@ fn read_inline(section: &mut Section<'_>, inline: InlineKeys) -> Option<KeySourc
     None
 }
 
-fn read_claims(section: &mut Section<'_>) -> ClaimNames {
-    let mut name =
-        |key: &'static str, default: &str, doc: &str| section.default(key, default.to_owned(), doc);
-    ClaimNames {
-        scope: name("scope", "scope", "The SMART scopes: text or a list of texts."),
-        patient: name(
-            "patient",
-            "patient",
-            "The patient in context: an id or `Patient/` and an id.",
-        ),
-        encounter: name(
-            "encounter",
-            "encounter",
-            "The encounter in context: an id or `Encounter/` and an id. Read with `smart.encounter: confine`.",
-        ),
-        user: name("user", "fhirUser", "The user as a FHIR reference."),
-        client: name("client", "client_id", "The app."),
-        roles: name("roles", "roles", "The user's roles: text or a list of texts."),
-        organization: name("organization", "organization", "The user's organization."),
-        session: name("session", "sid", "The session at the issuer."),
-    }
-}
-
 pub(super) fn check_not_empty<T>(
     section: &mut Section<'_>,
     name: &str,
@@ -357,7 +354,8 @@ const MIN_REFRESH: Duration = Duration::from_secs(1);
 const DOC_ISSUERS: &str = "Whose tokens are taken. Each issuer has its own keys.";
 const DOC_AUDIENCES: &str = "Names of this API: one of them must be in `aud`.";
 pub(super) const DOC_ALGORITHMS: &str = "Signature algorithms that this issuer uses.";
-const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`, or `cluster` alone.";
+const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`, or `cluster` alone. Required, unless \
+    `introspection` has `tokens: opaque`.";
 const DOC_INLINE: &str = "The keys themselves, as a JWK Set (RFC 7517).";
 const DOC_CLUSTER: &str = "The Envoy cluster that reaches `url`.";
 const DOC_REACHES: &str = "the Envoy cluster that reaches the issuer";
@@ -372,6 +370,8 @@ const DOC_CLOCK_SKEW: &str = "How far the issuer's clock may be off, at most `5m
 const DOC_REQUIRE: &str = "Claims that must be there besides iss, aud, exp and iat.";
 const DOC_TYPES: &str = "Accepted values of the header's `typ`; a token without `typ` is refused.";
 const DOC_ENCRYPTION: &str = "For issuers that encrypt their tokens (JWE): signed, then encrypted.";
+const DOC_INTROSPECTION: &str =
+    "For opaque tokens, or tokens that are revoked where they were issued: the issuer is asked.";
 const DOC_CLAIMS: &str = "What this issuer calls the claims that phiward reads.";
 
 #[cfg(test)]

@@ -69,7 +69,8 @@ crate::reasons! {
     TOKEN_CLAIMS_UNREADABLE = unproven("token_claims_unreadable");
     /// `iss` is missing or not text (RFC 9068 section 2.2).
     TOKEN_ISSUER_MISSING = unproven("token_issuer_missing");
-    /// `iss` is not, byte for byte, a configured issuer (RFC 9068 section 4).
+    /// `iss` is not, byte for byte, a configured issuer (RFC 9068 section 4); or the issuer, asked about
+    /// the token, names another one.
     TOKEN_ISSUER_UNKNOWN = unproven("token_issuer_unknown");
     /// `alg` is missing or not, byte for byte, on the issuer's list (RFC 8725 section 3.1).
     TOKEN_ALGORITHM_REFUSED = unproven("token_algorithm_refused");
@@ -95,9 +96,26 @@ crate::reasons! {
     /// Signed only, though the issuer's tokens must be encrypted (`encryption.required`).
     TOKEN_ENCRYPTION_REQUIRED = proven("token_encryption_required",
         "the token is not encrypted: this API takes only encrypted tokens from its issuer");
-    /// `typ` is not one of the issuer's `types` (RFC 9068 section 4).
+    /// The issuer, asked about the token, says that it is not active (RFC 7662 section 2.2).
+    TOKEN_INACTIVE = unproven("token_inactive");
+    /// The issuer, asked about the token, did not answer in time, or with an error, or with something that
+    /// is no answer (RFC 7662 section 2.2).
+    INTROSPECTION_UNAVAILABLE = Reason::new(503, "introspection_unavailable", "transient",
+        "the token's issuer can't be asked about it: try again shortly");
+    /// The issuer refuses to be asked by this client: 401 or 403 (RFC 7662 section 2.3).
+    INTROSPECTION_UNAUTHORIZED = Reason::new(503, "introspection_unauthorized", "transient",
+        "the token's issuer does not let this gateway ask about it");
+    /// The environment variable that `introspection.client_secret` names is not set.
+    INTROSPECTION_SECRET_MISSING = Reason::new(503, "introspection_secret_missing", "transient",
+        "this gateway is not ready to ask the token's issuer about it");
+    /// Too many tokens wait to be asked about.
+    INTROSPECTION_OVERLOADED = Reason::new(503, "introspection_overloaded", "throttled",
+        "too many tokens wait to be asked about: try again shortly");
+
+    /// `typ` is not one of the issuer's `types` (RFC 9068 section 4); or the issuer says of it another
+    /// `token_type` than `Bearer` and `DPoP`, or another `token_use` than `access_token`.
     TOKEN_TYPE_REFUSED = proven("token_type_refused",
-        "the token's `typ` is not one that this API takes from its issuer");
+        "the token's type is not one that this API takes from its issuer");
     /// `nonce`, `at_hash` or `c_hash`: an ID token (OpenID Connect Core section 2).
     TOKEN_IS_ID_TOKEN = proven("token_is_id_token",
         "this is an ID token: send the access token");
@@ -147,7 +165,7 @@ mod tests {
     #[test]
     fn before_the_signature_is_proven_every_answer_is_the_same() {
         let hidden: Vec<_> = ALL.iter().filter(|reason| reason.public != reason.code).collect();
-        assert_eq!(hidden.len(), 26);
+        assert_eq!(hidden.len(), 27);
         for reason in hidden {
             let seen = (reason.public, reason.status, reason.issue, reason.text);
             let expected = ("token_invalid", 401, "login", "the access token is not valid");

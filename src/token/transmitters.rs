@@ -3,7 +3,11 @@
 
 use core::time::Duration;
 
-use super::issuers::{DEFAULT_ALGORITHMS, DOC_ALGORITHMS, Issuer, check_not_empty, read_keys};
+use super::algorithm::Algorithm;
+use super::claims::ClaimNames;
+use super::issuers::{
+    DEFAULT_ALGORITHMS, DOC_ALGORITHMS, Issuer, Issuers, KeySource, check_not_empty, read_keys,
+};
 use crate::config::section::Section;
 
 /// Who signs events, with the keys to verify them.
@@ -26,8 +30,49 @@ impl Transmitter {
     }
 }
 
+impl Issuers {
+    /// Trusts these to sign events, never tokens.
+    pub fn trust(&mut self, transmitters: impl IntoIterator<Item = Transmitter>) {
+        self.transmitters.extend(transmitters.into_iter().map(|Transmitter(issuer)| issuer));
+    }
+
+    /// The longest that a token of this issuer, or of any, may live, clocks that are off included.
+    pub fn longest_lifetime(&self, name: Option<&str>) -> Duration {
+        let issuers = self.issuers.iter().filter(|one| name.is_none_or(|name| name == one.name));
+        let lifetimes = issuers.map(|one| one.max_lifetime.saturating_add(one.clock_skew));
+        lifetimes.max().unwrap_or_default()
+    }
+
+    /// Whose keys verify the events of this transmitter, and its place: its own, else those of the
+    /// issuer of the same name.
+    pub(super) fn transmitter(&self, name: &str) -> Option<(usize, &Issuer)> {
+        let places = self.issuers.len()..;
+        let mut own = places.zip(&self.transmitters);
+        own.find(|(_, one)| one.name == name).or_else(|| self.named(name))
+    }
+}
+
+impl Issuer {
+    /// Who signs documents but no tokens.
+    fn signing(name: String, algorithms: Vec<Algorithm>, keys: KeySource) -> Issuer {
+        Issuer {
+            name,
+            audiences: Vec::new(),
+            algorithms,
+            keys,
+            max_lifetime: Duration::ZERO,
+            clock_skew: CLOCK_SKEW,
+            require: Vec::new(),
+            types: Vec::new(),
+            claims: ClaimNames::default(),
+            encryption: None,
+            introspection: None,
+        }
+    }
+}
+
 /// How far a transmitter's clock may be off.
-pub(super) const CLOCK_SKEW: Duration = Duration::from_secs(30);
+const CLOCK_SKEW: Duration = Duration::from_secs(30);
 
 const DOC_JWKS: &str = "The transmitter's keys: `inline`, or `cluster` and `url`, or `cluster` alone. \
     Left out: the keys of the entry of `issuers` with the same name.";

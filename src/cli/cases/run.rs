@@ -75,6 +75,8 @@ pub(super) fn prepared(
     let configuration = config::from_document(&settings)
         .and_then(|_| config::from_document(&signer.standing_in(&settings)))
         .map_err(|errors| unsettled(file, case, document, &errors))?;
+    let issuers = configuration.issuers.asking_nobody();
+    let configuration = Configuration { issuers, ..configuration };
     let list = json!({"entries": file.revocations}).to_string().into_bytes();
     let mut request = case.request.clone();
     if let Some(given) = claims(file, section, case) {

@@ -86,7 +86,7 @@ fn kind(interaction: &Interaction) -> String {
 }
 
 /// Who calls, and how far that is proven.
-pub(super) fn of_claims(claims: &Claims, proof: &Proof) -> Vec<Fact> {
+pub(super) fn of_claims(claims: &Claims, proof: &Proof, would_ask: bool) -> Vec<Fact> {
     let filled_in = match proof {
         Proof::Claims { filled_in } if !filled_in.is_empty() => Some(filled_in.join(" ")),
         _ => None,
@@ -94,6 +94,7 @@ pub(super) fn of_claims(claims: &Claims, proof: &Proof) -> Vec<Fact> {
     let expires = crate::base::time::Instant::from_seconds(claims.expires);
     let facts = [
         Some(text("proof", proof.words())),
+        would_ask.then(|| text("introspection", "NOT ASKED: the gateway asks the issuer about it")),
         maybe("filled_in", filled_in),
         Some(text("issuer", &claims.issuer)),
         maybe("subject", claims.subject.as_deref()),

@@ -18,7 +18,7 @@ use crate::limits::{self, AdmittedToken, Limits};
 use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit};
 use crate::request::{self, Head};
 use crate::revocation::{self, Checked, Revocation, Settings};
-use crate::token::{self, Keys};
+use crate::token::{self, Introspection, Keys, VerifiedToken};
 
 /// A stage and its verdict.
 #[derive(Debug)]
@@ -49,6 +49,8 @@ pub(super) struct Walk<'a> {
     pub(super) caps: &'a Native,
     pub(super) request: &'a Request,
     pub(super) proof: &'a Proof,
+    /// Whether the gateway would ask the token's issuer about it.
+    pub(super) would_ask: bool,
     /// Whether a revocation list was given.
     pub(super) listed: bool,
     /// What the FHIR server has, and whether that was given.
@@ -128,11 +130,13 @@ impl Walk<'_> {
         let mut keys = Keys::new(issuers);
         keys.refresh(self.caps);
         let verified = token::extract(head.headers().all("authorization")).and_then(|raw| {
-            let verified = token::verify(&raw, issuers, &keys, self.caps);
+            let introspection = &mut Introspection::default();
+            let verified = token::verify(&raw, issuers, &keys, introspection, self.caps);
             verified.map_err(|rejected| rejected.refusal)
         });
-        let verified =
-            notes.note("token", verified, |token| facts::of_claims(token.claims(), self.proof))?;
+        let told =
+            |token: &VerifiedToken| facts::of_claims(token.claims(), self.proof, self.would_ask);
+        let verified = notes.note("token", verified, told)?;
         let bound = notes.note("binding", binding::bind(verified), |_| facts::of_binding())?;
         let settings = revocation.as_ref();
         let list = settings.filter(|settings| settings.has_list()).map(|_| self.listed);

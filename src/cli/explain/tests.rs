@@ -298,6 +298,43 @@ fn a_token_is_verified_by_the_keys_at_hand_and_never_printed() {
     }
 }
 
+/// An issuer can't be asked from here: the output says so.
+#[test]
+fn an_issuer_that_would_be_asked_is_not_and_that_is_said() {
+    let signer = Signer::new(Algorithm::Es256, "k1", 7);
+    let introspection = json!({
+        "cluster": "auth", "url": "https://auth.clinic.example/introspect", "client_id": "gateway",
+        "client_secret": "SECRET", "tokens": "all",
+    });
+    let issuer = config(vec![signer.jwk()], json!({"introspection": introspection}));
+    let document = json!({"fhir": {"base_path": "/fhir"}, "issuers": [issuer]});
+    let all = Scratch::new("all.json", document.to_string().as_bytes());
+    let all = all.0.to_str().unwrap();
+    let mut opaque = document;
+    opaque["issuers"][0]["introspection"]["tokens"] = json!("opaque");
+    opaque["issuers"][0].as_object_mut().unwrap().remove("jwks");
+    let opaque = Scratch::new("opaque.json", opaque.to_string().as_bytes());
+    let opaque = opaque.0.to_str().unwrap();
+    let member = json!({"patient": "123", "scope": "patient/*.rs"});
+    let jwt = signer.token(&claims(member.clone())).text().to_owned();
+    let member = member.to_string();
+    let rows = [
+        (all, jwt.as_str(), Exit::Ok, "NOT ASKED"),
+        (all, "0paque", Exit::Unusable, "its issuer can't be asked from here"),
+        (opaque, "0paque", Exit::Unusable, "its issuer can't be asked from here"),
+        (opaque, &jwt, Exit::Denied, "denied: token_key_unknown"),
+        (all, &member, Exit::Ok, "taken as proven"),
+        (opaque, &member, Exit::Ok, "taken as proven"),
+        (APP, "0paque", Exit::Denied, "denied: token_shape"),
+    ];
+    for (config, token, expected, text) in rows {
+        let (exit, out, err) = explained(config, "GET /fhir/Patient/123", &["--token", token]);
+        assert_eq!(exit, expected, "{config} {text}: {out}{err}");
+        assert!(format!("{out}{err}").contains(text), "{config} {text}: {out}{err}");
+        assert!(!format!("{out}{err}").contains("0paque"), "{out}{err}");
+    }
+}
+
 /// What is checked without keys is checked: issuer, algorithm, shape, and then every claim.
 #[test]
 fn a_token_whose_signature_is_not_checked_is_not_taken_for_anything() {
@@ -366,6 +403,7 @@ fn the_stages_say_what_the_gateway_does_on_every_case_of_the_project() {
             caps: &gateway.caps,
             request: &prepared.request,
             proof: &Proof::Nothing,
+            would_ask: false,
             listed: true,
             stored: (&prepared.stored, true),
             outcome: &outcome,

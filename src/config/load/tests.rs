@@ -44,6 +44,11 @@ fn most() -> Value {
                 "required": true,
                 "keys": [{"kid": "enc-1", "algorithm": "ECDH-ES+A256KW", "key": "TOKEN_KEY_1"}],
             },
+            "introspection": {
+                "cluster": "auth", "url": "https://auth.clinic.example/introspect", "client_id": "gateway",
+                "client_secret": "SECRET", "tokens": "all", "cache": "10s", "cache_inactive": "1s",
+                "timeout": "5s", "calls_per_second": 20,
+            },
         }],
         "revocation": {
             "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "1s",
@@ -127,7 +132,7 @@ fn the_least_document_is_enough_and_every_key_may_be_given() {
 fn the_sample_with_every_key_leaves_none_out() {
     let sample = most();
     for key in keys() {
-        // Keys are either inline or fetched.
+        // Keys are either inline or fetched, and a variable's name stands instead of the secret.
         if matches!(
             key.path.as_str(),
             "issuers[].jwks.cluster"
@@ -135,6 +140,7 @@ fn the_sample_with_every_key_leaves_none_out() {
                 | "issuers[].jwks.refresh"
                 | "issuers[].jwks.max_staleness"
                 | "revocation.events[].jwks.inline"
+                | "issuers[].introspection.client_secret_inline"
         ) {
             continue;
         }
@@ -165,6 +171,11 @@ fn every_default_is_the_documented_one() {
         ("issuers[].claims.organization", json!("organization")),
         ("issuers[].claims.session", json!("sid")),
         ("issuers[].encryption.required", json!(false)),
+        ("issuers[].introspection.tokens", json!("opaque")),
+        ("issuers[].introspection.cache", json!("30s")),
+        ("issuers[].introspection.cache_inactive", json!("5s")),
+        ("issuers[].introspection.timeout", json!("3s")),
+        ("issuers[].introspection.calls_per_second", json!(100)),
         ("revocation.every", json!("5s")),
         ("revocation.max_staleness", json!("2m")),
         ("revocation.when_stale", json!("refuse")),
@@ -249,7 +260,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/issuers/0/max_lifetme",
             Some(json!("1h")),
-            "/issuers/0/max_lifetme: unknown key `max_lifetme`: expected one of `algorithms`, `audiences`, `claims`, `clock_skew`, `encryption`, `issuer`, `jwks`, `max_lifetime`, `require`, `types`: did you mean `max_lifetime`?",
+            "/issuers/0/max_lifetme: unknown key `max_lifetme`: expected one of `algorithms`, `audiences`, `claims`, `clock_skew`, `encryption`, `introspection`, `issuer`, `jwks`, `max_lifetime`, `require`, `types`: did you mean `max_lifetime`?",
         ),
         (
             "/issuers/0/max_lifetime",

@@ -143,13 +143,14 @@ impl StatusLists {
         caps: &dyn Capabilities,
     ) -> Vec<Notice> {
         let until = caps.now().plus(SLICE);
-        let mut notices = Vec::new();
+        let (mut notices, mut is_first) = (Vec::new(), true);
         while let Some(loading) = self.loading.pop_front() {
+            if loading.is_heavy() && !is_first {
+                self.loading.push_front(loading);
+                break;
+            }
             let list = self.lists.get_mut(loading.place).and_then(Option::as_mut);
-            // Another list has the place by now: nobody waits for this one.
-            let Some(list) = list.filter(|list| list.identity == loading.identity) else {
-                continue;
-            };
+            let Some(list) = list else { continue };
             match loading.work(list, until, (issuers, keys), caps) {
                 Slice::Partly(loading) => self.loading.push_front(loading),
                 Slice::Waits(loading) => {
@@ -161,6 +162,7 @@ impl StatusLists {
             if caps.now() >= until {
                 break;
             }
+            is_first = false;
         }
         notices
     }

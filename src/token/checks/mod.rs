@@ -1,4 +1,4 @@
-//! What must hold for a token whose signature is proven. One file a check, one list.
+//! What must hold for a token whose signature is proven, or for which its issuer vouches. One file a check, one list.
 
 mod audience;
 mod encryption;
@@ -15,7 +15,7 @@ use super::issuers::Issuer;
 use crate::base::refusal::Refusal;
 use crate::base::time::Instant;
 
-/// A signed token, its issuer and the time.
+/// A token, its issuer and the time.
 #[derive(Debug)]
 pub(super) struct Context<'a> {
     /// The issuer, as configured.
@@ -39,6 +39,17 @@ pub(super) type Check = fn(&Context<'_>) -> Result<(), Refusal>;
 pub(super) const CHECKS: &[Check] = &[
     encryption::check,
     media_type::check,
+    id_token::check,
+    audience::check,
+    time::expired,
+    time::not_yet_valid,
+    time::issued_in_future,
+    lifetime::check,
+    required::check,
+];
+
+/// The same for what an issuer says of a token, which has no header.
+pub(super) const INTROSPECTED: &[Check] = &[
     id_token::check,
     audience::check,
     time::expired,

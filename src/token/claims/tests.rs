@@ -16,7 +16,7 @@ fn read(changes: Value) -> Result<Claims, (&'static str, Option<String>)> {
         session: "sid".into(),
     };
     let members = testing::claims(changes);
-    Claims::read(members.as_object().unwrap(), &names, "k1")
+    Claims::read(members.as_object().unwrap(), &names, Some("k1"))
         .map_err(|refusal| (refusal.reason.code, refusal.hint))
 }
 

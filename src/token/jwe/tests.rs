@@ -22,8 +22,8 @@ use crate::base::capabilities::Native;
 use crate::base::time::{Instant, UnixSeconds};
 use crate::config::section::read_document;
 use crate::token::algorithm::Algorithm;
-use crate::token::testing::{NOW, Signer, claims, config, encode, issuers, merge, now};
-use crate::token::{CacheLimits, Issuers, Keys, RawToken, Rejected, TokenCache, verify};
+use crate::token::testing::{NOW, Signer, claims, config, encode, issuers, merge, now, verify};
+use crate::token::{CacheLimits, Issuers, Keys, RawToken, Rejected, TokenCache};
 
 /// Keys and tokens of `testdata/encrypted.json`.
 struct Vectors(Value);

@@ -186,6 +186,6 @@ fn a_transmitter_with_keys_of_its_own_signs_events_but_no_tokens() {
     let other = Claims { issuer: "https://auth.other.example".to_owned(), ..token(60) };
     assert_eq!(scene.verdict(&other), "token_revoked", "it may be of any issuer");
     let token = own.token(&crate::token::testing::claims(json!({"iss": name})));
-    let refused = crate::token::verify(&token, &scene.issuers, &scene.keys, &scene.host);
+    let refused = crate::token::testing::verify(&token, &scene.issuers, &scene.keys, &scene.host);
     assert_eq!(refused.unwrap_err().refusal.reason.code, "token_issuer_unknown");
 }
