@@ -25,6 +25,10 @@ use crate::token;
 /// How long a request waits for keys or lists that are on their way.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long before a request that waits is decided again although this instance heard of nothing: another
+/// may have, and what a refusal rests on may have changed by itself.
+const AGAIN: Duration = Duration::from_millis(250);
+
 /// A request that is not decided yet, and what came in for it so far.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -34,7 +38,9 @@ pub(super) struct Held {
     /// Whether the body was read as a form.
     form_read: bool,
     /// Until when it may wait for what is on its way; `None`: it never had to.
-    pub(super) patience: Option<Instant>,
+    patience: Option<Instant>,
+    /// When it was last decided to wait, and what the worker had heard of by then.
+    tried: Option<(Instant, u64)>,
     pub(super) stored: Stored,
     /// What is still to be looked up; the call for the first is on its way.
     pub(super) lookups: VecDeque<Lookup>,
@@ -68,8 +74,9 @@ pub(super) enum Passed {
 impl Held {
     fn new(head: Head, request: Rc<fhir::Request>) -> Held {
         let (stored, lookups) = (Stored::default(), VecDeque::new());
-        let (body, patience, linked) = (None, None, None);
-        Held { head, request, body, form_read: false, patience, stored, lookups, linked }
+        let (body, patience, tried, linked) = (None, None, None, None);
+        let form_read = false;
+        Held { head, request, body, form_read, patience, tried, stored, lookups, linked }
     }
 
     /// Waits, where what is missing is on its way, the client's patience allows it and few enough wait;
@@ -80,9 +87,23 @@ impl Held {
         worker: &Worker,
         now: Instant,
     ) -> Result<Passed, Refusal> {
-        let until = *self.patience.get_or_insert(now.plus(PATIENCE));
+        // Should the clock be set back, it does not wait for the time until then as well.
+        let longest = now.plus(PATIENCE);
+        let until = self.patience.map_or(longest, |until| until.min(longest));
+        self.patience = Some(until);
         let waits = refusal.pending && now < until && worker.may_wait();
+        self.tried = Some((now, worker.news()));
         if waits { Ok(Passed::Later(self)) } else { Err(refusal) }
+    }
+
+    /// Whether deciding it anew would come to the same: the worker is asked often, and to verify a token,
+    /// above all to decrypt one, takes its time.
+    pub(super) fn waits_on(&self, worker: &Worker, now: Instant) -> bool {
+        let patient = self.patience.is_some_and(|until| now < until);
+        let just_tried = self.tried.is_some_and(|(tried, news)| {
+            tried <= now && now < tried.plus(AGAIN) && news == worker.news()
+        });
+        patient && just_tried
     }
 
     /// Longest body that is held, in bytes: Envoy's own buffer bounds the others.

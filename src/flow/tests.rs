@@ -8,6 +8,8 @@ use super::testing::Gateway;
 use super::*;
 use crate::base::capabilities::Native;
 use crate::request::Headers;
+use crate::token::algorithm::Algorithm;
+use crate::token::testing::Signer;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -250,6 +252,63 @@ fn a_token_that_was_revoked_where_it_was_issued_is_refused_once_the_last_word_is
         let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
         assert!(line.contains("token_inactive") && !line.contains("nurse-17"), "{line}");
     }
+}
+
+#[test]
+fn an_encrypted_token_is_not_decrypted_again_and_again_while_its_request_waits() {
+    let vectors: Value =
+        serde_json::from_str(include_str!("../token/testdata/encrypted.json")).unwrap();
+    let tokens = vectors["tokens"].as_array().unwrap();
+    let token = tokens.iter().find(|token| token["kid"] == "rsa").unwrap();
+    let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
+    let mut document = document(json!({}));
+    let key = json!({"kid": "rsa", "algorithm": "RSA-OAEP", "key": "TOKEN_KEY_RSA"});
+    document["issuers"][0]["encryption"] = json!({"keys": [key]});
+    let mut gateway = Gateway::waiting(&document);
+    let pem = vectors.pointer("/keys/rsa/pkcs8").unwrap().as_str().unwrap();
+    gateway.caps.set_environment("TOKEN_KEY_RSA", pem);
+    let newer = core::mem::replace(&mut gateway.signer, Signer::new(Algorithm::Es256, "k0", 9));
+    gateway.tick(|_| json!({}));
+    gateway.wait(Duration::from_secs(6));
+    let fields = [
+        (":method", "GET"),
+        (":path", "/fhir/Observation/1"),
+        (":authority", "api.clinic.example"),
+        ("authorization", bearer.as_str()),
+    ];
+    let headers = super::testing::fields(&fields);
+    let mut exchange = Exchange::default();
+    let head = Event::RequestHead { headers, end_of_stream: true };
+    exchange.on(head, &mut gateway.worker, &gateway.caps);
+    // 2 s are 200 ticks, and 200 ms of each second are for what may never be valid: 20 tokens.
+    for _ in 0..150 {
+        gateway.wait(Duration::from_millis(10));
+        let step = exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+        assert_eq!(step.effects.len(), 0, "{:?}", step.effects);
+        assert!(exchange.wants_news());
+    }
+    gateway.signer = newer;
+    gateway.tick(|_| json!({}));
+    exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+    assert!(!exchange.wants_news(), "decided at once when keys came");
+    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+    assert!(!line.contains("token_"), "verified: {line}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_nobody_wait_longer() {
+    let mut gateway = Gateway::waiting(&document(json!({})));
+    let before = crate::base::capabilities::Capabilities::now(&gateway.caps);
+    gateway.wait(Duration::from_secs(3600));
+    let mut exchange = waiting(&mut gateway, "GET", true);
+    gateway.caps.set_now(before);
+    let mut news = |gateway: &mut Gateway| {
+        exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+        exchange.wants_news()
+    };
+    assert!(news(&mut gateway));
+    gateway.wait(Duration::from_secs(2));
+    assert!(!news(&mut gateway));
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub struct Worker {
     awake: bool,
     /// Exchanges that wait for news.
     waiting: usize,
+    /// Grows with every answer to a call, and with every set of keys that is adopted.
+    news: u64,
     telling: Telling,
 }
 
@@ -86,6 +88,7 @@ impl Worker {
             notices: Vec::new(),
             awake: false,
             waiting: 0,
+            news: 0,
             telling: Telling::new(),
             config,
         }
@@ -131,6 +134,7 @@ impl Worker {
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
+        self.news = self.news.wrapping_add(1);
         let notice = match callout {
             Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
             Callout::Introspection(inquiry) => {
@@ -148,11 +152,7 @@ impl Worker {
     /// What operators should see of the sources: asked on every tick.
     pub fn tell(&mut self, caps: &dyn Capabilities) -> Told {
         let Worker { keys, revocation, telling, instance, .. } = self;
-        let statuses = || {
-            let mut statuses = keys.statuses(caps);
-            statuses.extend(revocation.statuses(caps));
-            statuses
-        };
+        let statuses = || [keys.statuses(caps), revocation.statuses(caps)].concat();
         telling.tell(instance, statuses, caps)
     }
 
@@ -173,6 +173,11 @@ impl Worker {
         self.waiting < MAX_WAITING
     }
 
+    /// What it has heard of: another number than before when something came in that exchanges wait for.
+    pub(in crate::flow) fn news(&self) -> u64 {
+        self.news
+    }
+
     pub(in crate::flow) fn waits_for_news(&mut self) {
         self.waiting = self.waiting.saturating_add(1);
     }
@@ -190,6 +195,7 @@ impl Worker {
     fn adopt(&mut self, caps: &dyn Capabilities) {
         self.awake = true;
         if self.keys.refresh(caps) {
+            self.news = self.news.wrapping_add(1);
             self.tokens.retain_trusted(&self.keys);
         }
         self.revocation.refresh(caps);

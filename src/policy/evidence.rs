@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::found::{Found, Search};
 use super::reasons::{
-    COMPARTMENT_NOT_MEMBER, PROBE_FAILED, PROBE_UNREADABLE, PROBE_VERSION_MISSING,
+    COMPARTMENT_NOT_MEMBER, PROBE_FAILED, PROBE_TOO_LONG, PROBE_UNREADABLE, PROBE_VERSION_MISSING,
 };
 use crate::base::node::{self, Node};
 use crate::base::refusal::{Reason, Refusal};
@@ -50,8 +50,10 @@ pub struct Probe {
 /// Resources as the server has them, by what was asked for.
 #[derive(Debug, Default)]
 pub struct Stored {
-    found: BTreeMap<Probe, Option<Version>>,
+    found: BTreeMap<Probe, Result<Option<Version>, &'static Reason>>,
     searched: BTreeMap<Search, Result<Found, &'static Reason>>,
+    /// How long the answers were together, in bytes.
+    length: usize,
 }
 
 /// A stored resource.
@@ -86,41 +88,32 @@ impl From<Search> for Lookup {
 }
 
 impl Stored {
-    /// Takes the answer to a lookup.
+    /// Takes the answer to a lookup. What is wrong with it is told to who decides by it: another context
+    /// of the token may need none.
     ///
     /// # Errors
     ///
-    /// There was none to `GET Type/id`, it can't be read or is another resource. What is wrong with the
-    /// answer to a search is told to who decides by it.
+    /// [`PROBE_TOO_LONG`]: all answers together are longer than is held.
     pub fn answered(
         &mut self,
         lookup: impl Into<Lookup>,
         answer: Result<HttpAnswer, CallFailed>,
     ) -> Result<(), Refusal> {
+        let length = answer.as_ref().map_or(0, |answer| answer.body.len());
+        self.length = self.length.saturating_add(length);
+        if self.length > MAX_STORED {
+            return Err(Refusal::new(&PROBE_TOO_LONG));
+        }
         match lookup.into() {
-            Lookup::Read(probe) => self.read(probe, answer),
+            Lookup::Read(probe) => {
+                let version = Version::answered(&probe, answer);
+                self.found.insert(probe, version);
+            }
             Lookup::Search(search) => {
                 let found = Found::read(&search, answer);
                 self.searched.insert(search, found);
-                Ok(())
             }
         }
-    }
-
-    fn read(
-        &mut self,
-        probe: Probe,
-        answer: Result<HttpAnswer, CallFailed>,
-    ) -> Result<(), Refusal> {
-        let answer = answer.map_err(|_| Refusal::new(&PROBE_FAILED))?;
-        let version = match answer.status {
-            200 => Some(Version::read(&probe, answer)?),
-            404 => None,
-            // Deleted: nothing tells whose it was.
-            410 => return Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
-            _ => return Err(Refusal::new(&PROBE_FAILED)),
-        };
-        self.found.insert(probe, version);
         Ok(())
     }
 
@@ -129,9 +122,15 @@ impl Stored {
         self.found.len().saturating_add(self.searched.len())
     }
 
-    /// What is known of a resource: `None`: it was not asked for; `Some(None)`: the server has none.
-    pub(in crate::policy) fn get(&self, probe: &Probe) -> Option<Option<&Version>> {
-        self.found.get(probe).map(Option::as_ref)
+    /// What is known of a resource, or why nobody knows: `None`: it was not asked for; `Some(Ok(None))`:
+    /// the server has none.
+    pub(in crate::policy) fn get(
+        &self,
+        probe: &Probe,
+    ) -> Option<Result<Option<&Version>, &'static Reason>> {
+        self.found
+            .get(probe)
+            .map(|found| found.as_ref().map(Option::as_ref).map_err(|reason| *reason))
     }
 
     /// What a search found, or why nobody knows; `None`: it was not asked for.
@@ -144,14 +143,29 @@ impl Stored {
 }
 
 impl Version {
-    fn read(probe: &Probe, answer: HttpAnswer) -> Result<Version, Refusal> {
+    /// What an answer says of a resource; `None`: there is none.
+    fn answered(
+        probe: &Probe,
+        answer: Result<HttpAnswer, CallFailed>,
+    ) -> Result<Option<Version>, &'static Reason> {
+        let answer = answer.map_err(|_| &PROBE_FAILED)?;
+        match answer.status {
+            200 => Version::read(probe, answer).map(Some),
+            404 => Ok(None),
+            // Deleted: nothing tells whose it was.
+            410 => Err(&COMPARTMENT_NOT_MEMBER),
+            _ => Err(&PROBE_FAILED),
+        }
+    }
+
+    fn read(probe: &Probe, answer: HttpAnswer) -> Result<Version, &'static Reason> {
         let HttpAnswer { etag, body, .. } = answer;
         let tag = {
-            let resource = node::read(&body).map_err(|_| Refusal::new(&PROBE_UNREADABLE))?;
+            let resource = node::read(&body).map_err(|_| &PROBE_UNREADABLE)?;
             let is_it = resource.text_of("resourceType") == Some(probe.resource.name())
                 && resource.text_of("id") == Some(probe.id.as_str());
             if !is_it {
-                return Err(Refusal::new(&PROBE_UNREADABLE));
+                return Err(&PROBE_UNREADABLE);
             }
             tag(&resource, etag.as_deref())
         };
@@ -187,3 +201,7 @@ fn version_id(resource: &Node<'_>, etag: Option<&str>) -> Option<String> {
     let id = stated.or_else(tagged)?;
     Id::parse(id).map(|_| id.to_owned())
 }
+
+/// Longest that the answers to one request's lookups may be together, in bytes: as long as the longest
+/// answer that the shipped Envoy file holds. A Bundle may ask for many, and they are held at once.
+const MAX_STORED: usize = 16 * 1024 * 1024;

@@ -138,9 +138,10 @@ crate::reasons! {
     /// The answer to the lookup is no such resource.
     PROBE_UNREADABLE = Reason::new(502, "probe_unreadable", "exception",
         "the FHIR server's answer to the lookup of the stored resource can't be judged");
-    /// The answer to the search for what a condition finds is longer than is held.
+    /// The answer to the search for what a condition finds, or all answers to lookups together, are
+    /// longer than is held.
     PROBE_TOO_LONG = Reason::new(502, "probe_too_long", "too-long",
-        "the FHIR server's answer to the lookup of what the criteria find is too long to be judged");
+        "the FHIR server's answers to lookups are too long to be judged");
     /// The stored resource has no version, so a write can't be tied to what was judged.
     PROBE_VERSION_MISSING = Reason::new(502, "probe_version_missing", "exception",
         "the FHIR server tells no version of the stored resource, so this write can't be tied to \

@@ -200,9 +200,9 @@ impl Revocation {
         notices
     }
 
-    /// What is in force of each source.
+    /// What is in force of the sources.
     pub fn statuses(&self, caps: &dyn Capabilities) -> Vec<Status> {
-        self.events.statuses(caps).collect()
+        self.statuses.status(caps).into_iter().chain(self.events.statuses(caps)).collect()
     }
 
     /// Adopts what is in force: done on every tick.

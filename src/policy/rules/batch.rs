@@ -129,12 +129,13 @@ fn looked_up(
     let probe = Probe { resource: *resource, id: id.clone() };
     match asked.evidence.stored.get(&probe) {
         None => Ok(Decision::Stored(vec![probe.into()])),
-        Some(Some(version))
+        Some(Err(reason)) => Err(Refusal::new(reason)),
+        Some(Ok(Some(version)))
             if sight.sees(&version.resource()?, By::Read, asked.api, asked.smart) =>
         {
             Ok(Decision::Permit(permit))
         }
-        Some(_) => Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
+        Some(Ok(_)) => Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
     }
 }
 

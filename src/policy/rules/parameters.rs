@@ -17,6 +17,7 @@ use crate::policy::reasons::{
     SEARCH_LIST_UNJUDGED, SEARCH_PARAMETER_UNJUDGED, SEARCH_QUERY_UNJUDGED, SEARCH_TYPES_UNJUDGED,
 };
 use crate::request::query::{Param, Query};
+use crate::request::reasons::PARAMETER_CHARACTER;
 
 /// What a request's parameters reach besides the type itself.
 #[derive(Debug, Clone, Default)]
@@ -79,10 +80,12 @@ pub(super) fn header(case: &Case<'_>) -> Option<Refusal> {
     Some(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`")))
 }
 
-/// The criteria of `If-None-Exist`.
+/// The criteria of `If-None-Exist`. A server that reads them as part of a URL cuts off what follows a `#`,
+/// and with it what narrows them.
 pub(super) fn condition(value: &[u8]) -> Result<Query, Refusal> {
-    let text = core::str::from_utf8(value).unwrap_or("\u{fffd}");
-    Query::parse(text).map_err(|refusal| refusal.hint("header `if-none-exist`"))
+    let text = core::str::from_utf8(value).ok().filter(|text| !text.contains('#'));
+    let query = text.map_or(Err(Refusal::new(&PARAMETER_CHARACTER)), Query::parse);
+    query.map_err(|refusal| refusal.hint("header `if-none-exist`"))
 }
 
 #[derive(Clone, Copy)]

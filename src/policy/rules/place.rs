@@ -50,7 +50,10 @@ pub(super) fn stored<'a>(
 ) -> Result<Option<&'a Version>, Stop> {
     can_look_up(case)?;
     let probe = Probe { resource, id: id.clone() };
-    case.evidence.stored.get(&probe).ok_or(Stop::Stored(vec![probe.into()]))
+    match case.evidence.stored.get(&probe) {
+        Some(found) => Ok(found?),
+        None => Err(Stop::Stored(vec![probe.into()])),
+    }
 }
 
 /// That there is somewhere to look up what is stored.

@@ -157,7 +157,7 @@ impl List {
         Err(if comes { unknown(reason).pending() } else { unknown(reason) })
     }
 
-    fn is_fresh(&self, now: Instant) -> bool {
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
         let fresh = |list: &InForce| {
             list.head.age(now) <= self.max_staleness && now < list.summary.good_until
         };
@@ -182,8 +182,9 @@ impl List {
         Ok(found)
     }
 
-    /// That a call brought nothing, for the log.
-    pub(super) fn not_renewed(&self, problem: &str) -> Notice {
+    /// That a call brought nothing: for the log, and for whoever asks what is wrong.
+    pub(super) fn not_renewed(&self, problem: &str, caps: &dyn Capabilities) -> Notice {
+        self.feed.note(&format!("`{}`: {problem}", self.name.uri), caps);
         let left = match &self.view {
             Ok(Some(_)) => "the last good one stays in force until it is stale",
             _ => "there is none in force",

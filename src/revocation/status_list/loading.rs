@@ -190,13 +190,13 @@ fn publish(
             summary.bits
         ))),
         Ok(_) => None,
-        Err(HostFailed) => Some(list.not_renewed("the host's shared data failed")),
+        Err(HostFailed) => Some(list.not_renewed("the host's shared data failed", caps)),
     })
 }
 
 fn reject(list: &mut List, receipt: Receipt, problem: &str, caps: &dyn Capabilities) -> Slice {
     list.feed.reject(receipt, caps);
-    Slice::Done(Some(list.not_renewed(problem)))
+    Slice::Done(Some(list.not_renewed(problem, caps)))
 }
 
 /// A document up to this many bytes is verified and read in less than a millisecond; one of a megabyte

@@ -13,6 +13,7 @@ mod settings;
 mod statuses;
 mod unpacking;
 
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use crate::base::capabilities::{Capabilities, HostFailed, Written};
@@ -20,7 +21,9 @@ use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
 use crate::base::time::Instant;
 use crate::revocation::{Freshness, reasons};
-use crate::store::{self, CallFailed, Generation, HttpAnswer, HttpCall, InstanceId, Received};
+use crate::store::{
+    self, CallFailed, Generation, HttpAnswer, HttpCall, InstanceId, Received, Status,
+};
 use crate::token::{Claims, Issuers, Keys, signed};
 use directory::{Directory, Name, PLACES};
 use list::{List, unknown};
@@ -125,9 +128,9 @@ impl StatusLists {
             }
             Received::Gone(receipt) => {
                 list.feed.reject(receipt, caps);
-                Some(list.not_renewed("it is not there"))
+                Some(list.not_renewed("it is not there", caps))
             }
-            Received::Failed(problem) => Some(list.not_renewed(&problem)),
+            Received::Failed(problem) => Some(list.not_renewed(&problem, caps)),
             Received::New { body, receipt } => {
                 self.loading.push_back(Loading::new(place, list, body, receipt, caps.now()));
                 None
@@ -165,6 +168,30 @@ impl StatusLists {
             is_first = false;
         }
         notices
+    }
+
+    /// What is in force of all of them together: the oldest one's age, whether every one is fresh.
+    /// `None`: no list may be asked.
+    pub(super) fn status(&self, caps: &dyn Capabilities) -> Option<Status> {
+        let now = caps.now();
+        let lists = || self.lists.iter().flatten();
+        let in_force = |list: &List| list.view.as_ref().ok().cloned().flatten();
+        let problem = lists().find_map(|list| {
+            let head = in_force(list).map(|list| list.head);
+            list.feed.noted(head.as_ref(), caps)
+        });
+        self.settings.is_used().then(|| Status {
+            source: "status lists".to_owned(),
+            metric: "status_lists".to_owned(),
+            version: None,
+            age: lists().filter_map(in_force).map(|list| list.head.age(now)).max().or_else(|| {
+                // Nothing is missing as long as no token named a list.
+                lists().next().is_none().then_some(Duration::ZERO)
+            }),
+            entries: lists().count(),
+            fresh: lists().all(|list| list.is_fresh(now)),
+            problem,
+        })
     }
 
     /// Whether the next tick should come soon: there is work left, or a list to be asked for.

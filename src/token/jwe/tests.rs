@@ -23,7 +23,7 @@ use crate::base::time::{Instant, UnixSeconds};
 use crate::config::section::read_document;
 use crate::token::algorithm::Algorithm;
 use crate::token::testing::{NOW, Signer, claims, config, encode, issuers, merge, now, verify};
-use crate::token::{CacheLimits, Issuers, Keys, RawToken, Rejected, TokenCache};
+use crate::token::{CacheLimits, Introspection, Issuers, Keys, RawToken, Rejected, TokenCache};
 
 /// Keys and tokens of `testdata/encrypted.json`.
 struct Vectors(Value);
@@ -643,6 +643,37 @@ fn a_token_that_comes_again_is_not_decrypted_again() {
     assert_eq!(again.claims().subject.as_deref(), Some("nurse-17"));
     let signed = RawToken::for_tests(clinic.vectors.text("/signed"));
     assert!(cache.get(&signed, now()).is_none(), "what is inside is another token");
+}
+
+/// An issuer is asked about the token that it issued, and that is the outer one.
+#[test]
+fn an_issuer_is_asked_about_the_outer_token_once_it_was_verified() {
+    let clinic = Clinic::new();
+    let introspection = json!({
+        "cluster": "auth", "url": "https://auth.clinic.example/introspect", "client_id": "gateway",
+        "client_secret_inline": "s3cret", "tokens": "jwt",
+    });
+    let encryption = json!({"required": true, "keys": [
+        {"kid": "rsa", "algorithm": "RSA-OAEP", "key": "TOKEN_KEY_RSA"},
+    ]});
+    let changes = json!({"introspection": introspection, "encryption": encryption});
+    let issuers = issuers(vec![config(vec![clinic.signer.jwk()], changes)]);
+    let (keys, mut introspection) = (Keys::new(&issuers), Introspection::new(&issuers));
+    let raw = RawToken::for_tests(&clinic.vectors.token("rsa"));
+    let ask = |introspection: &mut Introspection| {
+        crate::token::verify(&raw, &issuers, &keys, introspection, &clinic.caps)
+    };
+    assert!(ask(&mut introspection).unwrap_err().refusal.pending);
+    clinic.caps.set_environment("TOKEN_KEY_RSA", "gone");
+    assert!(ask(&mut introspection).unwrap_err().refusal.pending);
+    let (inquiry, call) = introspection.due(&clinic.caps).pop().unwrap();
+    let body = String::from_utf8(call.body.unwrap()).unwrap();
+    assert_eq!(body, format!("token={}&token_type_hint=access_token", raw.text()));
+    let body = br#"{"active":true}"#.to_vec();
+    let answer = crate::store::HttpAnswer { status: 200, etag: None, body };
+    introspection.answered(inquiry, Ok(answer), &issuers, &clinic.caps);
+    let token = ask(&mut introspection).unwrap();
+    assert_eq!(token.claims().subject.as_deref(), Some("nurse-17"));
 }
 
 #[test]

@@ -235,6 +235,28 @@ fn while_the_first_fetch_fails_tokens_are_refused_at_once_or_let_through_as_conf
 }
 
 #[test]
+fn operators_see_how_old_the_oldest_list_is_and_what_is_wrong_with_it() {
+    let seen = |scene: &Scene, who: usize| {
+        let status = scene.instances[who].1.status(&scene.host).unwrap();
+        (status.age.map(|age| age.as_secs()), status.entries, status.fresh, status.problem)
+    };
+    let mut scene = Scene::of(2, &with(json!({"max_staleness": "5m"})));
+    assert_eq!(seen(&scene, 0), (Some(0), 0, true, None));
+    scene.checks(0, 0).unwrap_err();
+    scene.settle();
+    let problem = |what| Some(format!("`{URI}`: {what}"));
+    assert_eq!(seen(&scene, 1), (None, 1, false, problem("status 404")));
+    scene.at(2).serves(URI, &list(1, &[0])).settle();
+    assert_eq!(seen(&scene, 1), (Some(0), 1, true, None));
+    scene.at(70).answers(URI, Err(CallFailed::NoAnswer)).settle();
+    let (age, entries, fresh, problem) = seen(&scene, 1);
+    assert_eq!((age, entries, fresh, problem.is_some()), (Some(68), 1, true, true));
+    scene.at(303).settle();
+    assert!(!seen(&scene, 1).2);
+    assert_eq!(Scene::of(1, &json!({})).instances[0].1.status(&scene.host), None);
+}
+
+#[test]
 fn a_stale_list_still_judges_where_that_is_allowed() {
     let mut scene = in_force(1, &with(json!({"when_stale": "allow"})), 0b10);
     scene.answers(URI, Err(CallFailed::NoAnswer));
