@@ -142,6 +142,9 @@ impl Worker {
             }
             Callout::Revocations(which) => self.revocation.answered(which, answer, caps),
         };
+        // What the answer brought is worked on at once, as far as one slice goes.
+        let worked = self.revocation.work(&self.config.issuers, &self.keys, caps);
+        self.notices.extend(worked);
         self.adopt(caps);
         notice
     }

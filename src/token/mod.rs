@@ -22,6 +22,7 @@ mod key;
 pub mod keys;
 pub mod reasons;
 pub mod signed;
+mod transmitters;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use extract::{RawToken, extract};
 pub use introspection::Introspection;
 pub use issuers::Issuers;
 pub use keys::Keys;
+pub use transmitters::Transmitter;
 
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
