@@ -202,7 +202,9 @@ impl Revocation {
 
     /// What is in force of the sources.
     pub fn statuses(&self, caps: &dyn Capabilities) -> Vec<Status> {
-        self.statuses.status(caps).into_iter().chain(self.events.statuses(caps)).collect()
+        let list = self.list.as_ref().map(|list| list.status(caps));
+        let sources = list.into_iter().chain(self.statuses.status(caps));
+        sources.chain(self.events.statuses(caps)).collect()
     }
 
     /// Adopts what is in force: done on every tick.

@@ -18,6 +18,7 @@ mod lookup;
 mod page;
 mod record;
 mod small;
+mod status;
 mod summary;
 mod table;
 mod value;
@@ -113,7 +114,7 @@ impl List {
         let before = self.view.as_ref().ok().cloned().flatten();
         let context = Context { feed: &self.feed, caps };
         let loading = match received {
-            Received::Failed(problem) => return Some(self.not_renewed(&problem)),
+            Received::Failed(problem) => return Some(self.not_renewed(&problem, caps)),
             Received::Unchanged(receipt) => {
                 self.begin_chores(receipt, caps);
                 return self.work(caps);
@@ -251,7 +252,7 @@ impl List {
                 }
                 self.feed.reject(loading.receipt, caps);
                 self.refresh(caps);
-                Some(self.not_renewed(problem))
+                Some(self.not_renewed(problem, caps))
             }
             Task::Chores(chores) => {
                 self.feed.finish(chores.receipt, caps);
@@ -315,7 +316,8 @@ impl List {
         Refusal::new(reason).retry_after(self.feed.source().every.max(Duration::from_secs(1)))
     }
 
-    fn not_renewed(&self, problem: &str) -> Notice {
+    fn not_renewed(&self, problem: &str, caps: &dyn Capabilities) -> Notice {
+        self.feed.note(problem, caps);
         let source = self.feed.source();
         let left = match &self.view {
             Ok(Some(_)) => "the last good one stays in force",
