@@ -210,6 +210,12 @@ impl VerifiedToken {
         VerifiedToken { vouched: Some(vouched), ..VerifiedToken::new(claims, signer, clock_skew) }
     }
 
+    /// The same token, valid in no more than this time.
+    fn within(mut self, valid: &Range<Instant>) -> VerifiedToken {
+        self.valid = self.valid.start.max(valid.start)..self.valid.end.min(valid.end);
+        self
+    }
+
     /// Whether the key that signed it is still its issuer's. What nobody signed has none.
     fn is_trusted(&self, keys: &Keys) -> bool {
         self.signer.as_ref().is_none_or(|signer| keys.trusts(signer))
