@@ -264,7 +264,7 @@ impl IssuerKeys {
     /// metadata names another place where no set is.
     fn drop_outlived(&mut self, now: Instant) -> bool {
         let age = |fetched: Instant| now.since(fetched).max(fetched.since(now));
-        if !self.fetched.is_some_and(|(_, fetched)| age(fetched) > self.max_staleness) {
+        if self.fetched.is_none_or(|(_, fetched)| age(fetched) <= self.max_staleness) {
             return false;
         }
         (self.fetched, self.stale) = (None, true);
