@@ -49,7 +49,7 @@ impl Page {
                     self.receipts.taken.push(jti);
                 }
                 Verdict::Refused(fault) => {
-                    self.receipts.refused.insert(jti, fault);
+                    self.receipts.refused.push((jti, fault));
                 }
                 Verdict::Later => self.later = self.later.saturating_add(1),
             }
@@ -113,7 +113,7 @@ impl Page {
                  until now is refused instead"
             ))),
         }
-        if let Some((jti, fault)) = self.receipts.refused.iter().next() {
+        if let Some((jti, fault)) = self.receipts.refused.first() {
             notices.push(Notice::warn(refused(name, self.receipts.refused.len(), jti, *fault)));
         }
         if self.later > 0 {

@@ -1,7 +1,5 @@
 //! The two messages of a poll (RFC 8936 section 2): what is acknowledged and asked for, and the answer.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use super::set::Fault;
@@ -13,7 +11,7 @@ pub(super) struct Receipts {
     /// `jti` of those that took effect.
     pub(super) taken: Vec<String>,
     /// Those that can't be taken, and why.
-    pub(super) refused: BTreeMap<String, Fault>,
+    pub(super) refused: Vec<(String, Fault)>,
 }
 
 impl Receipts {
