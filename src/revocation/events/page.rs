@@ -82,9 +82,11 @@ impl Page {
             Some(before) if !kept.anew => before.complete,
             _ => Instant::default(),
         };
+        let at_once = caps.now().plus(AT_ONCE);
         let next = match self.answer.more {
-            true => caps.now().plus(AT_ONCE.min(stream.settings.every)),
-            false => self.started.plus(stream.settings.every),
+            true => at_once,
+            // The answer may have taken that long.
+            false => self.started.plus(stream.settings.every).max(at_once),
         };
         stream.shared.write_head(&Head { generation: kept.generation, complete, next }, caps)?;
         stream.shared.write_receipts(&self.receipts, caps)?;
@@ -133,4 +135,4 @@ fn refused(name: &str, count: usize, jti: &str, fault: Fault) -> String {
 }
 
 /// Every worker has ticked by then: what the next poll acknowledges is in force everywhere.
-const AT_ONCE: Duration = Duration::from_millis(500);
+pub(super) const AT_ONCE: Duration = Duration::from_millis(500);

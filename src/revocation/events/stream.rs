@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::memory::Memory;
-use super::page::Page;
+use super::page::{AT_ONCE, Page};
 use super::poll;
 use super::settings::{AfterRestart, KEEP, StreamSettings};
 use super::shared::{Head, Keys as SharedKeys};
@@ -153,7 +153,8 @@ impl Stream {
         }
         let next = self.shared.head(caps).unwrap_or_default().map(|head| head.next);
         // One that lies too far ahead is from before the clock was set back.
-        if next.is_some_and(|next| now < next && next <= now.plus(self.settings.every)) {
+        let latest = now.plus(self.settings.every.max(AT_ONCE));
+        if next.is_some_and(|next| now < next && next <= latest) {
             return None;
         }
         if !self.lease.take(instance, HOLD, caps).unwrap_or_default() {

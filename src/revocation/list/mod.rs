@@ -53,6 +53,8 @@ pub(super) struct List {
     limits: Limits,
     view: Result<Option<InForce>, HostFailed>,
     task: Option<Task>,
+    /// When a further page was asked for whose answer has not come yet.
+    asked: Option<Instant>,
 }
 
 /// The list in force.
@@ -80,6 +82,7 @@ impl List {
             limits: Limits::default(),
             view: Ok(None),
             task: None,
+            asked: None,
         }
     }
 
@@ -89,10 +92,20 @@ impl List {
         instance: &InstanceId,
         caps: &dyn Capabilities,
     ) -> Option<HttpCall> {
+        let awaits_page = self.awaits_page(caps.now());
         match &mut self.task {
-            Some(Task::Load(loading)) => loading.due(&Context { feed: &self.feed, caps }),
+            Some(Task::Load(loading)) => {
+                let call = loading.due(&Context { feed: &self.feed, caps })?;
+                self.asked = Some(caps.now());
+                Some(call)
+            }
             Some(Task::Chores(_)) => None,
-            None => self.feed.due_for(instance, ask, caps),
+            // The page of a list that was given up is awaited, lest it be taken for a whole list.
+            None if awaits_page => None,
+            None => {
+                self.asked = None;
+                self.feed.due_for(instance, ask, caps)
+            }
         }
     }
 
@@ -102,7 +115,8 @@ impl List {
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
-        if let Some(Task::Load(loading)) = &mut self.task {
+        if self.asked.take().is_some() {
+            let Some(Task::Load(loading)) = &mut self.task else { return None };
             let page = self.feed.page(answer);
             if let Err(problem) = page.and_then(|page| loading.answered(page, &self.limits)) {
                 return self.fails(&problem, caps);
@@ -259,6 +273,12 @@ impl List {
                 None
             }
         }
+    }
+
+    /// The host answers every call; should it not, the call is forgotten.
+    fn awaits_page(&self, now: Instant) -> bool {
+        let patience = self.feed.patience();
+        self.asked.is_some_and(|asked| now >= asked && now < asked.plus(patience))
     }
 
     /// Whether there is nothing to do before the next tick.

@@ -264,3 +264,21 @@ fn a_clock_that_was_set_back_does_not_keep_the_stream_fresh_or_silent() {
     scene.tick();
     assert_eq!(scene.verdict(&other_token()), "fresh");
 }
+
+#[test]
+fn an_event_that_came_late_is_in_force_everywhere_before_it_is_acknowledged() {
+    for every in ["5s", "100ms"] {
+        let mut scene = Scene::of(2, json!({"every": every}));
+        scene.tick().sends("e", revoked("e", "ann")).at(5);
+        let (instance, events) = &mut scene.instances[0];
+        let (place, call) = events.due(instance, &scene.host).pop().unwrap();
+        let answer = scene.polled(&call);
+        scene.at(11);
+        let (instance, events) = &mut scene.instances[0];
+        events.answered(place, answer, &scene.host);
+        events.work(&scene.issuers, &scene.keys, &scene.host);
+        assert_eq!(events.due(instance, &scene.host), [], "the other one has not ticked yet");
+        scene.run(12..=12);
+        assert_eq!(scene.acknowledged, ["e"], "{every}");
+    }
+}
