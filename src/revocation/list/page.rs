@@ -186,10 +186,15 @@ impl Page {
         if u64::try_from(self.read()).unwrap_or(u64::MAX) >= self.most {
             return Err(self.wrong_entry(&self.wrong("the list has more entries than allowed")));
         }
-        let record = match parse::<Entry<'_>>(&self.body, self.at) {
+        let until = self.at.saturating_add(MOST_OF_AN_ENTRY).min(self.body.len());
+        let body = self.body.get(..until).unwrap_or_default();
+        let record = match parse::<Entry<'_>>(body, self.at) {
             Ok((entry, end)) => {
                 self.at = end;
                 Record::of(&entry, &self.secret)
+            }
+            Err(problem) if problem.is_eof() && until < self.body.len() => {
+                return Err(self.wrong_entry(&self.wrong("it is longer than 64 KiB")));
             }
             Err(problem) => return Err(self.wrong_entry(&self.placed(&problem))),
         };
@@ -310,3 +315,5 @@ fn for_log(text: &str) -> String {
 }
 
 const MAX_NEXT: usize = 1024;
+/// A longer entry would keep the worker for too long.
+const MOST_OF_AN_ENTRY: usize = 64 * 1024;

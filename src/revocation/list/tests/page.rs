@@ -4,6 +4,7 @@ use crate::base::capabilities::Native;
 use crate::revocation::list::page::Page;
 use crate::revocation::list::record::Secret;
 use proptest::prelude::*;
+use serde_json::json;
 
 /// Reads a page in steps of a few entries.
 fn read(body: &[u8]) -> Result<Page, String> {
@@ -177,6 +178,19 @@ fn a_list_longer_than_allowed_is_refused() {
     assert_eq!(text(&"{\"jti\":\"a\"}".repeat(1_000)).unwrap().read(), 1_000);
     let problem = text(&"{\"jti\":\"a\"}".repeat(1_001)).map(drop).unwrap_err();
     assert!(problem.starts_with("entry 1001: the list has more entries"), "{problem}");
+}
+
+#[test]
+fn an_entry_has_at_most_64_kibibytes() {
+    let list = |length: usize| {
+        let entries = [json!({"jti": "a".repeat(length)}), json!({"jti": "b"})];
+        json!({"entries": entries}).to_string()
+    };
+    assert_eq!(text(&list(65_526)).unwrap().entries.len(), 2);
+    for length in [65_527, 65_535, 65_536, 65_600, 1 << 20] {
+        let problem = text(&list(length)).unwrap_err();
+        assert!(problem.starts_with("entry 1: it is longer than 64 KiB"), "{length} {problem}");
+    }
 }
 
 #[test]
