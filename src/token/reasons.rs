@@ -116,9 +116,10 @@ crate::reasons! {
     /// `token_type` than `Bearer` and `DPoP`, or another `token_use` than `access_token`.
     TOKEN_TYPE_REFUSED = proven("token_type_refused",
         "the token's type is not one that this API takes from its issuer");
-    /// `nonce`, `at_hash` or `c_hash`: an ID token (OpenID Connect Core section 2).
+    /// `nonce`, `at_hash` or `c_hash`: an ID token (OpenID Connect Core section 2). `events`: a security
+    /// event or logout token (RFC 8417).
     TOKEN_IS_ID_TOKEN = proven("token_is_id_token",
-        "this is an ID token: send the access token");
+        "this is no access token: send the access token");
     /// A claim that is required is missing.
     TOKEN_CLAIM_MISSING = proven("token_claim_missing", "the token lacks a claim that is required");
     /// A claim has another JSON type or form than it must have.

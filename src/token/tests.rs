@@ -296,6 +296,7 @@ fn claims_that_do_not_hold_refuse_the_token() {
         (json!({"iss": ["https://auth.clinic.example"]}), "token_issuer_missing"),
         (json!({"nonce": "n"}), "token_is_id_token"),
         (json!({"at_hash": "h"}), "token_is_id_token"),
+        (json!({"events": {}}), "token_is_id_token"),
         (json!({"c_hash": ""}), "token_is_id_token"),
         (json!({"aud": null}), "token_claim_missing"),
         (json!({"aud": "https://api.clinic.example/fhir/"}), "token_audience"),
