@@ -268,7 +268,9 @@ class Hammer:
     def _run(self, number):
         answers = collections.Counter()
         with Client(self.port) as client:
-            for token in itertools.islice(itertools.cycle(self.tokens), number, None):
+            # Spread out, so that a slow machine too comes round to each session well within `idle`.
+            first = number * len(self.tokens) // len(self._threads)
+            for token in itertools.islice(itertools.cycle(self.tokens), first, None):
                 if time.monotonic() > self._until:
                     break
                 response = client.get(TARGET, token)
