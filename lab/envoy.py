@@ -67,6 +67,11 @@ class Envoy:
         del self._listeners[name]
         self._publish(wait=True)
 
+    @property
+    def pid(self):
+        """Its process id."""
+        return self._process.pid
+
     def stats(self, prefix=""):
         """Counters and gauges whose name starts with `prefix`."""
         found = {}
@@ -266,10 +271,8 @@ def validate(config, folder):
 
 
 def wasm_path():
-    """The filter that cargo built: `$PHIWARD_WASM`, or where cargo puts it."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    built = target / "wasm32-wasip1" / "release" / "phiward.wasm"
-    return Path(os.environ.get("PHIWARD_WASM", built)).resolve()
+    """The filter that `make build` made, or `$PHIWARD_WASM`."""
+    return Path(os.environ.get("PHIWARD_WASM", ROOT / "target" / "phiward.wasm")).resolve()
 
 
 def binary():

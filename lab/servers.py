@@ -1,13 +1,16 @@
 """Small HTTP servers on loopback that a test steers while they run and asks afterwards."""
 
+import base64
 import hashlib
 import http.client
 import json
 import threading
+import uuid
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
-from lab.tokens import jwks
+from lab.tokens import jwks, secrets
 
 
 @dataclass
@@ -184,6 +187,86 @@ class Jwks(Feed):
     def set(self, *keys):
         """Replaces all keys: `tokens.Key`, or JWKs as they are."""
         self.publish(jwks(*keys))
+
+
+class Introspection(Server):
+    """An issuer that is asked about tokens (RFC 7662) by one client, until `mode` says otherwise.
+
+    | mode         | a request gets                                             |
+    |--------------|------------------------------------------------------------|
+    | ok           | what is known of the token, or `active: false`             |
+    | unauthorized | 401, as a client with a wrong secret does                  |
+    | forbidden    | 403                                                        |
+    | error        | 500                                                        |
+    | redirect     | 302                                                        |
+    | html         | 200 with a login page                                      |
+    | truncated    | the answer cut in half                                     |
+    | empty        | 200 without a body                                         |
+    | signed       | 200 with something like a signed answer (RFC 9701)         |
+    | twice        | 200 with `active` in it twice                              |
+    | text         | 200 with `active: "true"`                                  |
+    | huge         | the answer with 40 MB of white space in it                 |
+    | slow         | the answer after `delay` seconds                           |
+    | closed       | a closed connection                                        |
+    """
+
+    def __init__(self, client_id, port=0):
+        self.mode, self.delay = "ok", 30.0
+        self.asked = []  # every token that was asked about, in order
+        self.secret = uuid.uuid4().hex
+        self._known = {}
+        basic = base64.b64encode(f"{client_id}:{self.secret}".encode()).decode()
+        self._authorization = f"Basic {basic}"
+        secrets.extend([self.secret, basic])
+        super().__init__(port)
+        self.introspection_url = f"{self.url}/introspect"
+
+    def know(self, token, **members):
+        """From now on this token is active, and this is known of it."""
+        self._known[token] = {"active": True, **members}
+        return token
+
+    def forget(self, token):
+        """From now on it is not."""
+        self._known.pop(token, None)
+
+    def calls(self, token):
+        """How often this token was asked about."""
+        return self.asked.count(token)
+
+    def answer(self, request):
+        form = parse_qs(request.body.decode(), strict_parsing=True)
+        (token,) = form["token"]
+        self.asked.append(token)
+        right = (request.method, request.target, request.header("content-type"), form["token_type_hint"]) == (
+            "POST", "/introspect", "application/x-www-form-urlencoded", ["access_token"])
+        if not right or request.header("accept") != "application/json":
+            return 400, [], b"{}"
+        if request.header("authorization") != self._authorization or self.mode == "unauthorized":
+            return 401, [("www-authenticate", "Basic")], b'{"error":"invalid_client"}'
+        body = json.dumps(self._known.get(token, {"active": False})).encode()
+        return self._broken(body) if self.mode != "ok" else (200, _JSON, body)
+
+    def _broken(self, body):
+        if self.mode == "slow":
+            self._stopped.wait(self.delay)
+        return {
+            "forbidden": (403, _JSON, body),
+            "error": (500, _JSON, body),
+            "redirect": (302, [("location", "/elsewhere")], body),
+            "html": (200, [("content-type", "text/html")], b"<html><form>Log in</form></html>"),
+            "truncated": (200, _JSON, body[: len(body) // 2]),
+            "empty": (200, _JSON, b""),
+            "signed": (200, [("content-type", "application/token-introspection+jwt")], b"e30.e30.c2ln"),
+            "twice": (200, _JSON, b'{"active":false,' + body[1:]),
+            "text": (200, _JSON, body.replace(b"true", b'"true"')),
+            "huge": (200, _JSON, b" " * 40_000_000 + body),
+            "slow": (200, _JSON, body),
+            "closed": None,
+        }[self.mode]
+
+
+_JSON = [("content-type", "application/json")]
 
 
 def fhir_answer(request):

@@ -97,6 +97,13 @@ def hs256(payload, secret, **header):
     return f"{text}.{b64(mac.finalize())}"
 
 
+def opaque():
+    """A token that says nothing itself."""
+    token = uuid.uuid4().hex + uuid.uuid4().hex
+    signed.append(token)
+    return token
+
+
 def unsigned(payload, algorithm="none", **header):
     """A token with an empty signature."""
     head = _without_none({"alg": algorithm, "typ": "at+jwt", **header})
@@ -132,7 +139,8 @@ def decode(part):
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-signed = []  # every token that a key here signed: none of them may turn up in a log
+signed = []  # every token that a key here signed, and opaque ones: none of them may turn up in a log
+secrets = []  # nor may any of these
 
 
 def _bytes(number):

@@ -1,16 +1,16 @@
 //! phiward guards a FHIR API from inside Envoy.
 //!
 //! ```text
-//! Envoy headers ─► request ─► fhir ─► token ─► binding ─► revocation ─► policy ─► forward ─► FHIR server
-//!                  Head     Interaction Verified  Bound      Live         Permit
-//!                                       Token     Token      Token
-//!       client ◄───────────────────────────────────────────────── response ◄── FHIR server
+//! Envoy headers ─► request ─► fhir ─► token ─► binding ─► revocation ─► limits ─► policy ─► forward ─► FHIR server
+//!                  Head     Interaction Verified  Bound      Live      Admitted   Permit
+//!                                       Token     Token      Token      Token
+//!       client ◄──────────────────────────────────────────────────────────── response ◄── FHIR server
 //!                  every path, allowed, refused or failed, ends in one AuditEvent ─► audit
 //! ```
 //!
 //! Each stage takes the proof made by the stage before and gives back its own proof or a
 //! [`Refusal`](base::refusal::Refusal). A proof has private fields and one constructor in its own
-//! folder: code that does not hold a `LiveToken` cannot ask for a `Permit`, and code without a
+//! folder: code that does not hold an `AdmittedToken` cannot ask for a `Permit`, and code without a
 //! `Permit` cannot forward.
 //!
 //! The core is sans-io: it compiles and is tested natively. [`flow`] takes events and returns
@@ -33,9 +33,11 @@ pub mod token;
 pub mod binding;
 // 5 Whether the token was revoked.
 pub mod revocation;
-// 6 What the token's scopes and patient context allow.
+// 6 Whether how the token was used before lets it be used now.
+pub mod limits;
+// 7 What the token's scopes and patient context allow.
 pub mod policy;
-// 7 What the FHIR server gets to see.
+// 8 What the FHIR server gets to see.
 pub mod forward;
 // 9 What of the server's answer a client confined to a patient gets to see.
 pub mod response;

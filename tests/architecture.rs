@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders of `src/` in the order of the flow: a folder imports only those before it.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 17] = [
     "base",
     "config::section",
     "config::setting",
@@ -16,6 +16,7 @@ const ORDER: [&str; 16] = [
     "token",
     "binding",
     "revocation",
+    "limits",
     "policy",
     "forward",
     "response",

@@ -7,25 +7,21 @@
 #![expect(clippy::disallowed_methods, reason = "the clock is what it measures by")]
 
 mod judged;
+#[path = "../measured/mod.rs"]
+mod measured;
 mod parsed;
 mod records;
 
 use std::hint::black_box;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use judged::Judged;
+use measured::{ROUNDS, Spread, once};
 use parsed::Parsed;
 use phiward::response::Verdict;
 
 /// The most that judging may cost: so many plain parses.
 const MOST: f64 = 2.0;
-
-/// Rounds in which both sides take turns: what slows the machine down slows both.
-const ROUNDS: usize = 21;
-
-/// How long each side runs in a round.
-const TURN: Duration = Duration::from_millis(15);
 
 fn main() -> ExitCode {
     println!(
@@ -55,37 +51,12 @@ fn main() -> ExitCode {
             answer.name,
             text.len(),
             parse.median,
-            parse.percent,
+            parse.around / parse.median * 100.0,
             judge.median,
-            judge.percent,
+            judge.around / judge.median * 100.0,
             ratio.median,
         );
     }
     println!("worst ratio {worst:.2}, at most {MOST:.1}");
     if worst > MOST { ExitCode::FAILURE } else { ExitCode::SUCCESS }
-}
-
-/// Microseconds that one call takes.
-fn once(mut call: impl FnMut()) -> f64 {
-    let start = Instant::now();
-    let mut calls = 0_u32;
-    while calls == 0 || start.elapsed() < TURN {
-        call();
-        calls += 1;
-    }
-    start.elapsed().as_secs_f64() * 1e6 / f64::from(calls)
-}
-
-/// A middle and how far the middle half lies around it.
-struct Spread {
-    median: f64,
-    percent: f64,
-}
-
-impl Spread {
-    fn of(mut values: Vec<f64>) -> Spread {
-        values.sort_by(f64::total_cmp);
-        let at = |quarter: usize| values[values.len() * quarter / 4];
-        Spread { median: at(2), percent: (at(3) - at(1)) / at(2) * 50.0 }
-    }
 }

@@ -127,21 +127,22 @@ impl Listed {
             "revocation": {"cluster": "lists", "url": "http://lists/v1", "every": "5s"},
         }));
         let configuration = configuration.unwrap_or_else(|errors| panic!("{errors:?}"));
-        let revocation = Revocation::new(configuration.revocation.clone());
+        let revocation = Revocation::new(configuration.revocation.clone(), &configuration.issuers);
         Listed { instance: InstanceId::draw(caps), revocation, configuration }
     }
 
     /// Ticks until the list is in force and all is done: what each slice took.
     fn pull(&mut self, server: &Server, caps: &Counting) -> Slices {
         let mut slices = Slices::default();
+        let keys = Keys::new(&self.configuration.issuers);
         let mut take = |start: Clock| slices.slices.push(start.milliseconds());
         let mut begun = false;
         loop {
             let start = Clock::start();
             self.revocation.refresh(caps);
-            let notice = self.revocation.work(caps);
+            let notices = self.revocation.work(&self.configuration.issuers, &keys, caps);
             take(start);
-            assert!(is_good(notice.as_ref()), "{notice:?}");
+            assert!(notices.iter().all(|notice| is_good(Some(notice))), "{notices:?}");
             let calls = self.revocation.due(&self.instance, caps);
             if begun && calls.is_empty() && !self.revocation.busy() {
                 return slices;
@@ -191,7 +192,13 @@ impl Listed {
         let keys = Keys::new(&self.configuration.issuers);
         let header = format!("Bearer {}", server::token(jti));
         let raw = token::extract([header.as_bytes()].into_iter()).unwrap();
-        let verified = token::verify(&raw, &self.configuration.issuers, &keys, caps);
+        let verified = token::verify(
+            &raw,
+            &self.configuration.issuers,
+            &keys,
+            &mut token::Introspection::default(),
+            caps,
+        );
         binding::bind(verified.unwrap_or_else(|rejected| panic!("{:?}", rejected.refusal))).unwrap()
     }
 }

@@ -96,11 +96,13 @@ pub enum HostVerdict {
     Unavailable,
 }
 
-/// Capabilities without a host: a clock set by hand, shared data in a map, no host cryptography.
+/// Capabilities without a host: a clock set by hand, environment and shared data in maps, no host
+/// cryptography.
 #[derive(Debug, Default)]
 pub struct Native {
     now: Cell<Instant>,
     drawn: Cell<u64>,
+    environment: RefCell<HashMap<String, String>>,
     shared: RefCell<HashMap<String, Shared>>,
 }
 
@@ -114,6 +116,11 @@ impl Native {
     pub fn set_now(&self, now: Instant) {
         self.now.set(now);
     }
+
+    /// Sets an environment variable.
+    pub fn set_environment(&self, name: &str, value: &str) {
+        self.environment.borrow_mut().insert(name.to_owned(), value.to_owned());
+    }
 }
 
 impl Capabilities for Native {
@@ -126,6 +133,10 @@ impl Capabilities for Native {
         let drawn = self.drawn.get().wrapping_add(1);
         self.drawn.set(drawn);
         u128::from(drawn).to_be_bytes()
+    }
+
+    fn environment(&self, name: &str) -> Option<String> {
+        self.environment.borrow().get(name).cloned()
     }
 
     fn shared(&self, key: &str) -> Result<Option<Shared>, HostFailed> {

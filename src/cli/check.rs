@@ -36,7 +36,14 @@ fn summary(configuration: &Configuration) -> String {
         fhir.release.word(),
         fhir.base_path,
         issuers.join(" and "),
-        if revocation.is_some() { "with a revocation list" } else { "without a revocation list" },
+        match revocation {
+            Some(sources) if sources.has_list() && sources.has_status_lists() => {
+                "with a revocation list and status lists"
+            }
+            Some(sources) if sources.has_status_lists() => "with status lists",
+            Some(_) => "with a revocation list",
+            None => "without a revocation list",
+        },
         mode.word(),
     )
 }

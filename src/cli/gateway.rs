@@ -14,6 +14,7 @@ use crate::config::Configuration;
 use crate::flow::{Callout, Effect, End, Event, Exchange, Next, Reply, Step, Worker};
 use crate::forward::Edit;
 use crate::request::Headers;
+use crate::revocation::{self, Which};
 use crate::store::{CallFailed, HttpAnswer};
 use crate::token::keys::Asked;
 
@@ -21,6 +22,8 @@ use crate::token::keys::Asked;
 pub(super) struct Gateway {
     pub(super) caps: Native,
     worker: Worker,
+    /// Below which path the API is.
+    base: String,
 }
 
 /// What the sources of the configuration answer with.
@@ -64,11 +67,17 @@ pub(super) struct Outcome {
 
 impl Gateway {
     /// A worker at `now`, whose feeds were answered.
-    pub(super) fn new(configuration: Configuration, now: Instant, feeds: &Feeds) -> (Gateway, Fed) {
+    pub(super) fn new(
+        mut configuration: Configuration,
+        now: Instant,
+        feeds: &Feeds,
+    ) -> (Gateway, Fed) {
+        configuration.revocation = configuration.revocation.map(revocation::Settings::offline);
         let caps = Native::at(now);
         let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
+        let base = format!("{}/", configuration.fhir.base_path);
         let worker = Worker::new(configuration, &caps);
-        let mut gateway = Gateway { caps, worker };
+        let mut gateway = Gateway { caps, worker, base };
         let mut fed = Fed::default();
         // Where keys are comes first, the keys then.
         gateway.feed(feeds, &issuers, &mut fed);
@@ -88,11 +97,16 @@ impl Gateway {
                     let metadata = document(metadata.to_string().as_bytes());
                     fed.keys = self.worker.answered(callout, metadata, &self.caps);
                 }
-                (Callout::Revocations(_), _) => {
+                (Callout::Revocations(Which::List), _) => {
                     let list = feeds.revocations.as_deref().unwrap_or(EMPTY_LIST);
                     fed.revocations = self.worker.answered(callout, document(list), &self.caps);
                 }
-                (Callout::Keys(_), _) => {
+                (
+                    Callout::Keys(_)
+                    | Callout::Introspection(_)
+                    | Callout::Revocations(Which::Status(_)),
+                    _,
+                ) => {
                     let nothing = Err(CallFailed::Undispatched);
                     self.worker.answered(callout, nothing, &self.caps);
                 }
@@ -134,7 +148,8 @@ impl Gateway {
             step = exchange.on(body, &mut self.worker, &self.caps);
         }
         while let [Effect::Call(call)] = step.effects.as_slice() {
-            let answer = stored.answer(&call.path);
+            let target = call.path.strip_prefix(self.base.as_str()).unwrap_or(&call.path);
+            let answer = stored.answer(target);
             step = exchange.on(Event::CallAnswered { answer }, &mut self.worker, &self.caps);
         }
         let mut outcome = Outcome::of(request, step);

@@ -2,7 +2,7 @@
 
 use crate::audit::ALLOWED;
 use crate::base::refusal::Reason;
-use crate::{binding, fhir, flow, policy, request, response, revocation, token};
+use crate::{binding, fhir, flow, limits, policy, request, response, revocation, token};
 
 /// What a reason means, by its code: the text of `docs/reasons.md`.
 pub(super) fn of(code: &str) -> Option<String> {
@@ -20,13 +20,14 @@ pub(super) fn is_known(code: &str) -> bool {
 
 type Folder = (&'static [&'static Reason], &'static [&'static str]);
 
-fn folders() -> [Folder; 8] {
+fn folders() -> [Folder; 9] {
     [
         (request::reasons::ALL, request::reasons::MEANINGS),
         (fhir::reasons::ALL, fhir::reasons::MEANINGS),
         (token::reasons::ALL, token::reasons::MEANINGS),
         (binding::reasons::ALL, binding::reasons::MEANINGS),
         (revocation::reasons::ALL, revocation::reasons::MEANINGS),
+        (limits::reasons::ALL, limits::reasons::MEANINGS),
         (policy::reasons::ALL, policy::reasons::MEANINGS),
         (response::reasons::ALL, response::reasons::MEANINGS),
         (flow::reasons::ALL, flow::reasons::MEANINGS),

@@ -6,7 +6,7 @@ use crate::base::json;
 use crate::fhir::config::Api;
 use crate::policy::Smart;
 use crate::token::Issuers;
-use crate::{audit, forward, revocation};
+use crate::{audit, forward, limits, revocation};
 
 use super::protobuf;
 use super::section::{ConfigError, Key, Section, describe, outline, read_document};
@@ -20,6 +20,8 @@ pub struct Configuration {
     pub issuers: Issuers,
     /// Where the revocation list is. `None`: tokens are not looked up in any.
     pub revocation: Option<revocation::Settings>,
+    /// How long sessions last. `None`: as long as their tokens.
+    pub sessions: Option<limits::Settings>,
     /// How scopes and the patient context are judged.
     pub smart: Smart,
     /// Whether decisions are carried out.
@@ -91,11 +93,12 @@ fn read(section: &mut Section<'_>) -> Option<Configuration> {
     let issuers = Issuers::read(section);
     let revocation =
         section.optional_section("revocation", DOC_REVOCATION, revocation::Settings::read);
+    let sessions = section.optional_section("sessions", DOC_SESSIONS, limits::Settings::read);
     let smart = section.default_section("smart", DOC_SMART, Smart::read);
     let mode = section.default("mode", Mode::Enforce, DOC_MODE);
     let forward = section.default_section("forward", DOC_FORWARD, forward::Settings::read);
     let audit = section.default_section("audit", DOC_AUDIT, audit::config::Settings::read);
-    Some(Configuration { fhir: fhir?, issuers, revocation, smart, mode, forward, audit })
+    Some(Configuration { fhir: fhir?, issuers, revocation, sessions, smart, mode, forward, audit })
 }
 
 /// Parses the bytes, whichever form they have.
@@ -133,6 +136,8 @@ fn mistaken(document: &Value) -> Option<ConfigError> {
 const DOC_FHIR: &str = "The FHIR API that is guarded.";
 const DOC_REVOCATION: &str =
     "Where the list of revoked tokens is. Without this section tokens are not looked up in any.";
+const DOC_SESSIONS: &str =
+    "When sessions end by themselves. Without this section they last as long as their tokens.";
 const DOC_SMART: &str = "How SMART scopes and the patient context are judged.";
 const DOC_MODE: &str = "Whether decisions are carried out. `observe` decides and audits but refuses \
     nothing: for a first rollout.";

@@ -48,14 +48,17 @@ fn the_reference_page_has_every_key() {
 type Folder = (&'static str, &'static [&'static Reason], &'static [&'static str]);
 
 /// Every folder that refuses, in the order of the flow.
-fn folders() -> [Folder; 9] {
-    use crate::{binding, export, fhir, flow, policy, request, response, revocation, token};
+fn folders() -> [Folder; 10] {
+    use crate::{
+        binding, export, fhir, flow, limits, policy, request, response, revocation, token,
+    };
     [
         ("request", request::reasons::ALL, request::reasons::MEANINGS),
         ("fhir", fhir::reasons::ALL, fhir::reasons::MEANINGS),
         ("token", token::reasons::ALL, token::reasons::MEANINGS),
         ("binding", binding::reasons::ALL, binding::reasons::MEANINGS),
         ("revocation", revocation::reasons::ALL, revocation::reasons::MEANINGS),
+        ("limits", limits::reasons::ALL, limits::reasons::MEANINGS),
         ("policy", policy::reasons::ALL, policy::reasons::MEANINGS),
         ("response", response::reasons::ALL, response::reasons::MEANINGS),
         ("export", export::reasons::ALL, export::reasons::MEANINGS),

@@ -1,7 +1,7 @@
 //! Who a resource is about, and which parameters can say so
 //! (<http://hl7.org/fhir/R4/compartmentdefinition-patient.html> and the release's search parameters).
 
-use super::element::{self, Element};
+use super::element::{self, Element, Kind};
 use super::membership::Membership;
 use super::{Release, ResourceType, tables};
 
@@ -117,11 +117,13 @@ pub fn reference_targets(
     tables::find(parameters, parameter)
 }
 
-/// Whether a resource has at most one value that the parameter looks at. `false` when the release has
-/// no such parameter, or none whose elements are known.
-pub fn has_one_value(release: Release, resource: ResourceType, parameter: &str) -> bool {
+/// Whether a resource refers to one other at most by the parameter: a Reference without repetition (a
+/// canonical may name several versions). `false` when the release has no such parameter, or none whose
+/// elements are known.
+pub fn refers_to_one(release: Release, resource: ResourceType, parameter: &str) -> bool {
     let Some(mut elements) = element::of(release, resource, parameter) else { return false };
-    elements.next().is_some_and(Element::is_single) && elements.next().is_none()
+    let single = |element: Element| element.kind == Kind::Reference && element.is_single();
+    elements.next().is_some_and(single) && elements.next().is_none()
 }
 
 /// The owner of the Patient compartment.

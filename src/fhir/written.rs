@@ -56,6 +56,13 @@ pub fn resource<'b>(
     Ok(resource)
 }
 
+/// The text of a resource, an object without an id, with this id. What came is copied, never written anew.
+pub fn with_id(resource: &[u8], id: &Id) -> Vec<u8> {
+    let end = resource.iter().rposition(|byte| *byte == b'}').unwrap_or(resource.len());
+    let (members, rest) = resource.split_at_checked(end).unwrap_or((resource, b""));
+    [members, br#","id":""#, id.as_str().as_bytes(), b"\"", rest].concat()
+}
+
 /// Reads a body as strict JSON with FHIR's names. The hint is a place, never the text itself.
 pub(super) fn json(body: &[u8]) -> Result<Node<'_>, Refusal> {
     if body.is_empty() {

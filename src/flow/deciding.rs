@@ -15,14 +15,19 @@ use crate::binding;
 use crate::config::Configuration;
 use crate::export;
 use crate::fhir::{self, Body, Routed};
-use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe, Stored};
+use crate::limits::{self, AdmittedToken};
+use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit, Stored};
 use crate::request::{self, Head, Headers};
-use crate::revocation::{self, LiveToken};
+use crate::revocation;
 use crate::store::{CallFailed, HttpAnswer, HttpCall};
 use crate::token;
 
 /// How long a request waits for keys or lists that are on their way.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long before a request that waits is decided again although this instance heard of nothing: another
+/// may have, and what a refusal rests on may have changed by itself.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// A request that is not decided yet, and what came in for it so far.
 #[derive(Debug)]
@@ -33,10 +38,12 @@ pub(super) struct Held {
     /// Whether the body was read as a form.
     form_read: bool,
     /// Until when it may wait for what is on its way; `None`: it never had to.
-    pub(super) patience: Option<Instant>,
+    patience: Option<Instant>,
+    /// When it was last decided to wait, and what the worker had heard of by then.
+    tried: Option<(Instant, u64)>,
     pub(super) stored: Stored,
-    /// Stored resources still to be asked for; the call for the first is on its way.
-    pub(super) probes: VecDeque<Probe>,
+    /// What is still to be looked up; the call for the first is on its way.
+    pub(super) lookups: VecDeque<Lookup>,
     /// Of a permitted kick-off: who gets the links of its answer.
     pub(super) linked: Option<Box<Linked>>,
 }
@@ -44,7 +51,7 @@ pub(super) struct Held {
 /// Who calls, and what their token grants.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) token: LiveToken,
+    pub(super) token: AdmittedToken,
     pub(super) grants: Rc<Grants>,
 }
 
@@ -58,7 +65,7 @@ pub(super) enum Passed {
     Untouched,
     /// Not decided yet: the body comes first.
     Body(Box<Held>),
-    /// Not decided yet: a stored resource comes first, asked for by this call.
+    /// Not decided yet: what is stored comes first, asked for by this call.
     Stored(Box<Held>, HttpCall),
     /// Not decided yet: keys or lists that are on their way come first.
     Later(Box<Held>),
@@ -66,9 +73,10 @@ pub(super) enum Passed {
 
 impl Held {
     fn new(head: Head, request: Rc<fhir::Request>) -> Held {
-        let (stored, probes) = (Stored::default(), VecDeque::new());
-        let (body, patience, linked) = (None, None, None);
-        Held { head, request, body, form_read: false, patience, stored, probes, linked }
+        let (stored, lookups) = (Stored::default(), VecDeque::new());
+        let (body, patience, tried, linked) = (None, None, None, None);
+        let form_read = false;
+        Held { head, request, body, form_read, patience, tried, stored, lookups, linked }
     }
 
     /// Waits, where what is missing is on its way, the client's patience allows it and few enough wait;
@@ -79,9 +87,23 @@ impl Held {
         worker: &Worker,
         now: Instant,
     ) -> Result<Passed, Refusal> {
-        let until = *self.patience.get_or_insert(now.plus(PATIENCE));
+        // Should the clock be set back, it does not wait for the time until then as well.
+        let longest = now.plus(PATIENCE);
+        let until = self.patience.map_or(longest, |until| until.min(longest));
+        self.patience = Some(until);
         let waits = refusal.pending && now < until && worker.may_wait();
+        self.tried = Some((now, worker.news()));
         if waits { Ok(Passed::Later(self)) } else { Err(refusal) }
+    }
+
+    /// Whether deciding it anew would come to the same: the worker is asked often, and to verify a token,
+    /// above all to decrypt one, takes its time.
+    pub(super) fn waits_on(&self, worker: &Worker, now: Instant) -> bool {
+        let patient = self.patience.is_some_and(|until| now < until);
+        let just_tried = self.tried.is_some_and(|(tried, news)| {
+            tried <= now && now < tried.plus(AGAIN) && news == worker.news()
+        });
+        patient && just_tried
     }
 
     /// Longest body that is held, in bytes: Envoy's own buffer bounds the others.
@@ -133,14 +155,14 @@ impl Exchange {
         caps: &dyn Capabilities,
     ) -> Result<Caller, Refusal> {
         let raw = token::extract(head.headers().all("authorization"))?;
-        let Worker { config, keys, revocation, tokens, .. } = worker;
+        let Worker { config, keys, introspection, revocation, limits, tokens, .. } = worker;
         let now = caps.now();
         if tokens.get(&raw, now).is_none() {
-            let verified =
-                token::verify(&raw, &config.issuers, keys, caps).map_err(|rejected| {
-                    self.record.holder(rejected.holder);
-                    rejected.refusal
-                })?;
+            let verified = token::verify(&raw, &config.issuers, keys, introspection, caps);
+            let verified = verified.map_err(|rejected| {
+                self.record.holder(rejected.holder);
+                rejected.refusal
+            })?;
             let known = Known::of(&verified, config);
             tokens.insert(&raw, verified, known);
         }
@@ -150,6 +172,7 @@ impl Exchange {
         let bound = binding::bind(verified)?;
         let token = revocation::check(bound, revocation, &mut known.checked, caps)?;
         self.record.freshness(token.listed_as());
+        let token = limits::admit(token, limits, caps)?;
         Ok(Caller { token, grants: Rc::clone(&known.grants) })
     }
 
@@ -165,7 +188,7 @@ impl Exchange {
         self.decide(held, worker, caps)
     }
 
-    /// A stored resource came, or why it didn't.
+    /// The answer to a lookup came, or why it didn't.
     pub(super) fn stored(
         &mut self,
         mut held: Box<Held>,
@@ -173,9 +196,9 @@ impl Exchange {
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
-        let probe = held.probes.pop_front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
-        held.stored.answered(probe, answer)?;
-        if let Some(next) = held.probes.front() {
+        let lookup = held.lookups.pop_front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+        held.stored.answered(lookup, answer)?;
+        if let Some(next) = held.lookups.front() {
             let call = probe::call(next, &held.head, worker)?;
             return Ok(Passed::Stored(held, call));
         }
@@ -213,9 +236,9 @@ impl Exchange {
                 Ok(Passed::Permit(held, permit))
             }
             Decision::Body => Ok(Passed::Body(held)),
-            Decision::Stored(probes) => {
-                held.probes = probes.into();
-                let first = held.probes.front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
+            Decision::Stored(lookups) => {
+                held.lookups = lookups.into();
+                let first = held.lookups.front().ok_or(Refusal::new(&reasons::OUT_OF_ORDER))?;
                 let call = probe::call(first, &held.head, worker)?;
                 Ok(Passed::Stored(held, call))
             }

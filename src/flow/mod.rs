@@ -10,6 +10,7 @@ mod held_answer;
 mod probe;
 pub mod reasons;
 pub mod record;
+pub mod status;
 pub mod worker;
 
 #[cfg(test)]
@@ -178,6 +179,7 @@ impl Exchange {
         let most = held.limit();
         worker.waits_no_more();
         let passed = match event {
+            Event::News if held.waits_on(worker, caps.now()) => Ok(Passed::Later(held)),
             Event::News => self.decide(held, worker, caps),
             Event::RequestBodyPart { held: bytes } if bytes <= most => Ok(Passed::Later(held)),
             Event::RequestBody { body } if body.len() <= most => {

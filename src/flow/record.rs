@@ -9,7 +9,7 @@ use crate::base::refusal::Refusal;
 use crate::base::time::Instant;
 use crate::export::Claimed;
 use crate::fhir::{self, Interaction, Operation};
-use crate::policy::Permit;
+use crate::policy::{Permit, Search};
 use crate::request::Headers;
 use crate::revocation::Freshness;
 use crate::token::Claims;
@@ -168,14 +168,17 @@ impl Record {
     }
 }
 
-/// What a permit narrows: the criteria added, those of a condition among them; the compartment that
-/// is searched instead.
+/// What a permit narrows: the criteria added, those of a condition that was looked up among them; the
+/// compartment that is searched instead.
 fn narrowed(permit: &Permit) -> Vec<String> {
-    let criteria = permit.narrowing().iter().chain(permit.condition());
+    let lookup = permit.resolved().map(|resolved| &resolved.by);
+    let within = lookup.filter(|by| by.compartment.is_some()).map(Search::path);
+    let added = lookup.map_or([].as_slice(), |by| &by.narrowing);
+    let criteria = permit.narrowing().iter().chain(added);
     let criteria = criteria.map(|one| format!("{}={}", one.name, one.value));
     let compartment = permit.compartment().zip(permit.patient());
     let compartment =
         compartment.map(|(of, patient)| format!("Patient/{}/{}", patient.as_str(), of.name()));
     let entries = permit.entries().iter().flat_map(|entry| narrowed(&entry.permit));
-    criteria.chain(compartment).chain(entries).collect()
+    criteria.chain(compartment).chain(within).chain(entries).collect()
 }

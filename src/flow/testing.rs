@@ -79,6 +79,7 @@ impl Gateway {
         for (callout, call) in self.worker.tick(&self.caps) {
             let document = match callout {
                 Callout::Keys(_) => json!({"keys": [self.signer.jwk()]}),
+                Callout::Introspection(_) => json!({"active": false}),
                 Callout::Revocations(_) => list(&call.path),
             };
             let headers = [(b":status".to_vec(), b"200".to_vec())];

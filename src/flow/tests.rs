@@ -8,6 +8,8 @@ use super::testing::Gateway;
 use super::*;
 use crate::base::capabilities::Native;
 use crate::request::Headers;
+use crate::token::algorithm::Algorithm;
+use crate::token::testing::Signer;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -158,6 +160,155 @@ fn only_so_many_requests_wait_and_those_that_leave_make_room() {
     let mut gone = held.pop().unwrap();
     gone.end(&End::default(), &mut gateway.worker, &gateway.caps);
     assert!(send(&mut gateway));
+}
+
+/// Begins a request with an opaque token; gives what its worker asks then.
+fn opaque(
+    gateway: &mut Gateway,
+    method: &str,
+) -> (Exchange, Step, Vec<(Callout, crate::store::HttpCall)>) {
+    let target = if method == "GET" { "/fhir/Patient/123" } else { "/fhir/Observation/_search" };
+    let fields = [
+        (":method", method),
+        (":path", target),
+        (":authority", "api.clinic.example"),
+        ("authorization", "Bearer 0paque-token"),
+        FORM,
+    ];
+    let fields = &fields[..if method == "GET" { 4 } else { 5 }];
+    let headers = super::testing::fields(fields);
+    let mut exchange = Exchange::default();
+    let head = Event::RequestHead { headers, end_of_stream: method == "GET" };
+    let step = exchange.on(head, &mut gateway.worker, &gateway.caps);
+    let calls = gateway.worker.tick(&gateway.caps);
+    (exchange, step, calls)
+}
+
+fn asks_about_opaque_tokens() -> Gateway {
+    Gateway::waiting(&document(json!({"issuers": [{
+        "issuer": "https://auth.clinic.example",
+        "audiences": ["https://api.clinic.example/fhir"],
+        "introspection": {
+            "cluster": "auth", "url": "https://auth.clinic.example/introspect", "client_id": "gateway",
+            "client_secret_inline": "s3cret",
+        },
+    }]})))
+}
+
+fn tell(gateway: &mut Gateway, callout: Callout, said: &Value) {
+    let headers = [(b":status".to_vec(), b"200".to_vec())];
+    let answer = crate::store::HttpAnswer::read(&headers, said.to_string().into_bytes());
+    gateway.worker.answered(callout, answer, &gateway.caps);
+}
+
+#[test]
+fn requests_with_an_opaque_token_wait_until_its_issuer_was_asked_once() {
+    let mut gateway = asks_about_opaque_tokens();
+    let active = crate::token::testing::merge(
+        crate::token::testing::claims(patient("patient/*.rs")),
+        json!({"active": true}),
+    );
+    let (mut first, step, calls) = opaque(&mut gateway, "GET");
+    assert_eq!((step.next, step.effects.len()), (Next::Pause, 0));
+    assert!(first.wants_news() && gateway.worker.hurries());
+    let (mut second, _, none) = opaque(&mut gateway, "POST");
+    assert_eq!((calls.len(), none.len()), (1, 0), "one call for both");
+    second.on(Event::RequestBody { body: b"code=1".to_vec() }, &mut gateway.worker, &gateway.caps);
+    tell(&mut gateway, calls[0].0, &active);
+    for exchange in [&mut first, &mut second] {
+        let step = exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+        assert_eq!(step.next, Next::Continue);
+        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+        assert!(line.contains("nurse-17") && !line.contains("0paque"), "{line}");
+    }
+    let (_, step, calls) = opaque(&mut gateway, "GET");
+    assert_eq!((step.next, calls.len()), (Next::Continue, 0), "for a while nobody is asked");
+}
+
+#[test]
+fn a_token_that_was_revoked_where_it_was_issued_is_refused_once_the_last_word_is_old() {
+    let mut gateway = asks_about_opaque_tokens();
+    let active = crate::token::testing::merge(
+        crate::token::testing::claims(patient("patient/*.rs")),
+        json!({"active": true}),
+    );
+    let (_, _, calls) = opaque(&mut gateway, "GET");
+    tell(&mut gateway, calls[0].0, &active);
+    gateway.wait(Duration::from_secs(29));
+    let (_, step, calls) = opaque(&mut gateway, "GET");
+    assert_eq!((step.next, calls.len()), (Next::Continue, 0));
+    // A form that begins before the word is old, and ends after.
+    let (mut form, _, _) = opaque(&mut gateway, "POST");
+    gateway.wait(Duration::from_secs(1));
+    let (mut late, _, calls) = opaque(&mut gateway, "GET");
+    let body = Event::RequestBody { body: b"code=1".to_vec() };
+    form.on(body, &mut gateway.worker, &gateway.caps);
+    tell(&mut gateway, calls[0].0, &json!({"active": false}));
+    for exchange in [&mut late, &mut form] {
+        let step = exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+        let Some(Effect::Reply(reply)) = step.effects.last() else { panic!("no reply") };
+        assert_eq!(reply.status, 401);
+        assert!(reply.body.contains("token_invalid") && !reply.body.contains("inactive"));
+        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+        assert!(line.contains("token_inactive") && !line.contains("nurse-17"), "{line}");
+    }
+}
+
+#[test]
+fn an_encrypted_token_is_not_decrypted_again_and_again_while_its_request_waits() {
+    let vectors: Value =
+        serde_json::from_str(include_str!("../token/testdata/encrypted.json")).unwrap();
+    let tokens = vectors["tokens"].as_array().unwrap();
+    let token = tokens.iter().find(|token| token["kid"] == "rsa").unwrap();
+    let bearer = format!("Bearer {}", token["token"].as_str().unwrap());
+    let mut document = document(json!({}));
+    let key = json!({"kid": "rsa", "algorithm": "RSA-OAEP", "key": "TOKEN_KEY_RSA"});
+    document["issuers"][0]["encryption"] = json!({"keys": [key]});
+    let mut gateway = Gateway::waiting(&document);
+    let pem = vectors.pointer("/keys/rsa/pkcs8").unwrap().as_str().unwrap();
+    gateway.caps.set_environment("TOKEN_KEY_RSA", pem);
+    let newer = core::mem::replace(&mut gateway.signer, Signer::new(Algorithm::Es256, "k0", 9));
+    gateway.tick(|_| json!({}));
+    gateway.wait(Duration::from_secs(6));
+    let fields = [
+        (":method", "GET"),
+        (":path", "/fhir/Observation/1"),
+        (":authority", "api.clinic.example"),
+        ("authorization", bearer.as_str()),
+    ];
+    let headers = super::testing::fields(&fields);
+    let mut exchange = Exchange::default();
+    let head = Event::RequestHead { headers, end_of_stream: true };
+    exchange.on(head, &mut gateway.worker, &gateway.caps);
+    // 2 s are 200 ticks, and 200 ms of each second are for what may never be valid: 20 tokens.
+    for _ in 0..150 {
+        gateway.wait(Duration::from_millis(10));
+        let step = exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+        assert_eq!(step.effects.len(), 0, "{:?}", step.effects);
+        assert!(exchange.wants_news());
+    }
+    gateway.signer = newer;
+    gateway.tick(|_| json!({}));
+    exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+    assert!(!exchange.wants_news(), "decided at once when keys came");
+    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps);
+    assert!(!line.contains("token_"), "verified: {line}");
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_nobody_wait_longer() {
+    let mut gateway = Gateway::waiting(&document(json!({})));
+    let before = crate::base::capabilities::Capabilities::now(&gateway.caps);
+    gateway.wait(Duration::from_secs(3600));
+    let mut exchange = waiting(&mut gateway, "GET", true);
+    gateway.caps.set_now(before);
+    let mut news = |gateway: &mut Gateway| {
+        exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
+        exchange.wants_news()
+    };
+    assert!(news(&mut gateway));
+    gateway.wait(Duration::from_secs(2));
+    assert!(!news(&mut gateway));
 }
 
 #[test]

@@ -3,16 +3,19 @@
 
 use std::rc::Rc;
 
+use super::status::{Telling, Told};
 use crate::audit::EventId;
 use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
 use crate::config::Configuration;
 use crate::export::Keyring;
+use crate::limits::Limits;
 use crate::policy::Grants;
 use crate::revocation::{Checked, Revocation, Which};
 use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
+use crate::token::introspection::Inquiry;
 use crate::token::keys::Asked;
-use crate::token::{CacheLimits, Keys, TokenCache, VerifiedToken};
+use crate::token::{CacheLimits, Introspection, Keys, TokenCache, VerifiedToken};
 
 /// Verified tokens kept by one worker.
 const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 1024 };
@@ -25,7 +28,9 @@ const MAX_WAITING: usize = 256;
 pub struct Worker {
     pub(in crate::flow) config: Configuration,
     pub(in crate::flow) keys: Keys,
+    pub(in crate::flow) introspection: Introspection,
     pub(in crate::flow) revocation: Revocation,
+    pub(in crate::flow) limits: Limits,
     pub(in crate::flow) tokens: TokenCache<Known>,
     pub(in crate::flow) keyring: Keyring,
     instance: InstanceId,
@@ -34,6 +39,9 @@ pub struct Worker {
     awake: bool,
     /// Exchanges that wait for news.
     waiting: usize,
+    /// Grows with every answer to a call, and with every set of keys that is adopted.
+    news: u64,
+    telling: Telling,
 }
 
 /// What is worked out once for a token and kept beside it.
@@ -50,6 +58,8 @@ pub(in crate::flow) struct Known {
 pub enum Callout {
     /// Keys of an issuer, or where they are.
     Keys(Asked),
+    /// What an issuer says of a token.
+    Introspection(Inquiry),
     /// What tells revoked tokens.
     Revocations(Which),
 }
@@ -68,7 +78,9 @@ impl Worker {
         let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
         Worker {
             keys: Keys::new(&config.issuers),
-            revocation: Revocation::new(config.revocation.clone()),
+            introspection: Introspection::new(&config.issuers),
+            revocation: Revocation::new(config.revocation.clone(), &config.issuers),
+            limits: Limits::new(config.sessions.clone()),
             tokens: TokenCache::new(TOKENS),
             keyring: Keyring::default(),
             instance: InstanceId::draw(caps),
@@ -76,6 +88,8 @@ impl Worker {
             notices: Vec::new(),
             awake: false,
             waiting: 0,
+            news: 0,
+            telling: Telling::new(),
             config,
         }
     }
@@ -91,10 +105,16 @@ impl Worker {
     /// Adopts what the elected instance published; gives the calls that this instance should send.
     pub fn tick(&mut self, caps: &dyn Capabilities) -> Vec<(Callout, HttpCall)> {
         self.adopt(caps);
-        self.notices.extend(self.revocation.work(caps));
+        let worked = self.revocation.work(&self.config.issuers, &self.keys, caps);
+        self.notices.extend(worked);
+        self.notices.extend(self.introspection.notice(&self.config.issuers));
         let keys = self.keys.due(&self.instance, caps);
         let mut calls: Vec<_> =
             keys.into_iter().map(|(asked, call)| (Callout::Keys(asked), call)).collect();
+        let inquiries = self.introspection.due(caps);
+        calls.extend(
+            inquiries.into_iter().map(|(inquiry, call)| (Callout::Introspection(inquiry), call)),
+        );
         let revocations = self.revocation.due(&self.instance, caps);
         calls.extend(
             revocations.into_iter().map(|(which, call)| (Callout::Revocations(which), call)),
@@ -114,12 +134,23 @@ impl Worker {
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
+        self.news = self.news.wrapping_add(1);
         let notice = match callout {
             Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
+            Callout::Introspection(inquiry) => {
+                self.introspection.answered(inquiry, answer, &self.config.issuers, caps)
+            }
             Callout::Revocations(which) => self.revocation.answered(which, answer, caps),
         };
         self.adopt(caps);
         notice
+    }
+
+    /// What operators should see of the sources: asked on every tick.
+    pub fn tell(&mut self, caps: &dyn Capabilities) -> Told {
+        let Worker { keys, revocation, telling, instance, .. } = self;
+        let statuses = || [keys.statuses(caps), revocation.statuses(caps)].concat();
+        telling.tell(instance, statuses, caps)
     }
 
     /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work
@@ -139,6 +170,11 @@ impl Worker {
         self.waiting < MAX_WAITING
     }
 
+    /// What it has heard of: another number than before when something came in that exchanges wait for.
+    pub(in crate::flow) fn news(&self) -> u64 {
+        self.news
+    }
+
     pub(in crate::flow) fn waits_for_news(&mut self) {
         self.waiting = self.waiting.saturating_add(1);
     }
@@ -156,8 +192,10 @@ impl Worker {
     fn adopt(&mut self, caps: &dyn Capabilities) {
         self.awake = true;
         if self.keys.refresh(caps) {
+            self.news = self.news.wrapping_add(1);
             self.tokens.retain_trusted(&self.keys);
         }
         self.revocation.refresh(caps);
+        self.limits.refresh(caps);
     }
 }

@@ -1,4 +1,4 @@
-//! Stage 7: what the FHIR server gets to see. A permit is carried out: the search is narrowed, the
+//! Stage 8: what the FHIR server gets to see. A permit is carried out: the search is narrowed, the
 //! token stripped, the caller's identity written into headers whose inbound copies are removed
 //! first. What the client sent is never encoded anew: criteria are only added behind it.
 
@@ -7,6 +7,7 @@ mod entries;
 mod identity;
 mod narrow;
 mod provable;
+mod resolved;
 mod settings;
 
 #[cfg(test)]
@@ -65,6 +66,10 @@ pub fn forward(
         None => (None, None),
     };
     let mut sent = Sent { target: head.raw_target().to_owned(), form: form.map(<[u8]>::to_vec) };
+    if let Some(resolved) = permit.resolved() {
+        sent.target = resolved::target(&sent.target, resolved);
+        edits.extend(resolved::edits(resolved, head));
+    }
     if let Some(expected) = permit.expected() {
         edits.extend(provable::whole(expected));
         provable::select(expected, &mut sent);
@@ -75,16 +80,24 @@ pub fn forward(
     for narrowing in permit.narrowing() {
         narrow::apply(narrowing, &mut sent);
     }
-    edits.extend(condition::edits(permit, head));
+    edits.extend(condition::edits(permit));
     let mut body = sent.changes(head, form, &mut edits);
     if let Some(held) = held
-        && let Some(bundle) = entries::rewritten(permit, held)?
+        && let Some(changed) = rewritten(permit, held)?
     {
         edits.push(Edit::Remove("transfer-encoding".to_owned()));
-        edits.push(Edit::Set("content-length".to_owned(), bundle.len().to_string()));
-        body = Some(bundle);
+        edits.push(Edit::Set("content-length".to_owned(), changed.len().to_string()));
+        body = Some(changed);
     }
     Ok(Forward { edits, body })
+}
+
+/// What is written instead of what came: a Bundle with other entries, a resource with its id.
+fn rewritten(permit: &Permit, held: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+    match permit.resolved() {
+        Some(resolved) => Ok(resolved::with_id(held, resolved)),
+        None => entries::rewritten(permit, held),
+    }
 }
 
 /// What the server is asked to prefer: to refuse parameters it doesn't know where the decision relies

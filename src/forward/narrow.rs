@@ -1,15 +1,13 @@
 //! Narrowing: one more criterion behind those of the client. FHIR joins repeated parameters by AND
 //! (<http://hl7.org/fhir/R4/search.html#combining>), so a criterion added never widens a search.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::Sent;
 use crate::fhir::{Id, ResourceType};
 use crate::policy::Narrowing;
 
 /// Adds the criteria to a target's query.
 pub(super) fn target(target: &str, criteria: &[Narrowing]) -> String {
-    criteria.iter().fold(target.to_owned(), |target, one| appended(&target, &written(one)))
+    criteria.iter().fold(target.to_owned(), |target, one| appended(&target, &one.written()))
 }
 
 /// The target of the same search in a patient's compartment: `…/Patient/P/Type?…`. `path` is that of
@@ -28,19 +26,11 @@ pub(super) fn in_compartment(target: &str, of: ResourceType, patient: &Id) -> St
     format!("{base}Patient/{}/{}{search}{query}", patient.as_str(), of.name())
 }
 
-/// The criteria of an `If-None-Exist` with these added.
-pub(super) fn condition(criteria: &str, added: &[Narrowing]) -> String {
-    added.iter().fold(criteria.to_owned(), |criteria, one| {
-        let joint = if criteria.is_empty() || criteria.ends_with('&') { "" } else { "&" };
-        format!("{criteria}{joint}{}", written(one))
-    })
-}
-
 /// Adds the criterion to the query, and to the form if there is one: both count in a `POST _search`
 /// (<http://hl7.org/fhir/R4/http.html#search>), and a server that overlooks one of them, for example
 /// a form whose media type it spells differently, still finds the criterion in the other.
 pub(super) fn apply(narrowing: &Narrowing, sent: &mut Sent) {
-    let criterion = written(narrowing);
+    let criterion = narrowing.written();
     sent.target = appended(&sent.target, &criterion);
     // A request without a body can't be given one: its end has been seen.
     if let Some(form) = sent.form.as_mut().filter(|form| !form.is_empty()) {
@@ -51,10 +41,6 @@ pub(super) fn apply(narrowing: &Narrowing, sent: &mut Sent) {
     }
 }
 
-fn written(narrowing: &Narrowing) -> String {
-    format!("{}={}", narrowing.name, utf8_percent_encode(&narrowing.value, RESERVED))
-}
-
 fn appended(target: &str, criterion: &str) -> String {
     let joint = match target.split_once('?') {
         None => "?",
@@ -63,8 +49,5 @@ fn appended(target: &str, criterion: &str) -> String {
     };
     format!("{target}{joint}{criterion}")
 }
-
-/// All but the unreserved characters (RFC 3986 section 2.3).
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const SEARCH: &str = "/_search";

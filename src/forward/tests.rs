@@ -5,9 +5,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::section::read_document;
 use crate::fhir::{Api, Release, Routed, route};
+use crate::limits::AdmittedToken;
 use crate::policy::{Decision, Evidence, Grants, Smart, Stored, decide};
 use crate::request::{Headers, Query, read};
-use crate::revocation::LiveToken;
 
 fn head_with(method: &str, path: &str, more: &[(&[u8], &[u8])]) -> Head {
     let mut fields = vec![
@@ -42,7 +42,7 @@ fn forwarded(head: &Head, form: Option<&[u8]>, claims: &Claims, settings: &Setti
     let Ok(Routed::Fhir(request)) = route(head, &api) else { panic!("not routed") };
     let request = request.with_form(form.unwrap_or_default()).unwrap();
     let grants = std::rc::Rc::new(Grants::of(claims, &api, &Smart::default()));
-    let token = LiveToken::for_tests(claims.clone());
+    let token = AdmittedToken::for_tests(claims.clone());
     let nothing = Stored::default();
     let evidence = Evidence::new(form, &nothing);
     let decision = decide(&token, &grants, &request, head, evidence, &api, &Smart::default())

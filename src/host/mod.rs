@@ -7,6 +7,7 @@
 mod calls;
 mod capabilities;
 mod exchange;
+mod metrics;
 mod root;
 mod stream;
 

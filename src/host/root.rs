@@ -12,9 +12,11 @@ use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 use super::calls;
 use super::capabilities::Host;
 use super::exchange::HostExchange;
+use super::metrics::Metrics;
 use super::stream::{Stream, Waiting};
 use crate::base::notice::Notice;
 use crate::config;
+use crate::flow::status::Told;
 use crate::flow::{Callout, Worker};
 use crate::store::{CallFailed, HttpAnswer};
 
@@ -32,6 +34,7 @@ pub(super) struct Root {
     callouts: HashMap<u32, Callout>,
     /// Exchanges that wait for news.
     waiting: Rc<Waiting>,
+    metrics: Metrics,
 }
 
 impl RootContext for Root {
@@ -62,13 +65,14 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let Some(worker) = self.worker.clone() else { return };
-        let (calls, notices, hurries) = match worker.try_borrow_mut() {
-            Ok(mut worker) => (worker.tick(&Host), worker.notices(), worker.hurries()),
+        let (calls, told, notices, hurries) = match worker.try_borrow_mut() {
+            Ok(mut worker) => {
+                (worker.tick(&Host), worker.tell(&Host), worker.notices(), worker.hurries())
+            }
             Err(_) => return,
         };
-        for Notice { level, text } in notices {
-            log::log!(level, "{text}");
-        }
+        self.tell(told);
+        notices.iter().for_each(tell);
         self.waiting.hurry(hurries);
         for (callout, call) in calls {
             match calls::dispatch(&call) {
@@ -110,16 +114,27 @@ impl Context for Root {
 }
 
 impl Root {
+    fn tell(&mut self, told: Told) {
+        for (name, value) in told.gauges {
+            self.metrics.set(name, value);
+        }
+        if let Some(line) = told.line {
+            log::info!("{line}");
+        }
+    }
+
     fn answered(&self, callout: Callout, answer: Result<HttpAnswer, CallFailed>) {
         let Some(Ok(mut worker)) = self.worker.as_ref().map(|worker| worker.try_borrow_mut())
         else {
             return;
         };
-        if let Some(Notice { level, text }) = worker.answered(callout, answer, &Host) {
-            log::log!(level, "{text}");
-        }
+        worker.answered(callout, answer, &Host).iter().for_each(tell);
         self.waiting.hurry(worker.hurries());
     }
+}
+
+fn tell(Notice { level, text }: &Notice) {
+    log::log!(*level, "{text}");
 }
 
 /// Audit records go to the host's log at level `info`; the host drops what is below its own level.

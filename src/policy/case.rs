@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::Asked;
 use super::coverage::{Cover, Need};
-use super::evidence::{Evidence, Probe};
+use super::evidence::{Evidence, Lookup};
 use super::grants::{Confined, Grant, Grants, Standing};
 use super::reasons::SCOPE_INSUFFICIENT;
 use super::rules::needs;
@@ -35,8 +35,8 @@ pub(super) enum Stop {
     Denied(Denial),
     /// The request's body has to be read first.
     Body,
-    /// These stored resources have to be looked up first.
-    Stored(Vec<Probe>),
+    /// This has to be looked up first.
+    Stored(Vec<Lookup>),
 }
 
 /// Why one context does not allow a request.

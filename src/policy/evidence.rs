@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::found::{Found, Search};
 use super::reasons::{
-    COMPARTMENT_NOT_MEMBER, PROBE_FAILED, PROBE_UNREADABLE, PROBE_VERSION_MISSING,
+    COMPARTMENT_NOT_MEMBER, PROBE_FAILED, PROBE_TOO_LONG, PROBE_UNREADABLE, PROBE_VERSION_MISSING,
 };
 use crate::base::node::{self, Node};
-use crate::base::refusal::Refusal;
+use crate::base::refusal::{Reason, Refusal};
 use crate::fhir::{Id, ResourceType};
 use crate::store::{CallFailed, HttpAnswer};
 
@@ -28,7 +29,16 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// A stored resource that a decision depends on: to be read before anything is written.
+/// What a decision depends on: to be asked of the FHIR server before anything is written.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lookup {
+    /// A stored resource.
+    Read(Probe),
+    /// What the criteria of a conditional write find.
+    Search(Search),
+}
+
+/// A stored resource that a decision depends on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Probe {
     /// Its type.
@@ -40,64 +50,126 @@ pub struct Probe {
 /// Resources as the server has them, by what was asked for.
 #[derive(Debug, Default)]
 pub struct Stored {
-    found: BTreeMap<Probe, Option<Version>>,
+    found: BTreeMap<Probe, Result<Option<Version>, &'static Reason>>,
+    searched: BTreeMap<Search, Result<Found, &'static Reason>>,
+    /// How long the answers were together, in bytes.
+    length: usize,
 }
 
 /// A stored resource.
 #[derive(Debug)]
 pub(in crate::policy) struct Version {
     body: Vec<u8>,
-    /// `None`: the server tells none.
-    id: Option<String>,
+    tag: Result<String, &'static Reason>,
+}
+
+impl Lookup {
+    /// What is asked for, relative to the base.
+    pub fn target(&self) -> String {
+        match self {
+            Lookup::Read(Probe { resource, id }) => {
+                format!("{}/{}", resource.name(), id.as_str())
+            }
+            Lookup::Search(search) => search.target(),
+        }
+    }
+}
+
+impl From<Probe> for Lookup {
+    fn from(probe: Probe) -> Lookup {
+        Lookup::Read(probe)
+    }
+}
+
+impl From<Search> for Lookup {
+    fn from(search: Search) -> Lookup {
+        Lookup::Search(search)
+    }
 }
 
 impl Stored {
-    /// Takes the answer to `GET Type/id`.
+    /// Takes the answer to a lookup. What is wrong with it is told to who decides by it: another context
+    /// of the token may need none.
     ///
     /// # Errors
     ///
-    /// There was none, it can't be read or is another resource.
+    /// [`PROBE_TOO_LONG`]: all answers together are longer than is held.
     pub fn answered(
         &mut self,
-        probe: Probe,
+        lookup: impl Into<Lookup>,
         answer: Result<HttpAnswer, CallFailed>,
     ) -> Result<(), Refusal> {
-        let answer = answer.map_err(|_| Refusal::new(&PROBE_FAILED))?;
-        let version = match answer.status {
-            200 => Some(Version::read(&probe, answer)?),
-            404 => None,
-            // Deleted: nothing tells whose it was.
-            410 => return Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
-            _ => return Err(Refusal::new(&PROBE_FAILED)),
-        };
-        self.found.insert(probe, version);
+        let length = answer.as_ref().map_or(0, |answer| answer.body.len());
+        self.length = self.length.saturating_add(length);
+        if self.length > MAX_STORED {
+            return Err(Refusal::new(&PROBE_TOO_LONG));
+        }
+        match lookup.into() {
+            Lookup::Read(probe) => {
+                let version = Version::answered(&probe, answer);
+                self.found.insert(probe, version);
+            }
+            Lookup::Search(search) => {
+                let found = Found::read(&search, answer);
+                self.searched.insert(search, found);
+            }
+        }
         Ok(())
     }
 
     /// How many were asked for.
     pub(in crate::policy) fn count(&self) -> usize {
-        self.found.len()
+        self.found.len().saturating_add(self.searched.len())
     }
 
-    /// What is known of a resource: `None`: it was not asked for; `Some(None)`: the server has none.
-    pub(in crate::policy) fn get(&self, probe: &Probe) -> Option<Option<&Version>> {
-        self.found.get(probe).map(Option::as_ref)
+    /// What is known of a resource, or why nobody knows: `None`: it was not asked for; `Some(Ok(None))`:
+    /// the server has none.
+    pub(in crate::policy) fn get(
+        &self,
+        probe: &Probe,
+    ) -> Option<Result<Option<&Version>, &'static Reason>> {
+        self.found
+            .get(probe)
+            .map(|found| found.as_ref().map(Option::as_ref).map_err(|reason| *reason))
+    }
+
+    /// What a search found, or why nobody knows; `None`: it was not asked for.
+    pub(in crate::policy) fn searched(
+        &self,
+        search: &Search,
+    ) -> Option<Result<&Found, &'static Reason>> {
+        self.searched.get(search).map(|found| found.as_ref().map_err(|reason| *reason))
     }
 }
 
 impl Version {
-    fn read(probe: &Probe, answer: HttpAnswer) -> Result<Version, Refusal> {
+    /// What an answer says of a resource; `None`: there is none.
+    fn answered(
+        probe: &Probe,
+        answer: Result<HttpAnswer, CallFailed>,
+    ) -> Result<Option<Version>, &'static Reason> {
+        let answer = answer.map_err(|_| &PROBE_FAILED)?;
+        match answer.status {
+            200 => Version::read(probe, answer).map(Some),
+            404 => Ok(None),
+            // Deleted: nothing tells whose it was.
+            410 => Err(&COMPARTMENT_NOT_MEMBER),
+            _ => Err(&PROBE_FAILED),
+        }
+    }
+
+    fn read(probe: &Probe, answer: HttpAnswer) -> Result<Version, &'static Reason> {
         let HttpAnswer { etag, body, .. } = answer;
-        let id = {
-            let resource = node::read(&body).map_err(|_| Refusal::new(&PROBE_UNREADABLE))?;
+        let tag = {
+            let resource = node::read(&body).map_err(|_| &PROBE_UNREADABLE)?;
             let is_it = resource.text_of("resourceType") == Some(probe.resource.name())
                 && resource.text_of("id") == Some(probe.id.as_str());
             if !is_it {
-                return Err(Refusal::new(&PROBE_UNREADABLE));
+                return Err(&PROBE_UNREADABLE);
             }
-            version_id(&resource, etag.as_deref())
+            tag(&resource, etag.as_deref())
         };
-        Ok(Version { body, id })
+        Ok(Version { body, tag })
     }
 
     /// The resource; it was readable when it came.
@@ -111,10 +183,15 @@ impl Version {
     /// # Errors
     ///
     /// It tells no version: what is judged must be what is written.
-    pub(in crate::policy) fn tag(&self) -> Result<String, Refusal> {
-        let id = self.id.as_ref().ok_or_else(|| Refusal::new(&PROBE_VERSION_MISSING))?;
-        Ok(format!("W/\"{id}\""))
+    pub(in crate::policy) fn tag(&self) -> Result<String, &'static Reason> {
+        self.tag.clone()
     }
+}
+
+/// What `If-Match` says of a resource's version.
+pub(super) fn tag(resource: &Node<'_>, etag: Option<&str>) -> Result<String, &'static Reason> {
+    let id = version_id(resource, etag).ok_or(&PROBE_VERSION_MISSING)?;
+    Ok(format!("W/\"{id}\""))
 }
 
 /// `meta.versionId`, else what the `ETag` says.
@@ -124,3 +201,7 @@ fn version_id(resource: &Node<'_>, etag: Option<&str>) -> Option<String> {
     let id = stated.or_else(tagged)?;
     Id::parse(id).map(|_| id.to_owned())
 }
+
+/// Longest that the answers to one request's lookups may be together, in bytes: as long as the longest
+/// answer that the shipped Envoy file holds. A Bundle may ask for many, and they are held at once.
+const MAX_STORED: usize = 16 * 1024 * 1024;

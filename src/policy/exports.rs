@@ -12,7 +12,7 @@ use super::scope::Context;
 use super::sight::Sight;
 use crate::base::refusal::Refusal;
 use crate::fhir::{Release, ResourceType};
-use crate::revocation::LiveToken;
+use crate::limits::AdmittedToken;
 
 /// What a link of a bulk export leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub fn expected_file(grants: &Rc<Grants>, of: Exported, release: Release) -> Opt
 /// [`EXPORT_SYSTEM_ONLY`], [`EXPORT_TYPE_UNCOVERED`], or why the token's `system/` scopes grant
 /// nothing.
 pub fn exported(
-    _proof: &LiveToken,
+    _proof: &AdmittedToken,
     grants: &Grants,
     of: Exported,
     release: Release,

@@ -1,4 +1,4 @@
-//! Stage 6: what the token's scopes and patient context allow.
+//! Stage 7: what the token's scopes and patient context allow.
 //!
 //! Each context of a token (`patient/`, `user/`, `system/`) is judged on its own and what they
 //! allow adds up: a request is permitted when one of them permits it. More scope never means less
@@ -9,6 +9,7 @@ mod case;
 mod coverage;
 mod evidence;
 mod exports;
+mod found;
 mod granular;
 mod grants;
 mod operations;
@@ -24,11 +25,12 @@ mod user;
 #[cfg(test)]
 mod tests;
 
-pub use evidence::{Evidence, Probe, Stored};
+pub use evidence::{Evidence, Lookup, Probe, Stored};
 pub use exports::{ExpectedFile, Exported, expected_file, exported, may_export};
+pub use found::Search;
 pub use grants::Grants;
 pub use operations::{Listed, ListedLevel};
-pub use permit::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
+pub use permit::{Becomes, EntryPermit, Expected, Form, Narrowing, Permit, Precondition, Resolved};
 pub use sight::{By, Sight};
 pub use smart::{EncounterContext, ResponseCheck, SearchWithoutPatient, SharedType, Smart};
 
@@ -37,8 +39,8 @@ use std::rc::Rc;
 use crate::base::refusal::Refusal;
 use crate::fhir::config::Api;
 use crate::fhir::{Interaction, Request};
+use crate::limits::AdmittedToken;
 use crate::request::Head;
-use crate::revocation::LiveToken;
 use case::{Case, Denial, Stop};
 
 /// What is decided of a request by what came in so far. Asked again when more has.
@@ -48,8 +50,8 @@ pub enum Decision {
     Permit(Box<Permit>),
     /// Its body has to be read first.
     Body,
-    /// These stored resources have to be looked up first.
-    Stored(Vec<Probe>),
+    /// This has to be looked up first.
+    Stored(Vec<Lookup>),
 }
 
 /// The permit for what anyone may read: the capability statement and the public documents.
@@ -66,7 +68,7 @@ pub fn public(interaction: &Interaction) -> Option<Permit> {
 ///
 /// The refusal that tells most, of [`reasons`].
 pub fn decide(
-    _proof: &LiveToken,
+    _proof: &AdmittedToken,
     grants: &Rc<Grants>,
     request: &Request,
     head: &Head,
@@ -105,8 +107,8 @@ fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
                     None => next,
                 });
             }
-            Err(Stop::Body) => missing = missing.or(Some(Decision::Body)),
-            Err(Stop::Stored(probes)) => missing = missing.or(Some(Decision::Stored(probes))),
+            Err(Stop::Body) => missing = Some(Decision::Body),
+            Err(Stop::Stored(lookups)) => missing = Some(and_lookups(missing, lookups)),
             Err(Stop::Denied(next)) => {
                 denial = Some(match denial {
                     Some(denial) => denial.or(next),
@@ -128,5 +130,18 @@ fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
             let needs = rules::needs::of(asked.request, asked.api.release)?;
             Err(case::lacking(asked.grants.likely_context(), &needs))
         }
+    }
+}
+
+/// What else is missing when this has to be looked up: each context may need something else.
+fn and_lookups(missing: Option<Decision>, mut more: Vec<Lookup>) -> Decision {
+    match missing {
+        None => Decision::Stored(more),
+        Some(Decision::Stored(mut lookups)) => {
+            more.retain(|lookup| !lookups.contains(lookup));
+            lookups.extend(more);
+            Decision::Stored(lookups)
+        }
+        Some(other) => other,
     }
 }

@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::found::Search;
 use super::sight::{Sight, Vouched};
 use crate::fhir::{Id, ResourceType};
 
@@ -13,7 +16,7 @@ pub struct Permit {
     allowed_by: Option<Rc<str>>,
     patient: Option<Id>,
     narrowing: Vec<Narrowing>,
-    condition: Vec<Narrowing>,
+    resolved: Option<Resolved>,
     compartment: Option<ResourceType>,
     strict: bool,
     precondition: Option<Precondition>,
@@ -58,7 +61,7 @@ pub enum Form {
 }
 
 /// A criterion that must be added to a search before it is forwarded.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Narrowing {
     /// The search parameter.
     pub name: String,
@@ -73,10 +76,34 @@ pub struct EntryPermit {
     pub url: String,
     /// Whether it said so by an absolute URL, which must go on as the relative one.
     pub absolute: bool,
-    /// Its `ifNoneExist`.
-    pub if_none_exist: Option<String>,
     /// What it is allowed by.
     pub permit: Permit,
+}
+
+/// A conditional write after its criteria were looked up: it goes on without them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The search that told what they find.
+    pub by: Search,
+    /// What it becomes.
+    pub becomes: Becomes,
+    /// What is left of its query: how the answer is shaped. Encoded as it came.
+    pub query: String,
+}
+
+/// What a conditional write becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Becomes {
+    /// The update, patch or deletion of this resource by its id.
+    Known {
+        /// Its id.
+        id: Id,
+        /// Whether it is written in full and the body does not say its id yet.
+        unnamed: bool,
+    },
+    /// A create. What its `If-None-Exist` says, as in a query, whatever the client's said; `None`: it has
+    /// none.
+    New(Option<String>),
 }
 
 /// What must still hold when the server writes, so that what was judged is what is written.
@@ -106,9 +133,10 @@ impl Permit {
         self
     }
 
-    /// Allowed only with these criteria added to `If-None-Exist`.
-    pub(in crate::policy) fn on_condition(self, condition: Vec<Narrowing>) -> Permit {
-        Permit { condition, ..self }.strict()
+    /// Allowed only as what its criteria were found to mean.
+    pub(in crate::policy) fn resolved_to(self, resolved: Resolved) -> Permit {
+        let strict = self.strict || matches!(resolved.becomes, Becomes::New(Some(_)));
+        Permit { resolved: Some(resolved), strict, ..self }
     }
 
     /// Allowed only as a search of this type in the compartment of the permit's patient.
@@ -178,8 +206,11 @@ impl Permit {
             return self.with_scopes_of(other, true);
         }
         if self.is_within(&other) {
-            let (narrowing, condition) = (other.narrowing.clone(), other.condition.clone());
-            return Permit { narrowing, condition, ..self.with_scopes_of(other, true) };
+            let narrowing = other.narrowing.clone();
+            return Permit { narrowing, ..self.with_scopes_of(other, true) };
+        }
+        if self.creates() && other.resolved.is_some() && !other.creates() {
+            return other;
         }
         let narrowing = either(&self.narrowing, &other.narrowing);
         let only_narrows = self.only_narrows() && other.only_narrows();
@@ -226,7 +257,16 @@ impl Permit {
 
     /// Whether the request is changed in no other way than by criteria.
     fn only_narrows(&self) -> bool {
-        self.condition.is_empty() && self.precondition.is_none() && self.compartment.is_none()
+        self.resolved.is_none() && self.precondition.is_none() && self.compartment.is_none()
+    }
+
+    /// Whether a conditional write becomes a create: its criteria found nothing.
+    fn creates(&self) -> bool {
+        matches!(self.becomes(), Some(Becomes::New(_)))
+    }
+
+    fn becomes(&self) -> Option<&Becomes> {
+        self.resolved.as_ref().map(|resolved| &resolved.becomes)
     }
 
     /// Whether the other changes the request in the same way, and by no criterion that this one has not:
@@ -234,7 +274,7 @@ impl Permit {
     fn is_within(&self, other: &Permit) -> bool {
         let among = |few: &[Narrowing], all: &[Narrowing]| few.iter().all(|one| all.contains(one));
         among(&other.narrowing, &self.narrowing)
-            && among(&other.condition, &self.condition)
+            && self.becomes() == other.becomes()
             && self.precondition == other.precondition
             && self.searches_where(other)
     }
@@ -266,9 +306,9 @@ impl Permit {
         &self.narrowing
     }
 
-    /// The criteria to add to `If-None-Exist` before forwarding.
-    pub fn condition(&self) -> &[Narrowing] {
-        &self.condition
+    /// What a conditional write goes on as.
+    pub fn resolved(&self) -> Option<&Resolved> {
+        self.resolved.as_ref()
     }
 
     /// The type that must be searched in the compartment of [`Permit::patient`].
@@ -297,6 +337,16 @@ impl Permit {
         &self.entries
     }
 }
+
+impl Narrowing {
+    /// As in a query: `name=value`, the value percent-encoded.
+    pub fn written(&self) -> String {
+        format!("{}={}", self.name, utf8_percent_encode(&self.value, RESERVED))
+    }
+}
+
+/// All but the unreserved characters (RFC 3986 section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Criteria that hold for what either list finds: those on the same parameter, their values as
 /// alternatives (<http://hl7.org/fhir/R4/search.html#combining>).

@@ -72,9 +72,10 @@ crate::reasons! {
     /// Create, update, patch, delete.
     WRITE_UNJUDGED = forbidden("write_unjudged",
         "this version of the gateway doesn't judge writes under a patient scope");
-    /// Conditional create, update, patch, delete.
+    /// Conditional delete over all types.
     CONDITIONAL_UNJUDGED = forbidden("conditional_unjudged",
-        "this version of the gateway doesn't judge conditional writes under a patient scope");
+        "this version of the gateway doesn't judge a conditional delete over all types under a \
+         patient scope: name a type");
 
     // Under every scope: what this version does not judge.
 
@@ -108,6 +109,17 @@ crate::reasons! {
     /// A patch of an element that proves whose the resource is or what a granular scope matches.
     PATCH_MEMBERSHIP = forbidden("patch_membership",
         "a patch may not touch an element that decides who may see the resource: update it");
+    /// The criteria of a conditional patch or delete find nothing, or only what the client may not
+    /// write.
+    CONDITIONAL_NO_MATCH = Reason::new(404, "conditional_no_match", "not-found",
+        "the criteria find no resource that the token's scopes let you write");
+    /// The criteria of a conditional write find more than one resource of the client's, or may
+    /// (<http://hl7.org/fhir/R4/http.html#cond-update>).
+    CONDITIONAL_MANY_MATCHES = Reason::new(412, "conditional_many_matches", "multiple-matches",
+        "the criteria find more than one resource: narrow them");
+    /// The FHIR server refused to search by the criteria of a conditional write.
+    CONDITIONAL_CRITERIA = Reason::new(400, "conditional_criteria", "invalid",
+        "the FHIR server does not search by these criteria");
     /// A conditional update with an `id` in its body: where the criteria find nothing, servers update
     /// or create the resource with that id, which may be anybody's
     /// (<http://hl7.org/fhir/R4/http.html#cond-update>).
@@ -126,6 +138,10 @@ crate::reasons! {
     /// The answer to the lookup is no such resource.
     PROBE_UNREADABLE = Reason::new(502, "probe_unreadable", "exception",
         "the FHIR server's answer to the lookup of the stored resource can't be judged");
+    /// The answer to the search for what a condition finds, or all answers to lookups together, are
+    /// longer than is held.
+    PROBE_TOO_LONG = Reason::new(502, "probe_too_long", "too-long",
+        "the FHIR server's answers to lookups are too long to be judged");
     /// The stored resource has no version, so a write can't be tied to what was judged.
     PROBE_VERSION_MISSING = Reason::new(502, "probe_version_missing", "exception",
         "the FHIR server tells no version of the stored resource, so this write can't be tied to \
@@ -210,8 +226,9 @@ crate::reasons! {
          search Patient/id/Type or one type");
     /// A chain, confined to a patient, that leads to what may be somebody else's.
     SEARCH_CHAIN_OUTSIDE = forbidden("search_chain_outside",
-        "under a patient scope a chain may lead to shared types, or by patient or subject to the \
-         patient: name the type, as in subject:Patient.name, or search that type itself");
+        "under a patient scope a chain may lead to shared types, or by references that have one value \
+         to what is about the patient: name the type, as in encounter:Encounter.status, or search that \
+         type itself");
     /// A chain into Patient, or `_has` from there, along something else than the one whom the resource
     /// is about.
     SEARCH_CHAIN_PATIENT = forbidden("search_chain_patient",

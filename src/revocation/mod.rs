@@ -7,6 +7,7 @@
 mod list;
 pub mod reasons;
 mod settings;
+mod status_list;
 
 pub use settings::{Settings, WhenStale};
 
@@ -14,9 +15,10 @@ use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
 use crate::binding::BoundToken;
-use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId};
-use crate::token::Claims;
+use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId, Status};
+use crate::token::{Claims, Issuers, Keys};
 use list::List;
+use status_list::StatusLists;
 
 /// Proof that the token was not revoked, as far as a list that is fresh enough tells.
 #[derive(Debug, Clone)]
@@ -50,11 +52,20 @@ pub enum Freshness {
     Fresh,
     /// By an older one or, before the first, by none: `when_stale` is `allow`.
     StaleAllowed,
-    /// Revocation is not configured.
+    /// By none: none is configured that the token would be looked up in.
     NoList,
 }
 
 impl Freshness {
+    /// What two sources together are worth: what the weaker one is, a source that was not asked aside.
+    const fn and(self, other: Freshness) -> Freshness {
+        match (self, other) {
+            (Freshness::StaleAllowed, _) | (_, Freshness::StaleAllowed) => Freshness::StaleAllowed,
+            (Freshness::NoList, other) => other,
+            (Freshness::Fresh, _) => Freshness::Fresh,
+        }
+    }
+
     /// The word of the audit record.
     pub const fn word(self) -> &'static str {
         match self {
@@ -71,6 +82,8 @@ impl Freshness {
 pub struct Checked {
     /// The revocation list.
     list: Option<Generation>,
+    /// Its status list.
+    status: status_list::Checked,
 }
 
 /// What a call was sent for.
@@ -78,6 +91,8 @@ pub struct Checked {
 pub enum Which {
     /// The revocation list.
     List,
+    /// The status list that has this place.
+    Status(usize),
 }
 
 /// Lets a token pass that no source says is revoked.
@@ -91,23 +106,32 @@ pub fn check(
     checked: &mut Checked,
     caps: &dyn Capabilities,
 ) -> Result<LiveToken, Refusal> {
-    let Some(list) = &mut revocation.list else {
-        return Ok(LiveToken { token, listed_as: Freshness::NoList });
+    let listed_as = match &mut revocation.list {
+        Some(list) => list.judge(token.claims(), &mut checked.list, caps)?,
+        None => Freshness::NoList,
     };
-    let listed_as = list.judge(token.claims(), &mut checked.list, caps)?;
-    Ok(LiveToken { token, listed_as })
+    let status = revocation.statuses.check(token.claims(), &mut checked.status, caps)?;
+    Ok(LiveToken { token, listed_as: listed_as.and(status) })
 }
 
 /// One instance's view of what tells revoked tokens.
 #[derive(Debug)]
 pub struct Revocation {
     list: Option<List>,
+    statuses: StatusLists,
+    /// Whose turn it is when both have work: the status lists'.
+    turn: bool,
 }
 
 impl Revocation {
     /// `None`: revocation is not configured.
-    pub fn new(settings: Option<Settings>) -> Revocation {
-        Revocation { list: settings.map(List::new) }
+    pub fn new(settings: Option<Settings>, issuers: &Issuers) -> Revocation {
+        let Settings { list, statuses } = settings.unwrap_or_default();
+        Revocation {
+            list: list.map(List::new),
+            statuses: StatusLists::new(statuses, issuers),
+            turn: false,
+        }
     }
 
     /// The calls to make now, if it is this instance's turn: asked on every tick.
@@ -117,7 +141,10 @@ impl Revocation {
         caps: &dyn Capabilities,
     ) -> Vec<(Which, HttpCall)> {
         let list = self.list.as_mut().and_then(|list| list.due(instance, caps));
-        list.map(|call| (Which::List, call)).into_iter().collect()
+        let mut calls: Vec<_> = list.map(|call| (Which::List, call)).into_iter().collect();
+        let statuses = self.statuses.due(instance, caps);
+        calls.extend(statuses.into_iter().map(|(place, call)| (Which::Status(place), call)));
+        calls
     }
 
     /// Takes the answer to a call; gives what an operator should read of it. What is long is done in
@@ -130,19 +157,35 @@ impl Revocation {
     ) -> Option<Notice> {
         match which {
             Which::List => self.list.as_mut()?.answered(answer, caps),
+            Which::Status(place) => self.statuses.answered(place, answer, caps),
         }
     }
 
     /// Whether there is work to do in slices: [`Revocation::work`] should be called again in a few
     /// milliseconds.
     pub fn busy(&self) -> bool {
-        self.list.as_ref().is_some_and(List::busy)
+        self.list.as_ref().is_some_and(List::busy) || self.statuses.busy()
     }
 
-    /// Does a slice of work, at most five milliseconds of it; gives what an operator should read of it.
-    /// Called on every tick, busy or not.
-    pub fn work(&mut self, caps: &dyn Capabilities) -> Option<Notice> {
-        self.list.as_mut()?.work(caps)
+    /// Does a slice of work, at most five milliseconds of it, for each source in turn; gives what an
+    /// operator should read of it. Called on every tick, busy or not.
+    pub fn work(&mut self, issuers: &Issuers, keys: &Keys, caps: &dyn Capabilities) -> Vec<Notice> {
+        self.turn = !self.turn;
+        let list_is_busy = self.list.as_ref().is_some_and(List::busy);
+        if list_is_busy && self.turn && self.statuses.busy() {
+            return self.statuses.work(issuers, keys, caps);
+        }
+        let listed = self.list.as_mut().and_then(|list| list.work(caps));
+        let mut notices: Vec<Notice> = listed.into_iter().collect();
+        if !list_is_busy {
+            notices.extend(self.statuses.work(issuers, keys, caps));
+        }
+        notices
+    }
+
+    /// What is in force of the sources.
+    pub fn statuses(&self, caps: &dyn Capabilities) -> Vec<Status> {
+        self.statuses.status(caps).into_iter().collect()
     }
 
     /// Adopts what is in force: done on every tick.
@@ -150,5 +193,6 @@ impl Revocation {
         if let Some(list) = &mut self.list {
             list.refresh(caps);
         }
+        self.statuses.refresh(caps);
     }
 }

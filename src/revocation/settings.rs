@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::status_list;
 use crate::config::section::Section;
 use crate::store::{HttpUrl, Source};
 
@@ -16,8 +17,17 @@ crate::words! {
 }
 
 /// The configuration section `revocation`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
+    /// Where the revocation list is.
+    pub(super) list: Option<ListSettings>,
+    /// Which status lists may be asked.
+    pub(super) statuses: status_list::Settings,
+}
+
+/// Where the revocation list is, and what happens when it grows old.
+#[derive(Debug, Clone)]
+pub(super) struct ListSettings {
     pub(super) source: Source,
     pub(super) max_staleness: Duration,
     pub(super) when_stale: WhenStale,
@@ -26,8 +36,47 @@ pub struct Settings {
 impl Settings {
     /// Reads the section.
     pub fn read(section: &mut Section<'_>) -> Option<Settings> {
-        let cluster = section.required("cluster", "Envoy cluster that reaches the revocation list");
-        let url = section.required::<HttpUrl>("url", "where the revocation list is");
+        let list = ListSettings::read(section);
+        let statuses = status_list::Settings::read(section);
+        let has_list = section.has("cluster") || section.has("url");
+        if !has_list && section.has("status_lists") {
+            return Some(Settings { list: None, statuses });
+        }
+        for name in ["cluster", "url"] {
+            if !section.has(name) {
+                let hint = "or name the Token Status Lists in `status_lists`";
+                let problem = format!("`{name}` is missing");
+                section.problem(name, problem, "`cluster` and `url`", Some(hint));
+            }
+        }
+        Some(Settings { list: Some(list?), statuses })
+    }
+
+    /// The settings for where nothing is fetched: whoever names a status list that may be asked is
+    /// taken to have a valid status.
+    #[cfg(feature = "cli")]
+    #[must_use]
+    pub fn offline(mut self) -> Settings {
+        self.statuses.offline = true;
+        self
+    }
+
+    /// Whether there is a revocation list.
+    pub fn has_list(&self) -> bool {
+        self.list.is_some()
+    }
+
+    /// Whether there are status lists that may be asked.
+    pub fn has_status_lists(&self) -> bool {
+        self.statuses.is_used()
+    }
+}
+
+impl ListSettings {
+    fn read(section: &mut Section<'_>) -> Option<ListSettings> {
+        let cluster =
+            section.optional::<String>("cluster", "Envoy cluster that reaches the revocation list");
+        let url = section.optional::<HttpUrl>("url", "where the revocation list is");
         let every = section.default(
             "every",
             Duration::from_secs(5),
@@ -63,7 +112,7 @@ impl Settings {
             max_bytes: MAX_BYTES,
             accept: "application/json, application/x-ndjson",
         };
-        Some(Settings { source, max_staleness, when_stale })
+        Some(ListSettings { source, max_staleness, when_stale })
     }
 }
 
@@ -84,8 +133,9 @@ mod tests {
     #[test]
     fn what_is_left_out_has_the_documented_default() {
         let (settings, errors) = read(json!({"cluster": "lists", "url": "http://lists/v1/list"}));
-        let settings = settings.unwrap();
         assert_eq!(errors, []);
+        assert!(!settings.as_ref().unwrap().has_status_lists());
+        let settings = settings.unwrap().list.unwrap();
         assert_eq!(settings.source.cluster, "lists");
         assert_eq!(settings.source.url.path(), "/v1/list");
         assert_eq!(settings.source.every, Duration::from_secs(5));
@@ -117,9 +167,43 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_names_what_is_required() {
+    fn status_lists_may_stand_beside_the_list_or_instead_of_it() {
+        let lists = json!([{"cluster": "auth", "uri": "https://auth.clinic.example/lists/"}]);
+        let (settings, errors) = read(json!({"status_lists": lists}));
+        let settings = settings.unwrap();
+        assert_eq!(
+            (errors.len(), settings.has_list(), settings.has_status_lists()),
+            (0, false, true)
+        );
+        let (settings, errors) =
+            read(json!({"cluster": "l", "url": "http://lists/", "status_lists": lists}));
+        let settings = settings.unwrap();
+        assert_eq!(
+            (errors.len(), settings.has_list(), settings.has_status_lists()),
+            (0, true, true)
+        );
+    }
+
+    #[test]
+    fn half_a_list_is_none() {
+        let rows = [
+            (json!({}), &["/cluster", "/url"][..]),
+            (json!({"every": "5s"}), &["/cluster", "/url"]),
+            (json!({"cluster": "l"}), &["/url"]),
+            (json!({"url": "http://l/"}), &["/cluster"]),
+            (json!({"url": "http://l/", "status_lists": []}), &["/cluster"]),
+        ];
+        for (document, expected) in rows {
+            let (_, errors) = read(document.clone());
+            let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+            assert_eq!(pointers, expected, "{document}");
+        }
+    }
+
+    #[test]
+    fn the_schema_says_what_is_assumed() {
         let schema = describe(Settings::read);
-        assert_eq!(schema["required"], json!(["cluster", "url"]));
+        assert_eq!(schema["required"], Value::Null);
         assert_eq!(schema["properties"]["when_stale"]["default"], json!("refuse"));
     }
 }

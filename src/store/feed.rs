@@ -28,7 +28,7 @@ pub struct Source {
     pub cluster: String,
     /// Its URL.
     pub url: HttpUrl,
-    /// From one call to the next.
+    /// From one call to the next, and the longest delay after failures.
     pub every: Duration,
     /// How long a call may take.
     pub timeout: Duration,
@@ -42,6 +42,7 @@ pub struct Source {
 #[derive(Debug)]
 pub struct Feed {
     source: Source,
+    every: Duration,
     prefix: String,
     lease: Lease,
     call: Option<Call>,
@@ -80,10 +81,35 @@ pub struct Ask {
 impl Feed {
     /// A feed of this source.
     pub fn new(source: Source) -> Feed {
-        let prefix = prefix(&source);
+        let url = source.url.to_string();
+        let prefix = prefix(&[&source.name, &source.cluster, &url]);
+        Feed::under(prefix, source)
+    }
+
+    /// A feed of this source whose shared keys begin with `prefix`, see [`prefix`]: for places that
+    /// one source after another takes. Its owner tells their documents apart by what it published.
+    pub fn under(prefix: String, source: Source) -> Feed {
         let longest = source.every.max(hold(&source)).max(LOADING);
         let lease = Lease::new(format!("{prefix}lease"), longest);
-        Feed { source, prefix, lease, call: None, broken: None, demanded: Cell::new(None) }
+        Feed {
+            every: source.every,
+            source,
+            prefix,
+            lease,
+            call: None,
+            broken: None,
+            demanded: Cell::new(None),
+        }
+    }
+
+    /// From now on one call follows another after this long, whatever [`Source::every`] says.
+    pub fn renew_every(&mut self, every: Duration) {
+        self.every = every;
+    }
+
+    /// Whether the last call, of whichever instance, brought nothing that could be used.
+    pub fn is_failing(&self, caps: &dyn Capabilities) -> bool {
+        self.lease.is_failing(caps)
     }
 
     /// The call to make now: the document is due, nobody is pulling it, and no failure was just now.
@@ -239,7 +265,7 @@ impl Feed {
 
     fn is_recent(&self, head: &Head, now: Instant) -> bool {
         let demanded = self.demanded.get().is_some_and(|demanded| head.fetched_at < demanded);
-        let every = if demanded { COOLDOWN.min(self.source.every) } else { self.source.every };
+        let every = if demanded { COOLDOWN.min(self.every) } else { self.every };
         now < head.fetched_at.plus(every)
     }
 
@@ -296,10 +322,11 @@ fn hold(source: &Source) -> Duration {
     source.timeout.saturating_add(LOADING)
 }
 
-/// Each part behind its length: two sources never share a prefix.
-fn prefix(source: &Source) -> String {
+/// What the shared keys of something that these parts name begin with. Each part is hashed behind its
+/// length, so two lists of parts never share a prefix.
+pub fn prefix(parts: &[&str]) -> String {
     let mut hash = hmac_sha256::Hash::new();
-    for part in [FORMAT, &source.name, &source.cluster, &source.url.to_string()] {
+    for part in [FORMAT].iter().chain(parts) {
         hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(part);
     }

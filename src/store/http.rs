@@ -1,9 +1,11 @@
 //! A call that the filter makes by itself, and its answer.
 
+use core::fmt;
 use core::time::Duration;
 
-/// A call over an Envoy cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A call over an Envoy cluster. Shown without the values of its header fields and without its body:
+/// they may be secrets.
+#[derive(Clone, PartialEq, Eq)]
 pub struct HttpCall {
     /// The Envoy cluster that reaches the server; its TLS settings apply.
     pub cluster: String,
@@ -17,6 +19,21 @@ pub struct HttpCall {
     pub body: Option<Vec<u8>>,
     /// Envoy answers in the server's place (504) after this long.
     pub timeout: Duration,
+}
+
+impl fmt::Debug for HttpCall {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        formatter
+            .debug_struct("HttpCall")
+            .field("cluster", &self.cluster)
+            .field("authority", &self.authority)
+            .field("path", &self.path)
+            .field("headers", &headers)
+            .field("body", &self.body.as_ref().map(Vec::len))
+            .field("timeout", &self.timeout)
+            .finish()
+    }
 }
 
 /// What came back.

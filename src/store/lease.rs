@@ -83,6 +83,11 @@ impl Lease {
         });
     }
 
+    /// Whether the last turn, whoever had it, ended in a failure. What can't be read failed.
+    pub fn is_failing(&self, caps: &dyn Capabilities) -> bool {
+        self.record(caps).map_or(true, |(record, _)| record.failures > 0)
+    }
+
     /// Whether it stays with nobody for now, after a failure.
     pub fn is_paused(&self, caps: &dyn Capabilities) -> bool {
         let now = caps.now();

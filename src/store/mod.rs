@@ -9,11 +9,14 @@ pub mod feed;
 pub mod head;
 pub mod http;
 pub mod lease;
+pub mod status;
+pub mod table;
 pub mod url;
 
-pub use feed::{Ask, Feed, Fetched, Receipt, Received, Source};
+pub use feed::{Ask, Feed, Fetched, Receipt, Received, Source, prefix};
 pub use head::{Generation, Head};
 pub use http::{CallFailed, HttpAnswer, HttpCall};
+pub use status::Status;
 pub use url::HttpUrl;
 
 use crate::base::capabilities::Capabilities;

@@ -2,7 +2,7 @@
 //! cryptography. Bounded in entries and bytes; the least recently used goes first.
 //!
 //! A hit is the same token to the last byte (SHA-256), at a time at which it would be accepted,
-//! signed by a key that is still trusted. One cache belongs to one configuration and goes with it.
+//! signed by a key that is still trusted, or vouched for by its issuer not too long ago. One cache belongs to one configuration and goes with it.
 
 use lru::LruCache;
 
@@ -24,7 +24,8 @@ pub struct TokenCache<T> {
 pub struct CacheLimits {
     /// Most tokens.
     pub entries: usize,
-    /// Most bytes, estimated: three times the token's text, its entry and one kilobyte.
+    /// Most bytes, estimated: three times the token's text and what its issuer said of it, its entry and
+    /// one kilobyte.
     pub bytes: usize,
 }
 
@@ -58,7 +59,7 @@ impl<T> TokenCache<T> {
     pub fn insert(&mut self, raw: &RawToken, token: VerifiedToken, extra: T) {
         let digest = raw.digest();
         self.remove(digest);
-        let bytes = estimate::<T>(raw);
+        let bytes = estimate::<T>(raw, &token);
         if bytes > self.limits.bytes || self.limits.entries == 0 {
             return;
         }
@@ -76,7 +77,7 @@ impl<T> TokenCache<T> {
         let distrusted: Vec<Digest> = self
             .entries
             .iter()
-            .filter(|(_, entry)| !keys.trusts(&entry.token.signer))
+            .filter(|(_, entry)| !entry.token.is_trusted(keys))
             .map(|(digest, _)| *digest)
             .collect();
         for digest in &distrusted {
@@ -91,9 +92,9 @@ impl<T> TokenCache<T> {
     }
 }
 
-/// Claims are at most as long as the token, and so is what is computed from them.
-fn estimate<T>(raw: &RawToken) -> usize {
-    let text = raw.text().len().saturating_mul(3);
+/// Claims are at most as long as what they were read from, and so is what is computed from them.
+fn estimate<T>(raw: &RawToken, token: &VerifiedToken) -> usize {
+    let text = raw.text().len().saturating_add(token.vouched_bytes()).saturating_mul(3);
     text.saturating_add(size_of::<Entry<T>>()).saturating_add(1024)
 }
 

@@ -76,6 +76,11 @@ impl Discovery {
         }
     }
 
+    /// The metadata's source.
+    pub(super) const fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
     /// The key set's source, when it is another one than before.
     pub(super) fn found(&mut self, caps: &dyn Capabilities) -> Option<Source> {
         let head = self.feed.head(caps).ok()??;

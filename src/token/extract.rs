@@ -50,6 +50,12 @@ impl RawToken {
         &self.digest
     }
 
+    /// Whether it has the form of neither JWS nor JWE: three or five parts (RFC 7515 and RFC 7516
+    /// sections 7.1).
+    pub(super) fn is_opaque(&self) -> bool {
+        !matches!(self.text.matches('.').count(), 2 | 4)
+    }
+
     /// The token's text.
     pub(crate) fn text(&self) -> &str {
         &self.text

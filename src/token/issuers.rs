@@ -7,6 +7,9 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 
 use super::algorithm::Algorithm;
+use super::claims::ClaimNames;
+use super::introspection::{self, Tokens};
+use super::jwe::Encryption;
 use super::jwks::KeySet;
 use crate::config::section::{Section, excerpt};
 use crate::config::setting::{Setting, Tolerance};
@@ -39,6 +42,10 @@ pub(super) struct Issuer {
     pub(super) types: Vec<String>,
     /// What its claims are called.
     pub(super) claims: ClaimNames,
+    /// The keys for which it encrypts, if it does.
+    pub(super) encryption: Option<Encryption>,
+    /// How it is asked about tokens, if it is.
+    pub(super) introspection: Option<introspection::Settings>,
 }
 
 /// Where an issuer's keys come from.
@@ -72,25 +79,13 @@ pub(super) enum Place {
     Metadata(HttpUrl),
 }
 
-/// Names of the claims that later stages read.
-#[derive(Debug, Clone)]
-pub(super) struct ClaimNames {
-    pub(super) scope: String,
-    pub(super) patient: String,
-    pub(super) encounter: String,
-    pub(super) user: String,
-    pub(super) client: String,
-    pub(super) roles: String,
-    pub(super) organization: String,
-    pub(super) session: String,
-}
-
 impl Issuers {
     /// Reads `issuers` of the document.
     pub fn read(document: &mut Section<'_>) -> Issuers {
-        let mut names = HashSet::new();
+        let (mut names, mut key_ids) = (HashSet::new(), HashSet::new());
         let issuers = document.required_sections("issuers", DOC_ISSUERS, |section| {
             let issuer = read_issuer(section)?;
+            check_key_ids(section, &issuer, &mut key_ids);
             if names.insert(issuer.name.clone()) {
                 return Some(issuer);
             }
@@ -99,7 +94,48 @@ impl Issuers {
             section.problem("issuer", problem, "each issuer once", Some(hint));
             None
         });
-        Issuers { issuers }
+        let issuers = Issuers { issuers };
+        issuers.check_opaque(document);
+        issuers
+    }
+
+    /// An opaque token does not say whose it is.
+    fn check_opaque(&self, document: &mut Section<'_>) {
+        let mut all = self.issuers.iter().filter(|issuer| issuer.asks(Tokens::opaque));
+        if let (Some(first), Some(second)) = (all.next(), all.next()) {
+            let problem = format!(
+                "`{}` and `{}` both take opaque tokens, which don't say whose they are",
+                first.name, second.name
+            );
+            let expected = "`introspection.tokens` other than `jwt` for one issuer only";
+            document.problem("issuers", problem, expected, None);
+        }
+    }
+
+    /// The place of the issuer that takes opaque tokens.
+    pub(super) fn opaque(&self) -> Option<usize> {
+        self.issuers.iter().position(|issuer| issuer.asks(Tokens::opaque))
+    }
+
+    /// Whether the issuer at this place is asked about tokens that it signed.
+    pub(super) fn asks_about_signed(&self, place: usize) -> bool {
+        self.issuers.get(place).is_some_and(|issuer| issuer.asks(Tokens::signed))
+    }
+
+    /// Where nobody can be asked: whether the issuer of this name would be, or with no name the one that
+    /// takes opaque tokens.
+    pub fn would_ask(&self, name: Option<&str>) -> bool {
+        let asked = |name| self.named(name).is_some_and(|(_, issuer)| issuer.asks(Tokens::signed));
+        name.map_or(self.opaque().is_some(), asked)
+    }
+
+    /// The same issuers, none of whom is asked.
+    #[must_use]
+    pub fn asking_nobody(mut self) -> Issuers {
+        for issuer in &mut self.issuers {
+            issuer.introspection = None;
+        }
+        self
     }
 
     /// Every issuer's name, in the order of the document.
@@ -118,6 +154,12 @@ impl Issuers {
     }
 }
 
+impl Issuer {
+    fn asks(&self, about: fn(Tokens) -> bool) -> bool {
+        self.introspection.as_ref().is_some_and(|settings| about(settings.tokens))
+    }
+}
+
 fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     let name = section.required::<String>("issuer", "Value of `iss`, compared byte for byte.");
     let audiences = section.required::<Vec<String>>("audiences", DOC_AUDIENCES);
@@ -125,7 +167,7 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     let algorithms = section.default("algorithms", DEFAULT_ALGORITHMS.to_vec(), DOC_ALGORITHMS);
     check_not_empty(section, "algorithms", Some(&algorithms), "at least one algorithm");
     let keys =
-        section.required_section("jwks", DOC_JWKS, |section| read_keys(section, name.as_deref()));
+        section.optional_section("jwks", DOC_JWKS, |section| read_keys(section, name.as_deref()));
     let max_lifetime = section.default("max_lifetime", Duration::from_secs(3600), DOC_MAX_LIFETIME);
     let default = Tolerance(Duration::from_secs(30));
     let Tolerance(clock_skew) = section.default("clock_skew", default, DOC_CLOCK_SKEW);
@@ -137,7 +179,11 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
     let require = section.default("require", texts(&["sub", "jti"]), DOC_REQUIRE);
     let types = section.default("types", texts(&["at+jwt", "JWT"]), DOC_TYPES);
     check_not_empty(section, "types", Some(&types), "at least one type");
-    let claims = section.default_section("claims", DOC_CLAIMS, read_claims);
+    let claims = section.default_section("claims", DOC_CLAIMS, ClaimNames::read);
+    let encryption = section.optional_section("encryption", DOC_ENCRYPTION, Encryption::read);
+    let introspection =
+        section.optional_section("introspection", DOC_INTROSPECTION, introspection::Settings::read);
+    let keys = keys.or_else(|| without_keys(section, introspection.as_ref()));
     Some(Issuer {
         name: name?,
         audiences: audiences?,
@@ -148,7 +194,38 @@ fn read_issuer(section: &mut Section<'_>) -> Option<Issuer> {
         require,
         types: types.iter().map(|media_type| bare_type(media_type)).collect(),
         claims,
+        encryption,
+        introspection,
     })
+}
+
+/// An encrypted token names a key and nothing else: the name must do, whose key it is.
+fn check_key_ids(section: &mut Section<'_>, issuer: &Issuer, known: &mut HashSet<String>) {
+    let ids = issuer.encryption.iter().flat_map(Encryption::key_ids);
+    for (place, id) in ids.enumerate() {
+        if !known.insert(id.to_owned()) {
+            let problem = format!("another key is named `{}`", excerpt(&Value::from(id)));
+            let place = format!("encryption/keys/{place}/kid");
+            section.problem_below(&place, problem, "a name that no other key has", None);
+        }
+    }
+}
+
+/// An issuer of opaque tokens alone has no keys.
+fn without_keys(
+    section: &mut Section<'_>,
+    introspection: Option<&introspection::Settings>,
+) -> Option<KeySource> {
+    if section.has("jwks") {
+        return None; // told by its own section
+    }
+    if introspection.is_some_and(|settings| !settings.tokens.signed()) {
+        return Some(KeySource::Inline(Rc::default()));
+    }
+    if !section.has("introspection") || introspection.is_some() {
+        section.problem("jwks", "`jwks` is missing".to_owned(), "an object", None);
+    }
+    None
 }
 
 fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySource> {
@@ -216,29 +293,6 @@ fn read_inline(section: &mut Section<'_>, inline: InlineKeys) -> Option<KeySourc
     None
 }
 
-fn read_claims(section: &mut Section<'_>) -> ClaimNames {
-    let mut name =
-        |key: &'static str, default: &str, doc: &str| section.default(key, default.to_owned(), doc);
-    ClaimNames {
-        scope: name("scope", "scope", "The SMART scopes: text or a list of texts."),
-        patient: name(
-            "patient",
-            "patient",
-            "The patient in context: an id or `Patient/` and an id.",
-        ),
-        encounter: name(
-            "encounter",
-            "encounter",
-            "The encounter in context: an id or `Encounter/` and an id. Read with `smart.encounter: confine`.",
-        ),
-        user: name("user", "fhirUser", "The user as a FHIR reference."),
-        client: name("client", "client_id", "The app."),
-        roles: name("roles", "roles", "The user's roles: text or a list of texts."),
-        organization: name("organization", "organization", "The user's organization."),
-        session: name("session", "sid", "The session at the issuer."),
-    }
-}
-
 fn check_not_empty<T>(
     section: &mut Section<'_>,
     name: &str,
@@ -297,7 +351,8 @@ const MIN_REFRESH: Duration = Duration::from_secs(1);
 const DOC_ISSUERS: &str = "Whose tokens are taken. Each issuer has its own keys.";
 const DOC_AUDIENCES: &str = "Names of this API: one of them must be in `aud`.";
 const DOC_ALGORITHMS: &str = "Signature algorithms that this issuer uses.";
-const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`, or `cluster` alone.";
+const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`, or `cluster` alone. Required, unless \
+    `introspection` has `tokens: opaque`.";
 const DOC_INLINE: &str = "The keys themselves, as a JWK Set (RFC 7517).";
 const DOC_CLUSTER: &str = "The Envoy cluster that reaches `url`.";
 const DOC_REACHES: &str = "the Envoy cluster that reaches the issuer";
@@ -311,6 +366,9 @@ const DOC_MAX_LIFETIME: &str = "Longest `exp` minus `iat`; tokens that live long
 const DOC_CLOCK_SKEW: &str = "How far the issuer's clock may be off, at most `5m`.";
 const DOC_REQUIRE: &str = "Claims that must be there besides iss, aud, exp and iat.";
 const DOC_TYPES: &str = "Accepted values of the header's `typ`; a token without `typ` is refused.";
+const DOC_ENCRYPTION: &str = "For issuers that encrypt their tokens (JWE): signed, then encrypted.";
+const DOC_INTROSPECTION: &str =
+    "For opaque tokens, or tokens that are revoked where they were issued: the issuer is asked.";
 const DOC_CLAIMS: &str = "What this issuer calls the claims that phiward reads.";
 
 #[cfg(test)]

@@ -122,7 +122,7 @@ fn okp(jwk: &Map<String, Value>) -> Result<(Material, Vec<u8>), Unusable> {
 }
 
 /// The point in SEC 1's uncompressed form.
-fn point(jwk: &Map<String, Value>, length: usize) -> Result<Vec<u8>, Unusable> {
+pub(super) fn point(jwk: &Map<String, Value>, length: usize) -> Result<Vec<u8>, Unusable> {
     let (x, y) = (octets(jwk, "x")?, octets(jwk, "y")?);
     if x.len() != length || y.len() != length {
         return Err(bad("a coordinate has the wrong length"));
@@ -130,13 +130,13 @@ fn point(jwk: &Map<String, Value>, length: usize) -> Result<Vec<u8>, Unusable> {
     Ok([&[4], x.as_slice(), y.as_slice()].concat())
 }
 
-fn octets(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Unusable> {
+pub(super) fn octets(jwk: &Map<String, Value>, name: &str) -> Result<Vec<u8>, Unusable> {
     URL_SAFE_NO_PAD
         .decode(text(jwk, name)?)
         .map_err(|_| bad(&format!("`{name}` is not base64url without padding")))
 }
 
-fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Result<&'a str, Unusable> {
+pub(super) fn text<'a>(jwk: &'a Map<String, Value>, name: &str) -> Result<&'a str, Unusable> {
     let text = jwk.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     text.ok_or_else(|| bad(&format!("`{name}` is missing or not text")))
 }

@@ -71,6 +71,11 @@ impl KeySet {
         self.keys.iter().any(|known| known.fingerprint() == *key)
     }
 
+    /// What tells each key from every other.
+    pub(super) fn fingerprints(&self) -> impl Iterator<Item = Fingerprint> {
+        self.keys.iter().map(Key::fingerprint)
+    }
+
     /// How many keys can be used.
     pub(super) fn len(&self) -> usize {
         self.keys.len()

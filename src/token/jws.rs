@@ -43,14 +43,11 @@ impl<'a> Jws<'a> {
             2 => return Err(Refusal::new(&reasons::TOKEN_ENCRYPTED)),
             _ => return Err(Refusal::new(&reasons::TOKEN_SHAPE)),
         }
-        let header = decode(header)?;
-        if header.len() > MAX_HEADER {
-            return Err(Refusal::new(&reasons::TOKEN_HEADER_TOO_LARGE));
-        }
+        let members = self::header(header)?;
         let (claims, signature) = (decode(claims)?, decode(signature)?);
         Ok(Jws {
             signed,
-            header: Header::read(&object(&header, &reasons::TOKEN_HEADER_UNREADABLE)?)?,
+            header: Header::read(&members)?,
             claims: object(&claims, &reasons::TOKEN_CLAIMS_UNREADABLE)?,
             signature,
         })
@@ -59,14 +56,6 @@ impl<'a> Jws<'a> {
 
 impl Header {
     fn read(members: &Map<String, Value>) -> Result<Header, Refusal> {
-        let refused = [
-            ("crit", &reasons::TOKEN_HEADER_CRITICAL),
-            ("b64", &reasons::TOKEN_PAYLOAD_UNENCODED),
-            ("zip", &reasons::TOKEN_PAYLOAD_COMPRESSED),
-        ];
-        if let Some((_, reason)) = refused.iter().find(|(name, _)| members.contains_key(*name)) {
-            return Err(Refusal::new(reason));
-        }
         Ok(Header {
             algorithm: text(members, "alg")?.ok_or(&reasons::TOKEN_ALGORITHM_REFUSED)?,
             key_id: text(members, "kid")?,
@@ -75,8 +64,26 @@ impl Header {
     }
 }
 
+/// The members of a header, which asks for nothing that is not done here.
+pub(super) fn header(part: &str) -> Result<Map<String, Value>, Refusal> {
+    let header = decode(part)?;
+    if header.len() > MAX_HEADER {
+        return Err(Refusal::new(&reasons::TOKEN_HEADER_TOO_LARGE));
+    }
+    let members = object(&header, &reasons::TOKEN_HEADER_UNREADABLE)?;
+    let refused = [
+        ("crit", &reasons::TOKEN_HEADER_CRITICAL),
+        ("b64", &reasons::TOKEN_PAYLOAD_UNENCODED),
+        ("zip", &reasons::TOKEN_PAYLOAD_COMPRESSED),
+    ];
+    match refused.iter().find(|(name, _)| members.contains_key(*name)) {
+        Some((_, reason)) => Err(Refusal::new(reason)),
+        None => Ok(members),
+    }
+}
+
 /// A header member that must be text when it is there.
-fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
+pub(super) fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Refusal> {
     match members.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
@@ -85,7 +92,7 @@ fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Refu
 }
 
 /// base64url without padding, white space or spare bits.
-fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
+pub(super) fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::new(&reasons::TOKEN_ENCODING))
 }
 

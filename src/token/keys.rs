@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use super::discovery::Discovery;
 use super::issuers::{Issuer, Issuers, KeySource, Place, RemoteKeys};
+use super::jwe::DecryptionKeys;
 use super::jwk::Unusable;
 use super::jwks::{KeySet, MAX_DOCUMENT, Reading};
 use super::key::Fingerprint;
@@ -23,12 +24,15 @@ use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
 use crate::store::{
     CallFailed, Feed, Fetched, Generation, HttpAnswer, HttpCall, HttpUrl, InstanceId, Source,
+    Status,
 };
 
 /// The key sets of one instance, one for each issuer.
 #[derive(Debug)]
 pub struct Keys {
     issuers: Vec<IssuerKeys>,
+    /// Ours: for tokens that were encrypted for us.
+    pub(super) decryption: DecryptionKeys,
 }
 
 /// What a call asks for: something of the issuer at this place.
@@ -62,7 +66,12 @@ struct IssuerKeys {
 impl Keys {
     /// Inline sets are ready at once, remote ones wait for [`Keys::refresh`].
     pub fn new(issuers: &Issuers) -> Keys {
-        Keys { issuers: issuers.iter().map(IssuerKeys::new).collect() }
+        Keys {
+            issuers: issuers.iter().map(IssuerKeys::new).collect(),
+            decryption: DecryptionKeys::new(
+                issuers.iter().map(|issuer| issuer.encryption.as_ref()),
+            ),
+        }
     }
 
     /// The calls that this instance should make now: asked on every tick. Each comes with what it asks
@@ -89,7 +98,7 @@ impl Keys {
             (Asked::Set(_), _) => issuer.answered(answer, caps),
             (Asked::Metadata(_), Some(discovery)) => {
                 let problem = discovery.answered(&issuer.name, answer, caps)?;
-                Some(issuer.failed(&problem))
+                Some(issuer.failed(&problem, caps))
             }
             (Asked::Metadata(_), None) => None,
         }
@@ -107,6 +116,12 @@ impl Keys {
         changed
     }
 
+    /// What is in force of the keys that are fetched.
+    pub fn statuses(&self, caps: &dyn Capabilities) -> Vec<Status> {
+        let issuers = self.issuers.iter().enumerate();
+        issuers.filter_map(|(place, issuer)| issuer.status(place, caps)).collect()
+    }
+
     /// The keys of the issuer at this place.
     pub(super) fn of(&self, issuer: usize) -> Result<&KeySet, Refusal> {
         let issuer = self.issuers.get(issuer);
@@ -120,8 +135,8 @@ impl Keys {
 
     /// The refusal of a key that is not in the set of the issuer at this place. A newer set may have it.
     pub(super) fn unknown(&self, issuer: usize, caps: &dyn Capabilities) -> Refusal {
-        let feed = self.issuers.get(issuer).and_then(|issuer| issuer.feed.as_ref());
-        match feed.is_some_and(|feed| feed.demand(caps.now(), caps)) {
+        let coming = |issuer: &IssuerKeys| issuer.is_behind(caps) || issuer.demands(caps);
+        match self.issuers.get(issuer).is_some_and(coming) {
             true => Refusal::new(&reasons::KEYS_ON_THEIR_WAY).retry_after(RETRY_AFTER).pending(),
             false => Refusal::new(&reasons::TOKEN_KEY_UNKNOWN),
         }
@@ -179,7 +194,7 @@ impl IssuerKeys {
         let feed = self.feed.as_mut()?;
         let (body, receipt) = match feed.answered(answer, caps) {
             Fetched::Unchanged => return None,
-            Fetched::Failed(why) => return Some(self.failed(&why)),
+            Fetched::Failed(why) => return Some(self.failed(&why, caps)),
             Fetched::New { body, receipt } => (body, receipt),
         };
         let reading = match KeySet::parse(&body) {
@@ -187,13 +202,13 @@ impl IssuerKeys {
             unusable => {
                 feed.reject(receipt, caps);
                 let why = unusable.err().unwrap_or_else(|| "no key in it can be used".to_owned());
-                return Some(self.failed(&why));
+                return Some(self.failed(&why, caps));
             }
         };
         match feed.publish(receipt, Generation::draw(caps), body, caps) {
             Ok(Written::Done) => Some(self.published(&reading)),
             Ok(Written::Raced) => None,
-            Err(_) => Some(self.failed("the host's shared data failed")),
+            Err(_) => Some(self.failed("the host's shared data failed", caps)),
         }
     }
 
@@ -226,7 +241,39 @@ impl IssuerKeys {
         }
     }
 
-    fn failed(&self, why: &str) -> Notice {
+    /// The set's source or, as long as that is not known, where it would be found.
+    fn source(&self) -> Option<&Feed> {
+        self.feed.as_ref().or(self.discovery.as_ref().map(Discovery::feed))
+    }
+
+    /// What is in force of an issuer's fetched keys.
+    fn status(&self, place: usize, caps: &dyn Capabilities) -> Option<Status> {
+        let head = self.feed.as_ref().and_then(|feed| feed.head(caps).ok()?);
+        Some(Status {
+            source: format!("keys of {}", self.name),
+            metric: format!("keys.{place}"),
+            version: None,
+            age: head.as_ref().map(|head| head.age(caps.now())),
+            entries: self.set.as_ref().map_or(0, |set| set.len()),
+            fresh: self.set.is_some(),
+            problem: self.source()?.noted(head.as_ref(), caps),
+        })
+    }
+
+    /// Whether another instance published a set that this one has not adopted yet.
+    fn is_behind(&self, caps: &dyn Capabilities) -> bool {
+        let head = self.feed.as_ref().and_then(|feed| feed.head(caps).ok()?);
+        head.is_some_and(|head| Some(head.generation) != self.seen)
+    }
+
+    fn demands(&self, caps: &dyn Capabilities) -> bool {
+        self.feed.as_ref().is_some_and(|feed| feed.demand(caps.now(), caps))
+    }
+
+    fn failed(&self, why: &str, caps: &dyn Capabilities) -> Notice {
+        if let Some(feed) = self.source() {
+            feed.note(why, caps);
+        }
         let now = match self.set {
             Some(_) => "the last good keys stay in force",
             None => "its tokens are refused",

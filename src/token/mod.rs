@@ -1,7 +1,9 @@
-//! Stage 3: the access token. Compact JWS only (RFC 7515), claims of RFC 9068.
+//! Stage 3: the access token. Compact JWS (RFC 7515), alone or in a compact JWE (RFC 7516), claims of
+//! RFC 9068; or an opaque one, whose issuer is asked (RFC 7662).
 //!
-//! Refused: everything that is not a signed token of a configured issuer, meant for this API, now.
-//! The order is fixed: shape, issuer, algorithm and key, signature, everything else. Until the
+//! Refused: everything that is not a signed token of a configured issuer, meant for this API, now, and
+//! what its issuer does not vouch for where it is asked.
+//! The order is fixed: decryption, shape, issuer, algorithm and key, signature, everything else. Until the
 //! signature is proven the client is not told what failed.
 
 pub mod algorithm;
@@ -10,13 +12,16 @@ mod checks;
 pub mod claims;
 mod discovery;
 pub mod extract;
+pub mod introspection;
 pub mod issuers;
+mod jwe;
 mod jwk;
 mod jwks;
 mod jws;
 mod key;
 pub mod keys;
 pub mod reasons;
+pub mod signed;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -26,9 +31,12 @@ use core::ops::Range;
 use core::time::Duration;
 use std::rc::Rc;
 
+use serde_json::{Map, Value};
+
 pub use cache::{CacheLimits, TokenCache};
-pub use claims::Claims;
+pub use claims::{Claims, StatusReference};
 pub use extract::{RawToken, extract};
+pub use introspection::Introspection;
 pub use issuers::Issuers;
 pub use keys::Keys;
 
@@ -37,28 +45,41 @@ use crate::base::refusal::Refusal;
 use crate::base::time::Instant;
 use algorithm::Algorithm;
 use checks::{CHECKS, Context};
+use introspection::Vouched;
 use issuers::Issuer;
 use jws::Jws;
 use key::Key;
 use keys::Signer;
 
-/// Proof that a token's signature and claims were verified. Cheap to clone.
+/// Proof that a token's signature and claims were verified, or that its issuer vouched for it. Cheap to
+/// clone.
 #[derive(Debug, Clone)]
 pub struct VerifiedToken {
     claims: Rc<Claims>,
-    signer: Signer,
+    /// `None`: nobody signed it, its issuer was asked.
+    signer: Option<Signer>,
     /// From the later of `iat` and `nbf` to `exp`.
     valid: Range<Instant>,
     /// How far its issuer's clock may be off.
     clock_skew: Duration,
+    /// The word of its issuer, where it was asked.
+    vouched: Option<Vouched>,
+}
+
+/// A token whose signature and claims were verified, and all that it says. No proof: its issuer may have
+/// to be asked.
+#[derive(Debug)]
+struct Signed {
+    token: VerifiedToken,
+    members: Map<String, Value>,
 }
 
 /// A token that does not verify.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rejected {
     /// Why.
     pub refusal: Refusal,
-    /// What the token says, once its signature is proven: for the audit record and nothing else.
+    /// What the token says, once it is proven: for the audit record and nothing else.
     pub holder: Option<Rc<Claims>>,
 }
 
@@ -68,7 +89,8 @@ impl<T: Into<Refusal>> From<T> for Rejected {
     }
 }
 
-/// Verifies a token.
+/// Verifies a token; asks its issuer where that is configured. While the answer is on its way the
+/// refusal says so.
 ///
 /// # Errors
 ///
@@ -77,17 +99,43 @@ pub fn verify(
     raw: &RawToken,
     issuers: &Issuers,
     keys: &Keys,
+    introspection: &mut Introspection,
     caps: &dyn Capabilities,
 ) -> Result<VerifiedToken, Rejected> {
-    let jws = Jws::parse(raw.text())?;
+    if let Some(known) = introspection.known(raw, keys, caps.now()) {
+        return known;
+    }
+    if let Some(place) = issuers.opaque().filter(|_| raw.is_opaque()) {
+        return Err(introspection.ask(place, raw, None, caps.now()));
+    }
+    let (place, signed) = verify_signed(raw, issuers, keys, caps)?;
+    match issuers.asks_about_signed(place) {
+        true => Err(introspection.ask(place, raw, Some(signed), caps.now())),
+        false => Ok(signed.token),
+    }
+}
+
+/// Verifies what a token says itself. Comes with the place of its issuer.
+fn verify_signed(
+    raw: &RawToken,
+    issuers: &Issuers,
+    keys: &Keys,
+    caps: &dyn Capabilities,
+) -> Result<(usize, Signed), Rejected> {
+    let opened = jwe::open(raw.text(), keys, caps)?;
+    let jws = Jws::parse(opened.as_ref().map_or(raw.text(), |opened| &opened.token))?;
     let (place, issuer) = issuer_of(&jws, issuers)?;
+    if opened.as_ref().is_some_and(|opened| opened.issuer != place) {
+        return Err(Refusal::new(&reasons::TOKEN_DECRYPTION_ISSUER).into());
+    }
     let key = verify_signature(&jws, place, issuer, keys, caps)?;
-    let claims = Claims::read(&jws.claims, &issuer.claims, key.id())?;
+    let claims = Claims::read(&jws.claims, &issuer.claims, Some(key.id()))?;
     let context = Context {
         issuer,
         media_type: jws.header.media_type.as_deref(),
         members: &jws.claims,
         claims: &claims,
+        encrypted: opened.is_some(),
         now: caps.now(),
     };
     let checked = CHECKS.iter().try_for_each(|check| check(&context));
@@ -95,8 +143,12 @@ pub fn verify(
     if let Err(refusal) = checked {
         return Err(Rejected { refusal, holder: Some(claims) });
     }
+    if let Some(opened) = &opened {
+        keys.decryption.earn(opened);
+    }
     let signer = Signer { issuer: place, key: key.fingerprint() };
-    Ok(VerifiedToken::new(claims, signer, issuer.clock_skew))
+    let token = VerifiedToken::new(claims, Some(signer), issuer.clock_skew);
+    Ok((place, Signed { token, members: jws.claims }))
 }
 
 fn issuer_of<'a>(jws: &Jws<'_>, issuers: &'a Issuers) -> Result<(usize, &'a Issuer), Refusal> {
@@ -140,21 +192,43 @@ impl VerifiedToken {
         Rc::clone(&self.claims)
     }
 
-    fn new(claims: Rc<Claims>, signer: Signer, clock_skew: Duration) -> VerifiedToken {
+    fn new(claims: Rc<Claims>, signer: Option<Signer>, clock_skew: Duration) -> VerifiedToken {
         let begins = claims.not_before.unwrap_or_default().max(claims.issued_at);
         let valid = Instant::from_seconds(begins)..Instant::from_seconds(claims.expires);
-        VerifiedToken { claims, signer, valid, clock_skew }
+        VerifiedToken { claims, signer, valid, clock_skew, vouched: None }
+    }
+
+    /// A token for which its issuer vouches.
+    fn vouched(
+        claims: Rc<Claims>,
+        signer: Option<Signer>,
+        clock_skew: Duration,
+        vouched: Vouched,
+    ) -> VerifiedToken {
+        VerifiedToken { vouched: Some(vouched), ..VerifiedToken::new(claims, signer, clock_skew) }
+    }
+
+    /// Whether the key that signed it is still its issuer's. What nobody signed has none.
+    fn is_trusted(&self, keys: &Keys) -> bool {
+        self.signer.as_ref().is_none_or(|signer| keys.trusts(signer))
+    }
+
+    /// Bytes that its claims come to besides what its own text says.
+    fn vouched_bytes(&self) -> usize {
+        self.vouched.as_ref().map_or(0, |vouched| vouched.bytes)
     }
 
     /// Whether the token's times would be accepted now as they were when it was verified: time may
-    /// have passed `exp`, or the clock may have been set back.
+    /// have passed `exp` or what its issuer's word is good for, or the clock may have been set back.
     fn is_valid_at(&self, now: Instant) -> bool {
-        self.valid.start <= now.plus(self.clock_skew) && now < self.valid.end.plus(self.clock_skew)
+        self.valid.start <= now.plus(self.clock_skew)
+            && now < self.valid.end.plus(self.clock_skew)
+            && self.vouched.as_ref().is_none_or(|vouched| vouched.during.contains(&now))
     }
 
     /// A token for the tests of later stages.
     #[cfg(test)]
     pub(crate) fn for_tests(claims: Claims) -> VerifiedToken {
-        VerifiedToken::new(Rc::new(claims), Signer::default(), Duration::ZERO)
+        VerifiedToken::new(Rc::new(claims), Some(Signer::default()), Duration::ZERO)
     }
 }

@@ -25,7 +25,8 @@ crate::reasons! {
     TOKEN_UNREADABLE = unproven("token_unreadable");
     /// Not three parts (RFC 7515 section 7.1).
     TOKEN_SHAPE = unproven("token_shape");
-    /// Five parts: an encrypted token (RFC 7516).
+    /// Five parts: an encrypted token (RFC 7516), though no issuer has `encryption`, or one within
+    /// another.
     TOKEN_ENCRYPTED = unproven("token_encrypted");
     /// A part is not base64url without padding, spare bits zero (RFC 7515 section 2).
     TOKEN_ENCODING = unproven("token_encoding");
@@ -40,11 +41,36 @@ crate::reasons! {
     TOKEN_PAYLOAD_UNENCODED = unproven("token_payload_unencoded");
     /// `zip`: a compressed payload (RFC 7516 section 4.1.3).
     TOKEN_PAYLOAD_COMPRESSED = unproven("token_payload_compressed");
+    /// An encrypted token whose header brings a key or says where one is: `jwk`, `jku`, `x5u`, `x5c`
+    /// (RFC 8725 section 3.10).
+    TOKEN_HEADER_KEY_REFUSED = unproven("token_header_key_refused");
+    /// `cty` of an encrypted token is not `JWT`: there is no signed token inside (RFC 7519 section 5.2).
+    TOKEN_CONTENT_TYPE_REFUSED = unproven("token_content_type_refused");
+    /// `alg` of an encrypted token is not, byte for byte, that of the key it names, or `enc` is not
+    /// A256GCM (RFC 8725 section 3.1).
+    TOKEN_ENCRYPTION_REFUSED = unproven("token_encryption_refused");
+    /// `kid` of an encrypted token names none of the keys in `encryption`.
+    TOKEN_DECRYPTION_KEY_UNKNOWN = unproven("token_decryption_key_unknown");
+    /// A part of an encrypted token is not as long as the algorithms make it.
+    TOKEN_ENCRYPTED_LENGTH = unproven("token_encrypted_length");
+    /// `epk` of an encrypted token is missing or no public key on P-256 (RFC 7518 section 4.6.1.1).
+    TOKEN_EPHEMERAL_KEY_INVALID = unproven("token_ephemeral_key_invalid");
+    /// An encrypted token could not be decrypted; why is not told apart (RFC 7516 section 11.5).
+    TOKEN_DECRYPTION_FAILED = unproven("token_decryption_failed");
+    /// The token inside is another issuer's than the one whose key it was encrypted for.
+    TOKEN_DECRYPTION_ISSUER = unproven("token_decryption_issuer");
+    /// The environment does not hold the private key, or it is none for this algorithm.
+    TOKEN_DECRYPTION_KEY_MISSING = Reason::new(503, "token_decryption_key_missing", "transient",
+        "the key for this encrypted token is not there");
+    /// Encrypted tokens that were not valid have cost this worker 200 ms of this second already.
+    TOKEN_DECRYPTION_BUSY = Reason::new(503, "token_decryption_busy", "throttled",
+        "too many encrypted tokens that are not valid: try again shortly");
     /// The payload is not one JSON object without repeated members (RFC 7519 section 7.2).
     TOKEN_CLAIMS_UNREADABLE = unproven("token_claims_unreadable");
     /// `iss` is missing or not text (RFC 9068 section 2.2).
     TOKEN_ISSUER_MISSING = unproven("token_issuer_missing");
-    /// `iss` is not, byte for byte, a configured issuer (RFC 9068 section 4).
+    /// `iss` is not, byte for byte, a configured issuer (RFC 9068 section 4); or the issuer, asked about
+    /// the token, names another one.
     TOKEN_ISSUER_UNKNOWN = unproven("token_issuer_unknown");
     /// `alg` is missing or not, byte for byte, on the issuer's list (RFC 8725 section 3.1).
     TOKEN_ALGORITHM_REFUSED = unproven("token_algorithm_refused");
@@ -67,9 +93,29 @@ crate::reasons! {
     KEYS_ON_THEIR_WAY = Reason::new(503, "keys_on_their_way", "transient",
         "the keys of the token's issuer are fetched anew: try again shortly");
 
-    /// `typ` is not one of the issuer's `types` (RFC 9068 section 4).
+    /// Signed only, though the issuer's tokens must be encrypted (`encryption.required`).
+    TOKEN_ENCRYPTION_REQUIRED = proven("token_encryption_required",
+        "the token is not encrypted: this API takes only encrypted tokens from its issuer");
+    /// The issuer, asked about the token, says that it is not active (RFC 7662 section 2.2).
+    TOKEN_INACTIVE = unproven("token_inactive");
+    /// The issuer, asked about the token, did not answer in time, or with an error, or with something that
+    /// is no answer (RFC 7662 section 2.2).
+    INTROSPECTION_UNAVAILABLE = Reason::new(503, "introspection_unavailable", "transient",
+        "the token's issuer can't be asked about it: try again shortly");
+    /// The issuer refuses to be asked by this client: 401 or 403 (RFC 7662 section 2.3).
+    INTROSPECTION_UNAUTHORIZED = Reason::new(503, "introspection_unauthorized", "transient",
+        "the token's issuer does not let this gateway ask about it");
+    /// The environment variable that `introspection.client_secret` names is not set.
+    INTROSPECTION_SECRET_MISSING = Reason::new(503, "introspection_secret_missing", "transient",
+        "this gateway is not ready to ask the token's issuer about it");
+    /// Too many tokens wait to be asked about.
+    INTROSPECTION_OVERLOADED = Reason::new(503, "introspection_overloaded", "throttled",
+        "too many tokens wait to be asked about: try again shortly");
+
+    /// `typ` is not one of the issuer's `types` (RFC 9068 section 4); or the issuer says of it another
+    /// `token_type` than `Bearer` and `DPoP`, or another `token_use` than `access_token`.
     TOKEN_TYPE_REFUSED = proven("token_type_refused",
-        "the token's `typ` is not one that this API takes from its issuer");
+        "the token's type is not one that this API takes from its issuer");
     /// `nonce`, `at_hash` or `c_hash`: an ID token (OpenID Connect Core section 2).
     TOKEN_IS_ID_TOKEN = proven("token_is_id_token",
         "this is an ID token: send the access token");
@@ -80,6 +126,10 @@ crate::reasons! {
     /// The patient claim is neither a FHIR id nor `Patient/` and a FHIR id.
     TOKEN_PATIENT_INVALID = proven("token_patient_invalid",
         "the token's patient is neither an id nor `Patient/` and an id");
+    /// `status` is no object, or its `status_list` has no `idx`, a whole number, or no `uri`, text
+    /// (draft-ietf-oauth-status-list section 6.2).
+    TOKEN_STATUS_INVALID = proven("token_status_invalid",
+        "the token does not say readably where its status is kept");
     /// `aud` names none of the issuer's `audiences` (RFC 9068 section 4).
     TOKEN_AUDIENCE = proven("token_audience", "the token was issued for another API");
     /// `exp` has passed, clock skew included (RFC 7519 section 4.1.4).
@@ -115,7 +165,7 @@ mod tests {
     #[test]
     fn before_the_signature_is_proven_every_answer_is_the_same() {
         let hidden: Vec<_> = ALL.iter().filter(|reason| reason.public != reason.code).collect();
-        assert_eq!(hidden.len(), 18);
+        assert_eq!(hidden.len(), 27);
         for reason in hidden {
             let seen = (reason.public, reason.status, reason.issue, reason.text);
             let expected = ("token_invalid", 401, "login", "the access token is not valid");

@@ -14,7 +14,8 @@ use superboring::sign;
 use super::algorithm::Algorithm;
 use super::extract::RawToken;
 use super::issuers::Issuers;
-use crate::base::capabilities::Hash;
+use super::{Introspection, Keys, Rejected, VerifiedToken};
+use crate::base::capabilities::{Capabilities, Hash};
 use crate::base::time::{Instant, UnixSeconds};
 use crate::config::section::read_document;
 
@@ -155,6 +156,16 @@ pub(crate) fn config(keys: Vec<Value>, changes: Value) -> Value {
         "jwks": {"inline": {"keys": keys}},
     });
     merge(issuer, changes)
+}
+
+/// Verifies a token of issuers that are not asked.
+pub(crate) fn verify(
+    raw: &RawToken,
+    issuers: &Issuers,
+    keys: &Keys,
+    caps: &dyn Capabilities,
+) -> Result<VerifiedToken, Rejected> {
+    crate::token::verify(raw, issuers, keys, &mut Introspection::new(issuers), caps)
 }
 
 /// Issuers of configurations that are right.

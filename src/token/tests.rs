@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::testing::{NOW, Signer, claims, config, encode, issuers, now};
+use super::testing::{NOW, Signer, claims, config, encode, issuers, now, verify};
 use super::*;
 use crate::base::capabilities::{HostFailed, HostSignature, HostVerdict, Native, Shared, Written};
 use crate::base::time::UnixSeconds;
@@ -65,6 +65,7 @@ fn an_accepted_token_gives_its_claims_and_the_key_that_signed_it() {
     let clinic = Clinic::new(Algorithm::Es256);
     let all = json!({
         "aud": ["https://other.example", "https://api.clinic.example/fhir"], "nbf": NOW - 60,
+        "auth_time": NOW - 600,
         "scope": "patient/*.rs", "patient": "Patient/123", "fhirUser": "Practitioner/1",
         "roles": ["nurse"], "organization": "o-1", "sid": "s-1",
     });
@@ -77,6 +78,7 @@ fn an_accepted_token_gives_its_claims_and_the_key_that_signed_it() {
         expires: UnixSeconds(NOW + 300),
         issued_at: UnixSeconds(NOW - 60),
         not_before: Some(UnixSeconds(NOW - 60)),
+        authenticated: Some(UnixSeconds(NOW - 600)),
         scope: "patient/*.rs".into(),
         patient: Some("123".into()),
         encounter: None,
@@ -87,9 +89,10 @@ fn an_accepted_token_gives_its_claims_and_the_key_that_signed_it() {
         session: Some("s-1".into()),
         key_id: Some("k1".into()),
         bound: false,
+        status: None,
     };
     assert_eq!(token.claims(), &expected);
-    assert!(clinic.keys.trusts(&token.signer));
+    assert!(clinic.keys.trusts(&token.signer.unwrap()));
 }
 
 #[test]

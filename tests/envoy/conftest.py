@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SPARE_LISTS = 24
+SPARE_LISTS = 64
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -16,7 +16,7 @@ from gateway import BASE, Gateway, Issuer  # noqa: E402
 from lab import envoy as lab_envoy  # noqa: E402
 from lab.http import Client  # noqa: E402
 from lab.processes import end_on_signals, free_port, stop_all  # noqa: E402
-from lab.servers import Revocations, Upstream  # noqa: E402
+from lab.servers import Introspection, Revocations, Upstream  # noqa: E402
 from lab.tokens import Key  # noqa: E402
 
 
@@ -64,6 +64,13 @@ def issuer():
 
 
 @pytest.fixture(scope="session")
+def introspection():
+    """An issuer that is asked about tokens, under the cluster `introspection`."""
+    with Introspection("gateway") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def turning():
     """An issuer for tests of key sets, which change under the cluster `turning`."""
     made = Issuer(Key("ES256", "first"), name="https://turning.clinic.example")
@@ -79,13 +86,14 @@ def configuration(issuer, revocations):
 
 
 @pytest.fixture(scope="session")
-def envoy(wasm, upstream, revocations, spare_lists, issuer, turning, tmp_path_factory):
+def envoy(wasm, upstream, revocations, spare_lists, issuer, turning, introspection, tmp_path_factory):
     end_on_signals()
     clusters = {"fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port,
-                "turning": turning.jwks.port,
+                "turning": turning.jwks.port, "introspection": introspection.port,
                 **{str(server.port): server.port for server in spare_lists},
                 # Ports on which nobody listens, until a test does.
-                **{name: free_port() for name in ("nobody", "real-fhir", "real-auth", "families", "alone", "binaries")}}
+                **{name: free_port() for name in (
+                    "nobody", "real-fhir", "real-auth", "real-opaque", "families", "alone", "binaries")}}
     with lab_envoy.Envoy(tmp_path_factory.mktemp("envoy"), clusters) as running:
         yield running
     stop_all()

@@ -104,7 +104,7 @@ class Gateway:
 
     def allowed(self, response, audit=None, status=200, probes=()):
         """Proves that the request was let through once, after the lookup of the stored resources
-        `probes` (`Type/id`), and audited, and returns what the FHIR server got and the audit record.
+        `probes` (`Type/id`, `Type?criteria`), and audited, and returns what the FHIR server got and the audit record.
         The token stays here."""
         assert response.status == status, _shown(response)
         request_id, token, _ = self._exchange(response)
@@ -178,7 +178,8 @@ class Gateway:
             ("GET", f"/fhir/{probe}") for probe in probes], seen
         for one in lookups:
             names = {name for name, _ in one.headers if not name.startswith("x-envoy-")}
-            assert names == {"host", "accept"}, one
+            assert names == {"host", "accept"} | ({"prefer"} if "?" in one.target else set()), one
+            assert one.header("prefer") in (None, "handling=strict"), one
             assert (one.header("accept"), one.body) == ("application/fhir+json", b""), one
         return forwarded
 

@@ -666,7 +666,8 @@ _CHAINS = _words("""
         subject:Patient.gender encounter.status encounter:Encounter.location.name
         performer:Practitioner.family patient.identifier has-member.code encounter.patient
         subject:Patient.link.family performer:Patient.family encounter.service-provider.name
-        subject:Group.member patient.general-practitioner.family
+        subject:Group.member patient.general-practitioner.family encounter:Encounter.status
+        encounter:Encounter.patient encounter:Encounter.service-provider.name
     Patient: general-practitioner.family organization.name link.family link:Patient.birthdate
         general-practitioner:Practitioner.active organization.partof.name
     MedicationRequest: medication.code requester:Practitioner.family encounter.status subject.family
@@ -680,6 +681,7 @@ _CHAINS = _words("""
     PractitionerRole: practitioner.family organization.name
     Coverage: subscriber:Patient.family payor:Organization.name beneficiary.name
     Condition: encounter.location.name asserter:Patient.family patient.name encounter.status
+        encounter:Encounter.status encounter:Encounter.participant:Practitioner.family
 """)
 _HAS = (
     ("Patient", "_has:Observation:patient:code", "8867-4"),

@@ -54,18 +54,25 @@ def answers(gateway, *reply):
 
 
 def holds(gateway, *resources, version="3", written=None):
-    """From now on the FHIR server holds these resources in this version, and answers what is not read
-    by id with `written`: with what was sent unless that is given."""
+    """From now on the FHIR server holds these resources in this version, finds all of them whatever is
+    searched for, and answers what is written with `written`: with what was sent unless that is given."""
     known = {f"/fhir/{one['resourceType']}/{one['id']}": {**one, "meta": {"versionId": version}}
              for one in resources}
 
     def reply(request):
+        if request.method == "GET" and "?" in request.target:
+            return ok(bundle(*({"resource": one} for one in known.values())))
         if request.method == "GET":
             found = known.get(request.target)
             return ok(found) if found else ok(OUTCOME, status=404)
         return written or ok(request.body or OUTCOME)
 
     gateway.upstream.reply = reply
+
+
+def found_by(criteria, place="Observation", narrowed="&patient=Patient%2Fann"):
+    """The lookup of what these criteria of ann's find."""
+    return f"{place}?{criteria}{narrowed}&_count=10"
 
 
 # What the client got.

@@ -498,3 +498,4 @@ def test_no_token_of_the_whole_run_is_in_envoys_log(gateway, issuer):
     assert len(parts) > len(tokens.signed) > 0
     assert not runs & parts
     assert "eyJ" not in log, "what begins as a JWT begins"
+    assert not [secret for secret in tokens.secrets if secret in log]

@@ -9,7 +9,7 @@ import pytest
 
 from gateway import REALM
 from hostile import (
-    ANN, FHIR_JSON, FOREIGN, OUTCOME, OWN, answers, bundle, holds, observation, ok, passed, shows)
+    ANN, FHIR_JSON, FOREIGN, OUTCOME, OWN, answers, bundle, found_by, holds, observation, ok, passed, shows)
 from lab import http2
 from test_written import short
 from test_writes import MINE, MISSING, PATCH, SCOPE, THEIRS
@@ -71,7 +71,6 @@ def front(request, gateway):
     (entry("GET", "Patient?name=x"), "Patient?name=x&_id=ann"),
     (entry("GET", f"{HERE}/Observation?code=1"), "Observation?code=1&patient=Patient%2Fann"),
     (entry("POST", "Observation", NEW), None),
-    (entry("DELETE", "Observation?code=1"), "Observation?code=1&patient=Patient%2Fann"),
 ], ids=short)
 def test_an_entry_goes_on_as_it_would_alone(front, issuer, kind, sent, url):
     response = send(front, issuer.patient(), sent, kind=kind)
@@ -116,10 +115,13 @@ def test_writes_in_a_bundle_are_looked_up_and_tied_to_what_was_judged(front, iss
 
 
 def test_a_condition_of_an_entry_finds_only_what_is_the_patients(front, issuer):
-    got, record = passed(front, send(
-        front, issuer.patient(), entry("POST", "Observation", NEW, ifNoneExist="identifier=x|1")))
-    assert json.loads(got.body)["entry"][0]["request"]["ifNoneExist"] == (
-        "identifier=x|1&patient=Patient%2Fann")
+    created = entry("POST", "Observation", NEW, ifNoneExist="identifier=x|1")
+    for held, condition in (([OWN, FOREIGN], "_id=ann-1"),
+                            ([FOREIGN], "identifier=x|1&patient=Patient%2Fann")):
+        holds(front, *held, written=answer(1))
+        response = send(front, issuer.patient(), created)
+        got, _ = passed(front, response, probes=[found_by("identifier=x|1")])
+        assert json.loads(got.body)["entry"][0]["request"]["ifNoneExist"] == condition
     response = send(front, issuer.patient(), entry("POST", "Observation", NEW, ifNoneExist="patient=ben"))
     refused(front, response, 403, "search_other_patient")
 
@@ -177,7 +179,6 @@ def test_a_reference_to_an_entry_is_the_patient_when_that_entry_is(front, issuer
     (entry("PUT", MINE, observation("ann-1", "ben")), 403, "write_not_member"),
     (entry("PUT", MINE, observation("ben-1")), 400, "body_id"),
     (entry("PUT", MINE, ANN), 400, "body_type"),
-    (entry("PUT", "Observation?code=1", observation("ben-1")), 403, "conditional_id"),
     (entry("POST", "Observation", {**NEW, "subject": {"reference": "Patient?identifier=ann"}}), 403,
      "write_not_member"),
     (entry("DELETE", "?_type=Observation"), 403, "search_types_unjudged"),
@@ -340,6 +341,8 @@ def test_as_many_stored_resources_as_one_bundle_may_change(gateway, issuer):
     response = send(gateway, issuer.patient(), *changes[:50])
     gateway.allowed(response, probes=probes)
     gateway.refused(send(gateway, issuer.patient(), *changes), 403, "bundle_probes")
+    found = [entry("DELETE", f"Observation?code={number}") for number in range(51)]
+    gateway.refused(send(gateway, issuer.patient(), *found), 403, "bundle_probes")
 
 
 def test_a_server_that_fails_a_lookup_fails_the_bundle(gateway, issuer):

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from hostile import (
-    FHIR_JSON, FOREIGN, MARK, OUTCOME, OWN, answers, bundle, holds, observation, ok, passed, shows, turned_back)
+    FHIR_JSON, FOREIGN, MARK, OUTCOME, OWN, answers, bundle, found_by, holds, observation, ok, passed,
+    shows, turned_back)
 from test_batches import entry, send
 from test_includes import included, match, shown
 from test_policy import CHALLENGE, Allowed, OK, decided
@@ -178,14 +179,24 @@ def test_only_what_is_in_scope_is_written(gateway, issuer, who):
         gateway.refused(write(gateway, "PATCH", "Observation/ann-1", token, patch), 403, "patch_membership")
 
 
-def test_a_condition_can_not_be_held_to_a_scope(gateway, issuer):
+def test_a_condition_is_held_to_the_scope(gateway, issuer):
     token, new = issuer.patient(scope=LAB), {**LABORATORY}
     del new["id"]
-    response = write(gateway, "POST", "Observation", token, new, ("if-none-exist", "identifier=x"))
-    gateway.refused(response, 403, "conditional_unjudged")
-    for method, document in (("PUT", new), ("PATCH", PATCH), ("DELETE", None)):
+    probes = [found_by("identifier=x", narrowed=f"&{ANN}&{LAB_CRITERION}")]
+    changes = (("PUT", new), ("PATCH", PATCH), ("DELETE", None))
+    holds(gateway, VITALS, FOREIGN, LABORATORY)
+    for method, document in changes:
         response = write(gateway, method, "Observation?identifier=x", token, document)
-        gateway.refused(response, 403, "conditional_unjudged", method=method)
+        got, _ = passed(gateway, response, probes=probes)
+        assert (got.method, got.target, got.header("if-match")) == (
+            method, f"/fhir/Observation/{LABORATORY['id']}", 'W/"3"')
+    holds(gateway, VITALS, FOREIGN)
+    response = write(gateway, "POST", "Observation", token, new, ("if-none-exist", "identifier=x"))
+    got, _ = passed(gateway, response, probes=probes)
+    assert got.header("if-none-exist") == f"identifier=x&{ANN}&{LAB_CRITERION}"
+    for method, document in changes[1:]:
+        response = write(gateway, method, "Observation?identifier=x", token, document)
+        gateway.refused(response, 404, "conditional_no_match", method=method, probes=probes)
 
 
 def test_an_entry_of_a_bundle_is_held_to_the_scope(gateway, issuer):

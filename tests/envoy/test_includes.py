@@ -6,7 +6,8 @@ import re
 import pytest
 
 from hostile import (
-    ANN, BEN, FOREIGN, MARK, OWN, answers, bundle, chunked, observation, ok, passed, resource, shows)
+    ANN, BEN, FOREIGN, MARK, OWN, answers, bundle, chunked, found_by, holds, observation, ok, passed,
+    resource, shows)
 from lab import http2
 from test_policy import CHALLENGE, Allowed, OK, decided, rows
 from test_writes import write
@@ -257,6 +258,9 @@ def test_a_page_needs_searching_and_a_body(gateway, issuer):
     ("GET Observation?subject.name=x", "search_chain_outside"),
     ("GET Observation?subject:Group.member=Patient/ann", "search_chain_outside"),
     ("GET Observation?encounter.status=finished", "search_chain_outside"),
+    ("GET Observation?encounter:Encounter.diagnosis:Condition.code=x", "search_chain_outside"),
+    ("GET Observation?encounter:Encounter.patient=ben", "search_other_patient"),
+    ("GET Observation?derived-from:Observation.value-quantity=gt5", "search_chain_outside"),
     ("GET Observation?encounter.patient=ann", "search_chain_outside"),
     ("GET Observation?encounter.subject:Patient.birthdate=1980", "search_chain_outside"),
     ("GET Observation?performer.name=x", "search_chain_outside"),
@@ -339,5 +343,12 @@ def test_by_definition_a_search_and_an_answer_agree(listen, configuration, issue
     # What is written names nobody else, whatever makes it the patient's.
     response = write(gateway, "POST", "Observation", issuer.patient(), performed)
     gateway.refused(response, 403, "write_other_patient")
-    response = write(gateway, "DELETE", "Observation?code=1", issuer.patient())
-    gateway.refused(response, 403, "conditional_unjudged")
+    probes = [found_by("code=1", "Patient/ann/Observation", "")]
+    for held, target in (([performed, FOREIGN], performed["id"]), ([focused, FOREIGN], None)):
+        holds(gateway, *held)
+        response = write(gateway, "DELETE", "Observation?code=1", issuer.patient())
+        if target:
+            got, _ = gateway.allowed(response, probes=probes)
+            assert got.target == f"/fhir/Observation/{target}"
+        else:
+            gateway.refused(response, 404, "conditional_no_match", probes=probes)

@@ -194,7 +194,7 @@ def decided(gateway, request, token, expected):
     ("POST Observation {}\nIf-None-Exist: identifier=x", "body_type"),
     ("PUT Observation?identifier=x", "write_not_member"),
     ("PATCH Observation?identifier=x", "patch_format"),
-    ("DELETE Observation?identifier=x", ANN),
+    ("DELETE Observation?patient=ben", "search_other_patient"),
     ("DELETE ?_type=Observation", "search_types_unjudged"),
     ("DELETE ?identifier=x", "conditional_unjudged"),
     ("POST . {}", "body_type"),

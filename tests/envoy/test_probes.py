@@ -170,7 +170,7 @@ def test_without_a_cluster_nothing_stored_is_changed(listen, configuration, issu
         response = change(blind, method, MINE, token)
         blind.refused(response, 403, "probe_unconfigured", method=method)
     blind.allowed(write(blind, "POST", "Observation", token, OWN))
-    blind.allowed(write(blind, "DELETE", "Observation?identifier=x", token))
+    blind.refused(write(blind, "DELETE", "Observation?identifier=x", token), 403, "probe_unconfigured")
     blind.allowed(change(blind, "DELETE", MINE, issuer.clinician()))
 
 

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from hostile import (
-    ANN, BEN, FHIR_JSON, FOREIGN, JSON_PATCH, MARK, OUTCOME, OWN, holds, observation, ok, passed,
-    resource, shows)
+    ANN, BEN, FHIR_JSON, FOREIGN, JSON_PATCH, MARK, OUTCOME, OWN, found_by, holds, observation, ok,
+    passed, resource, shows)
 from lab import http2
 
 SCOPE = 'Bearer error="insufficient_scope"'
@@ -224,17 +224,20 @@ def test_who_is_not_confined_writes_without_a_lookup(gateway, issuer, who, metho
 def test_criteria_find_only_what_is_the_patients(front, issuer):
     token = issuer.patient()
     new = {name: value for name, value in OWN.items() if name != "id"}
-    got, record = passed(front, write(
-        front, "POST", "Observation", token, new, ("if-none-exist", "identifier=x|1")))
-    assert got.header("if-none-exist") == "identifier=x|1&patient=Patient%2Fann"
-    assert (got.target, got.header("prefer")) == ("/fhir/Observation", "handling=strict")
+    response = write(front, "POST", "Observation", token, new, ("if-none-exist", "identifier=x|1"))
+    got, record = passed(front, response, probes=[found_by("identifier=x|1")])
+    assert (got.target, got.header("if-none-exist")) == ("/fhir/Observation", "_id=ann-1")
+    assert got.header("prefer") == "handling=strict"
     assert record["narrowed"] == ["patient=Patient/ann"]
     for method, document in (("PUT", new), ("PATCH", PATCH), ("DELETE", None)):
         response = write(front, method, "Observation?identifier=x%7C1", token, document)
-        got, record = passed(front, response)
-        assert got.target == "/fhir/Observation?identifier=x%7C1&patient=Patient%2Fann"
-        assert got.header("prefer") == "handling=strict"
+        got, record = passed(front, response, probes=[found_by("identifier=x%7C1")])
+        assert (got.method, got.target) == (method, f"/fhir/{MINE}")
+        assert got.header("if-match") == 'W/"3"'
         assert record["narrowed"] == ["patient=Patient/ann"]
+        if method == "PUT":
+            assert json.loads(got.body) == OWN
+            assert got.header("content-length") == str(len(got.body))
 
 
 @pytest.mark.parametrize("criteria, status, code", [
@@ -259,8 +262,10 @@ def test_criteria_are_no_oracle(front, issuer, criteria, status, code):
 
 def test_a_conditional_update_does_not_name_what_to_overwrite(front, issuer):
     """Where the criteria find nothing, a server would update `Observation/ben-1`."""
-    response = write(front, "PUT", "Observation?identifier=x", issuer.patient(), observation("ben-1"))
-    front.refused(response, 403, "conditional_id")
+    for held, status, code in (([FOREIGN], 403, "conditional_id"), ([OWN, FOREIGN], 400, "body_id")):
+        holds(front, *held)
+        response = write(front, "PUT", "Observation?identifier=x", issuer.patient(), observation("ben-1"))
+        front.refused(response, status, code, probes=[found_by("identifier=x")])
 
 
 @pytest.mark.parametrize("method, target, header, scope", [
@@ -273,7 +278,7 @@ def test_a_condition_needs_searching(front, issuer, method, target, header, scop
     new = {name: value for name, value in OWN.items() if name != "id"}
     document = {"PATCH": PATCH, "DELETE": None}.get(method, new)
     token = issuer.patient(scope=f"patient/Observation.{scope}")
-    front.allowed(write(front, method, target, token, document, header))
+    front.allowed(write(front, method, target, token, document, header), probes=[found_by("identifier=x")])
     less = issuer.patient(scope=f"patient/Observation.{scope.replace('s', '')}")
     response = write(front, method, target, less, document, header)
     front.refused(response, 403, "scope_insufficient", challenge=SCOPE, method=method)
@@ -300,4 +305,7 @@ def test_a_type_without_a_patient_parameter_is_narrowed_by_subject(front, issuer
     event = resource("AdverseEvent", "1", actuality="actual")
     del event["id"]
     response = write(front, "PUT", "AdverseEvent?date=2026", issuer.patient(), event)
-    assert passed(front, response)[0].target == "/fhir/AdverseEvent?date=2026&subject=Patient%2Fann"
+    lookup = found_by("date=2026", "AdverseEvent", "&subject=Patient%2Fann")
+    got, _ = passed(front, response, probes=[lookup])
+    assert (got.method, got.target) == ("POST", "/fhir/AdverseEvent")
+    assert got.header("if-none-exist") == "date=2026&subject=Patient%2Fann"

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from hostile import (
-    CHUNKED, FHIR_JSON, FOREIGN, JSON_PATCH, MARK, OUTCOME, OWN, chunked, holds, observation, ok, passed,
-    shows, turned_back)
+    CHUNKED, FHIR_JSON, FOREIGN, JSON_PATCH, MARK, OUTCOME, OWN, chunked, found_by, holds, observation, ok,
+    passed, shows, turned_back)
 from test_writes import MINE, PATCH, SCOPE, write
 
 TEXT = json.dumps(OWN)
@@ -231,7 +231,7 @@ def test_a_patch_reads_in_one_way(gateway, issuer, body, code):
 def test_a_patch_that_tests_what_is_stored_needs_reading(gateway, issuer):
     holds(gateway, OWN)
     body = json.dumps([operation("test", "/code/text", value="Ann")]).encode()
-    for target, probes in ((MINE, [MINE]), ("Observation?code=1", [])):
+    for target, probes in ((MINE, [MINE]), ("Observation?code=1", [found_by("code=1")])):
         response = write(gateway, "PATCH", target, issuer.patient(scope="patient/Observation.us"), body)
         gateway.refused(response, 403, "scope_insufficient", challenge=SCOPE)
         response = write(gateway, "PATCH", target, issuer.patient(scope="patient/Observation.rus"), body)

@@ -68,6 +68,8 @@ pub(super) struct Expected {
     pub(super) status: Option<u16>,
     /// In mode `observe`: what would have been done.
     pub(super) would: Option<String>,
+    /// The method as it goes on.
+    pub(super) method: Option<String>,
     /// The target as it goes on.
     pub(super) target: Option<String>,
     /// Header fields as they go on; `None`: there is no such field.
@@ -146,7 +148,10 @@ fn case(section: &mut Section<'_>) -> Option<Case> {
     let request = request(section);
     let settings = settings(section);
     let token = token(section);
-    let stored = section.optional::<Members>("stored", "what the FHIR server has, by `Type/id`");
+    let stored = section.optional::<Members>(
+        "stored",
+        "what the FHIR server has, by `Type/id` and `Type?criteria`",
+    );
     let stored = stored.map(|stored| Stored::read(section, "stored", stored.0));
     let answer = section.optional_section("answer", "the FHIR server's answer", answer);
     let expected = expected(section);
@@ -216,6 +221,7 @@ fn expected(section: &mut Section<'_>) -> Option<Expected> {
     Some(Expected {
         status: section.optional::<Status>("status", "what the client sees").map(|one| one.0),
         would: section.optional("would", "what mode `enforce` would have done"),
+        method: section.optional("method", "the method as it goes on"),
         target: section.optional("target", "the target as it goes on"),
         sent: section
             .optional::<Fields>("sent", "header fields as they go on")

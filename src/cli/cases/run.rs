@@ -73,8 +73,10 @@ pub(super) fn prepared(
     }
     let signer = Signer::new();
     let configuration = config::from_document(&settings)
-        .and_then(|_| config::from_document(&signer.trusted(&settings)))
+        .and_then(|_| config::from_document(&signer.standing_in(&settings)))
         .map_err(|errors| unsettled(file, case, document, &errors))?;
+    let issuers = configuration.issuers.asking_nobody();
+    let configuration = Configuration { issuers, ..configuration };
     let list = json!({"entries": file.revocations}).to_string().into_bytes();
     let mut request = case.request.clone();
     if let Some(given) = claims(file, section, case) {
@@ -140,6 +142,8 @@ fn differences(expected: &Expected, outcome: &Outcome) -> Vec<String> {
     let status = shown.map(|(status, _)| *status);
     check("status", expected.status.map(|status| json!(status)), json!(status));
     let sent = outcome.sent.as_ref();
+    let method = sent.map(|sent| &sent.method);
+    check("method", expected.method.as_ref().map(|method| json!(method)), json!(method));
     let target = sent.map(|sent| &sent.target);
     check("target", expected.target.as_ref().map(|target| json!(target)), json!(target));
     for (name, value) in &expected.sent {

@@ -1,5 +1,7 @@
 //! What a stage tells of its verdict. Never the token.
 
+use core::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::run::Proof;
@@ -8,9 +10,13 @@ use crate::cli::gateway::{Answer, Outcome, resources};
 use crate::cli::meanings;
 use crate::cli::request::Request;
 use crate::cli::time;
+use crate::config::setting::Setting;
 use crate::fhir::{Body, Id, Interaction, Release, Routed};
 use crate::flow::{Reply, answer};
-use crate::policy::{EntryPermit, Expected, Form, Narrowing, Permit, Precondition};
+use crate::limits::{AdmittedToken, Applied, Settings};
+use crate::policy::{
+    Becomes, EntryPermit, Expected, Form, Narrowing, Permit, Precondition, Resolved,
+};
 use crate::request::Head;
 use crate::token::Claims;
 
@@ -80,7 +86,7 @@ fn kind(interaction: &Interaction) -> String {
 }
 
 /// Who calls, and how far that is proven.
-pub(super) fn of_claims(claims: &Claims, proof: &Proof) -> Vec<Fact> {
+pub(super) fn of_claims(claims: &Claims, proof: &Proof, would_ask: bool) -> Vec<Fact> {
     let filled_in = match proof {
         Proof::Claims { filled_in } if !filled_in.is_empty() => Some(filled_in.join(" ")),
         _ => None,
@@ -88,6 +94,7 @@ pub(super) fn of_claims(claims: &Claims, proof: &Proof) -> Vec<Fact> {
     let expires = crate::base::time::Instant::from_seconds(claims.expires);
     let facts = [
         Some(text("proof", proof.words())),
+        would_ask.then(|| text("introspection", "NOT ASKED: the gateway asks the issuer about it")),
         maybe("filled_in", filled_in),
         Some(text("issuer", &claims.issuer)),
         maybe("subject", claims.subject.as_deref()),
@@ -105,14 +112,40 @@ pub(super) fn of_binding() -> Vec<Fact> {
     vec![text("holder", "whoever sends it: a bearer token")]
 }
 
-/// Where the token was looked up. `None`: nowhere is configured; else whether a list was given.
-pub(super) fn of_list(given: Option<bool>) -> Vec<Fact> {
+/// Where the token was looked up. `None`: no list is configured; else whether one was given.
+pub(super) fn of_revocation(given: Option<bool>, has_status: bool) -> Vec<Fact> {
     let told = match given {
         None => "none is configured: tokens are not looked up",
         Some(true) => "no entry of the list given matches",
         Some(false) => "NOT LOOKED UP: no list was given (`--revocations`)",
     };
-    vec![text("list", told)]
+    let status = "NOT LOOKED UP: status lists are not fetched here; taken for valid";
+    [Some(text("list", told)), has_status.then(|| text("status", status))]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// Which rule of `sessions` applies.
+pub(super) fn of_sessions(settings: Option<&Settings>, token: &AdmittedToken) -> Vec<Fact> {
+    let Some(settings) = settings else {
+        return vec![text("session", "none is configured: it lasts as long as its tokens")];
+    };
+    let Applied { rule: Some(rule), place } = settings.applied(token.claims()) else {
+        return vec![text("session", "no rule fits: it lasts as long as its tokens")];
+    };
+    let length = |length: Option<Duration>| {
+        length.map(|length| length.json().as_str().unwrap_or_default().to_owned())
+    };
+    let facts = [
+        Some(text(
+            "session",
+            format!("`sessions.rules[{place}]` fits; no other request of it is known"),
+        )),
+        maybe("ends_when_idle_for", length(rule.idle)),
+        maybe("ends_after", length(rule.lifetime)),
+    ];
+    facts.into_iter().flatten().collect()
 }
 
 /// What the policy asked for before it decided.
@@ -151,10 +184,21 @@ fn of_changes(permit: &Permit) -> Vec<Fact> {
     let facts = [
         maybe("searched_in", compartment),
         list("narrowed_by", criteria(permit.narrowing())),
-        list("if_none_exist_narrowed_by", criteria(permit.condition())),
+        maybe("criteria_mean", permit.resolved().map(meaning)),
         maybe("written_only_if", holds),
     ];
     facts.into_iter().flatten().collect()
+}
+
+/// What the criteria of a conditional write turned out to mean.
+fn meaning(resolved: &Resolved) -> String {
+    match &resolved.becomes {
+        Becomes::Known { id, .. } => {
+            format!("{}/{}: written by its id", resolved.by.resource.name(), id.as_str())
+        }
+        Becomes::New(Some(condition)) => format!("a create, If-None-Exist: {condition}"),
+        Becomes::New(None) => "a create, without If-None-Exist".to_owned(),
+    }
 }
 
 /// Each entry of a Bundle and what is decided of it.
@@ -209,6 +253,7 @@ fn expectation(expected: &Expected) -> String {
 /// What goes on to the FHIR server, as far as it differs from what came.
 pub(super) fn of_sent(request: &Request, outcome: &Outcome) -> Vec<Fact> {
     let Some(sent) = &outcome.sent else { return Vec::new() };
+    let method = (sent.method != request.method).then_some(sent.method.as_str());
     let target = (sent.target != request.target).then_some(sent.target.as_str());
     let is_new = |(name, value): &&(String, String)| request.all(name).next() != Some(value);
     let set = sent.headers.iter().filter(is_new);
@@ -218,6 +263,7 @@ pub(super) fn of_sent(request: &Request, outcome: &Outcome) -> Vec<Fact> {
     removed.dedup();
     let body = (sent.body != request.body).then(|| String::from_utf8_lossy(&sent.body));
     let facts = [
+        maybe("method", method),
         Some(text("target", target.unwrap_or("as it came"))),
         list("headers_set", set),
         list("headers_removed", removed),

@@ -16,6 +16,7 @@ use crate::cli::signer::{Claims, Signer};
 use crate::cli::stored::Stored;
 use crate::cli::time;
 use crate::config::{self, Configuration, Mode};
+use crate::revocation::Settings;
 use crate::token::reasons::KEYS_UNAVAILABLE;
 
 /// A request that was explained.
@@ -56,6 +57,8 @@ struct Setup {
     feeds: Feeds,
     request: Request,
     proof: Proof,
+    /// Whether the gateway would ask the token's issuer about it.
+    would_ask: bool,
     at: Instant,
 }
 
@@ -69,7 +72,8 @@ pub(super) fn run(arguments: &Arguments, now: Instant) -> Result<Explained, Unus
     let stored = arguments.stored.as_deref().map(stored).transpose()?;
     let given = stored.is_some();
     let stored = stored.unwrap_or_default();
-    let Setup { configuration, feeds, request, proof, .. } = setup(arguments, request, at)?;
+    let Setup { configuration, feeds, request, proof, would_ask, .. } =
+        setup(arguments, request, at)?;
     let (mut gateway, fed) = Gateway::new(configuration.clone(), at, &feeds);
     if let Some(notice) = fed.revocations.filter(|notice| notice.level == log::Level::Warn) {
         let file = arguments.revocations.as_deref().unwrap_or(&arguments.config);
@@ -81,6 +85,7 @@ pub(super) fn run(arguments: &Arguments, now: Instant) -> Result<Explained, Unus
         caps: &gateway.caps,
         request: &request,
         proof: &proof,
+        would_ask,
         listed: arguments.revocations.is_some(),
         stored: (&stored, given),
         outcome: &outcome,
@@ -100,28 +105,52 @@ fn setup(arguments: &Arguments, request: Request, at: Instant) -> Result<Setup, 
         let read = config::from_document(value);
         read.map_err(|errors| Unusable::from(document.problems(&arguments.config, &errors)))
     };
+    let asking = read(&document.value)?;
+    let read = |value: &Value| read(value).map(asking_nobody);
     let configuration = read(&document.value)?;
-    let revocations = match &arguments.revocations {
-        Some(_) if configuration.revocation.is_none() => {
-            return Err("the configuration has no revocation list".to_owned().into());
-        }
-        Some(file) => Some(document::text(file, document::MAX_CONTENT)?.into_bytes()),
-        None => None,
-    };
+    let revocations = revocations(arguments, &configuration)?;
     let given = token::read(arguments.token.as_deref(), &request)?;
     let feeds = Feeds { keys: None, revocations };
-    let setup = Setup { configuration, feeds, request, proof: Proof::Nothing, at };
+    let proof = Proof::Nothing;
+    let setup = Setup { configuration, feeds, request, proof, would_ask: false, at };
     match given {
         Given::Nothing => Ok(setup),
-        Given::Bearer(token) => bearer(arguments, setup, &token, &document.value, read),
+        Given::Bearer(token) if token::is_opaque(&token) && asking.issuers.would_ask(None) => {
+            Err(OPAQUE.to_owned().into())
+        }
+        Given::Bearer(token) => {
+            let issuer = token::issuer(&token);
+            let would_ask = issuer.is_some_and(|name| asking.issuers.would_ask(Some(&name)));
+            let setup = Setup { would_ask, ..setup };
+            bearer(arguments, setup, &token, &document.value, read)
+        }
         Given::Claims(given) => {
             let signer = Signer::new();
             let claims = Claims::filled(&document.value, &given, at);
-            let configuration = read(&signer.trusted(&document.value))?;
+            let configuration = read(&signer.standing_in(&document.value))?;
             let token = signer.token(&document.value, &claims);
             let proof = Proof::Claims { filled_in: claims.filled_in };
             Ok(Setup { configuration, proof, ..setup }.with_token(&token))
         }
+    }
+}
+
+/// Nobody can be asked from here.
+fn asking_nobody(configuration: Configuration) -> Configuration {
+    let issuers = configuration.issuers.asking_nobody();
+    Configuration { issuers, ..configuration }
+}
+
+fn revocations(
+    arguments: &Arguments,
+    configuration: &Configuration,
+) -> Result<Option<Vec<u8>>, Unusable> {
+    match &arguments.revocations {
+        Some(_) if !configuration.revocation.as_ref().is_some_and(Settings::has_list) => {
+            Err("the configuration has no revocation list".to_owned().into())
+        }
+        Some(file) => Ok(Some(document::text(file, document::MAX_CONTENT)?.into_bytes())),
+        None => Ok(None),
     }
 }
 
@@ -213,3 +242,6 @@ fn answer(file: &Path, status: Option<u16>) -> Result<Answer, Unusable> {
     let body = document::text(file, document::MAX_CONTENT)?;
     Ok(Answer::json(status.unwrap_or(200), body.into_bytes()))
 }
+
+const OPAQUE: &str = "the token is opaque, and its issuer can't be asked from here: give what the issuer \
+    would say of it, as claims (`--token @claims.json`)";

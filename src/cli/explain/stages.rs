@@ -14,10 +14,11 @@ use crate::cli::stored::{self, Stored};
 use crate::config::Configuration;
 use crate::fhir::{self, Routed};
 use crate::flow::reasons::BODY_UNEXPECTED;
-use crate::policy::{self, Decision, Evidence, Grants, Permit, Probe};
+use crate::limits::{self, AdmittedToken, Limits};
+use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit};
 use crate::request::{self, Head};
-use crate::revocation::{self, Checked, LiveToken, Revocation};
-use crate::token::{self, Keys};
+use crate::revocation::{self, Checked, Revocation, Settings};
+use crate::token::{self, Introspection, Keys, VerifiedToken};
 
 /// A stage and its verdict.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(super) struct Walk<'a> {
     pub(super) caps: &'a Native,
     pub(super) request: &'a Request,
     pub(super) proof: &'a Proof,
+    /// Whether the gateway would ask the token's issuer about it.
+    pub(super) would_ask: bool,
     /// Whether a revocation list was given.
     pub(super) listed: bool,
     /// What the FHIR server has, and whether that was given.
@@ -122,29 +125,38 @@ impl Walk<'_> {
         }
     }
 
-    fn authenticate(&self, head: &Head, notes: &mut Notes) -> Result<LiveToken, Refusal> {
-        let Configuration { issuers, revocation, .. } = self.configuration;
+    fn authenticate(&self, head: &Head, notes: &mut Notes) -> Result<AdmittedToken, Refusal> {
+        let Configuration { issuers, revocation, sessions, .. } = self.configuration;
         let mut keys = Keys::new(issuers);
         keys.refresh(self.caps);
         let verified = token::extract(head.headers().all("authorization")).and_then(|raw| {
-            let verified = token::verify(&raw, issuers, &keys, self.caps);
+            let introspection = &mut Introspection::default();
+            let verified = token::verify(&raw, issuers, &keys, introspection, self.caps);
             verified.map_err(|rejected| rejected.refusal)
         });
-        let verified =
-            notes.note("token", verified, |token| facts::of_claims(token.claims(), self.proof))?;
+        let told =
+            |token: &VerifiedToken| facts::of_claims(token.claims(), self.proof, self.would_ask);
+        let verified = notes.note("token", verified, told)?;
         let bound = notes.note("binding", binding::bind(verified), |_| facts::of_binding())?;
-        let list = revocation.is_some().then_some(self.listed);
-        let mut revocation = Revocation::new(revocation.clone());
+        let settings = revocation.as_ref();
+        let list = settings.filter(|settings| settings.has_list()).map(|_| self.listed);
+        let has_status =
+            settings.is_some_and(Settings::has_status_lists) && bound.claims().status.is_some();
+        let offline = revocation.clone().map(Settings::offline);
+        let mut revocation = Revocation::new(offline, issuers);
         revocation.refresh(self.caps);
         let live = revocation::check(bound, &mut revocation, &mut Checked::default(), self.caps);
-        notes.note("revocation", live, |_| facts::of_list(list))
+        let live = notes.note("revocation", live, |_| facts::of_revocation(list, has_status))?;
+        let limits = Limits::new(sessions.clone());
+        let admitted = limits::admit(live, &limits, self.caps);
+        notes.note("limits", admitted, |token| facts::of_sessions(sessions.as_ref(), token))
     }
 
     fn decide(
         &self,
         head: &Head,
         request: fhir::Request,
-        token: &LiveToken,
+        token: &AdmittedToken,
         asked: &mut Asked,
     ) -> Result<Permit, Refusal> {
         let Configuration { fhir, smart, .. } = self.configuration;
@@ -165,11 +177,11 @@ impl Walk<'_> {
                     asked.body = true;
                     body = Some(&self.request.body);
                 }
-                Decision::Stored(probes) => {
-                    for probe in probes {
-                        asked.stored.push(probe.clone());
-                        let answer = self.stored.0.looked_up(&probe);
-                        found.answered(probe, answer)?;
+                Decision::Stored(lookups) => {
+                    for lookup in lookups {
+                        asked.stored.push(lookup.clone());
+                        let answer = self.stored.0.looked_up(&lookup);
+                        found.answered(lookup, answer)?;
                     }
                 }
             }
@@ -178,10 +190,10 @@ impl Walk<'_> {
 
     fn of_asked(&self, asked: &Asked) -> Vec<Fact> {
         let (stored, given) = self.stored;
-        let found = |probe: &Probe| match given {
-            true => stored.found(probe),
+        let found = |lookup: &Lookup| match given {
+            true => stored.found(lookup),
             false => {
-                format!("{}: NOT GIVEN (`--stored`), so taken for missing", stored::name(probe))
+                format!("{}: NOT GIVEN (`--stored`), so taken for missing", stored::name(lookup))
             }
         };
         facts::of_asked(asked.body, asked.stored.iter().map(found).collect())
@@ -192,7 +204,7 @@ impl Walk<'_> {
 #[derive(Default)]
 struct Asked {
     body: bool,
-    stored: Vec<Probe>,
+    stored: Vec<Lookup>,
 }
 
 /// The stages so far.
@@ -235,6 +247,7 @@ impl Notes {
     }
 }
 
-const ORDER: [&str; 7] = ["request", "fhir", "token", "binding", "revocation", "policy", "forward"];
+const ORDER: [&str; 8] =
+    ["request", "fhir", "token", "binding", "revocation", "limits", "policy", "forward"];
 
 const ANSWER: &str = "answer";

@@ -15,6 +15,7 @@ use crate::token::testing::{Signer, claims, config, merge};
 /// The configuration that most explanations are by.
 const APP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/patient-app/config.yaml");
 const REVOCATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/revocation/config.yaml");
+const SESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sessions/config.yaml");
 const OBSERVE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/observe/config.yaml");
 
 fn explained(config: &str, request: &str, rest: &[&str]) -> (Exit, String, String) {
@@ -48,6 +49,26 @@ fn each_stage_tells_what_decided() {
     for (name, request, claims) in cases {
         assert_eq!(told(name, APP, request, &claims, &[]), Exit::Ok, "{name}");
     }
+}
+
+#[test]
+fn claims_stand_for_a_token_that_is_encrypted_where_it_must_be_and_a_token_for_itself() {
+    let signer = Signer::new(Algorithm::Es256, "k1", 7);
+    let encryption = json!({"required": true, "keys": [
+        {"kid": "enc-1", "algorithm": "RSA-OAEP", "key": "TOKEN_KEY_1"},
+    ]});
+    let issuer = config(vec![signer.jwk()], json!({"encryption": encryption}));
+    let fhir = json!({"base_path": "/fhir", "base_url": "https://api.clinic.example/fhir"});
+    let document = json!({"fhir": fhir, "issuers": [issuer]}).to_string();
+    let file = Scratch::new("c.json", document.as_bytes());
+    let says = |token: &str| {
+        let rest = ["--token", token, "--at", "2026-09-21T14:13:20Z"];
+        explained(file.0.to_str().unwrap(), "GET /fhir/Patient/123", &rest).1
+    };
+    let given = claims(json!({"scope": "patient/*.rs", "patient": "123"}));
+    assert!(says(&given.to_string()).contains("allowed"), "{}", says(&given.to_string()));
+    let signed = signer.token(&given);
+    assert!(says(signed.text()).contains("token_encryption_required"));
 }
 
 #[test]
@@ -177,6 +198,18 @@ fn how_a_search_is_narrowed_is_told() {
 }
 
 #[test]
+fn the_rule_of_a_session_is_told_and_why_it_ended() {
+    let read = "GET /fhir/Patient/123";
+    let since = |hours: u64| {
+        let signed_in = 1_790_000_000_u64.saturating_sub(hours.saturating_mul(3_600));
+        json!({"patient": "123", "scope": "patient/*.rs", "sid": "s-1", "auth_time": signed_in})
+    };
+    let at = ["--at", "1790000000"];
+    assert_eq!(told("session", SESSIONS, read, &since(23), &at), Exit::Ok);
+    assert_eq!(told("refused-session", SESSIONS, read, &since(24), &at), Exit::Denied);
+}
+
+#[test]
 fn mode_observe_is_told() {
     let claims = app("patient/*.rs");
     assert_eq!(told("observe", OBSERVE, "GET /fhir/Patient/456", &claims, &[]), Exit::Denied);
@@ -208,7 +241,7 @@ fn json_says_the_same_as_text() {
     let said: Value = serde_json::from_str(&out).unwrap();
     let (_, text, _) = explained(APP, search, &["--token", &claims]);
     let stages = said["stages"].as_array().unwrap();
-    assert_eq!(stages.len(), 7);
+    assert_eq!(stages.len(), 8);
     for stage in stages {
         for (name, fact) in stage["facts"].as_object().unwrap() {
             let first = fact.as_str().or(fact[0].as_str()).unwrap();
@@ -262,6 +295,43 @@ fn a_token_is_verified_by_the_keys_at_hand_and_never_printed() {
             let parts = token.split('.').any(|part| both.contains(part));
             assert!(!parts, "{number}: {both}");
         }
+    }
+}
+
+/// An issuer can't be asked from here: the output says so.
+#[test]
+fn an_issuer_that_would_be_asked_is_not_and_that_is_said() {
+    let signer = Signer::new(Algorithm::Es256, "k1", 7);
+    let introspection = json!({
+        "cluster": "auth", "url": "https://auth.clinic.example/introspect", "client_id": "gateway",
+        "client_secret": "SECRET", "tokens": "all",
+    });
+    let issuer = config(vec![signer.jwk()], json!({"introspection": introspection}));
+    let document = json!({"fhir": {"base_path": "/fhir"}, "issuers": [issuer]});
+    let all = Scratch::new("all.json", document.to_string().as_bytes());
+    let all = all.0.to_str().unwrap();
+    let mut opaque = document;
+    opaque["issuers"][0]["introspection"]["tokens"] = json!("opaque");
+    opaque["issuers"][0].as_object_mut().unwrap().remove("jwks");
+    let opaque = Scratch::new("opaque.json", opaque.to_string().as_bytes());
+    let opaque = opaque.0.to_str().unwrap();
+    let member = json!({"patient": "123", "scope": "patient/*.rs"});
+    let jwt = signer.token(&claims(member.clone())).text().to_owned();
+    let member = member.to_string();
+    let rows = [
+        (all, jwt.as_str(), Exit::Ok, "NOT ASKED"),
+        (all, "0paque", Exit::Unusable, "its issuer can't be asked from here"),
+        (opaque, "0paque", Exit::Unusable, "its issuer can't be asked from here"),
+        (opaque, &jwt, Exit::Denied, "denied: token_key_unknown"),
+        (all, &member, Exit::Ok, "taken as proven"),
+        (opaque, &member, Exit::Ok, "taken as proven"),
+        (APP, "0paque", Exit::Denied, "denied: token_shape"),
+    ];
+    for (config, token, expected, text) in rows {
+        let (exit, out, err) = explained(config, "GET /fhir/Patient/123", &["--token", token]);
+        assert_eq!(exit, expected, "{config} {text}: {out}{err}");
+        assert!(format!("{out}{err}").contains(text), "{config} {text}: {out}{err}");
+        assert!(!format!("{out}{err}").contains("0paque"), "{out}{err}");
     }
 }
 
@@ -333,12 +403,14 @@ fn the_stages_say_what_the_gateway_does_on_every_case_of_the_project() {
             caps: &gateway.caps,
             request: &prepared.request,
             proof: &Proof::Nothing,
+            would_ask: false,
             listed: true,
             stored: (&prepared.stored, true),
             outcome: &outcome,
         });
         let names: Vec<&str> = stages.iter().map(|stage| stage.name).collect();
-        let order = ["request", "fhir", "token", "binding", "revocation", "policy", "forward"];
+        let order =
+            ["request", "fhir", "token", "binding", "revocation", "limits", "policy", "forward"];
         assert_eq!(names, order, "{name}: {}", outcome.reason());
         count += 1;
     }

@@ -40,10 +40,31 @@ fn most() -> Value {
                 "scope": "scp", "patient": "pat", "encounter": "enc", "user": "usr", "client": "azp", "roles": "r",
                 "organization": "org", "session": "ses",
             },
+            "encryption": {
+                "required": true,
+                "keys": [{"kid": "enc-1", "algorithm": "ECDH-ES+A256KW", "key": "TOKEN_KEY_1"}],
+            },
+            "introspection": {
+                "cluster": "auth", "url": "https://auth.clinic.example/introspect", "client_id": "gateway",
+                "client_secret": "SECRET", "tokens": "all", "cache": "10s", "cache_inactive": "1s",
+                "timeout": "5s", "calls_per_second": 20,
+            },
         }],
         "revocation": {
             "cluster": "revocations", "url": "http://revocations.internal/v1/list", "every": "1s",
             "max_staleness": "1m", "when_stale": "allow",
+            "status_lists": [{
+                "cluster": "auth", "uri": "https://auth.clinic.example/statuslists/", "every": "1m",
+                "max_staleness": "10m", "when_stale": "allow", "max_bytes": 65536,
+            }],
+            "status_required": true,
+        },
+        "sessions": {
+            "capacity": 5,
+            "rules": [{
+                "roles": ["nurse"], "clients": ["kiosk"], "contexts": ["user"], "idle": "5m",
+                "lifetime": "8h",
+            }],
         },
         "smart": {
             "search_without_patient": "refuse", "shared_types": ["Practitioner"],
@@ -100,13 +121,14 @@ fn the_least_document_is_enough_and_every_key_may_be_given() {
 fn the_sample_with_every_key_leaves_none_out() {
     let sample = most();
     for key in keys() {
-        // Inline keys stand instead of the fetched ones.
+        // Inline keys stand instead of the fetched ones, a variable's name instead of the secret.
         if matches!(
             key.path.as_str(),
             "issuers[].jwks.cluster"
                 | "issuers[].jwks.url"
                 | "issuers[].jwks.refresh"
                 | "issuers[].jwks.max_staleness"
+                | "issuers[].introspection.client_secret_inline"
         ) {
             continue;
         }
@@ -136,9 +158,22 @@ fn every_default_is_the_documented_one() {
         ("issuers[].claims.roles", json!("roles")),
         ("issuers[].claims.organization", json!("organization")),
         ("issuers[].claims.session", json!("sid")),
+        ("issuers[].encryption.required", json!(false)),
+        ("issuers[].introspection.tokens", json!("opaque")),
+        ("issuers[].introspection.cache", json!("30s")),
+        ("issuers[].introspection.cache_inactive", json!("5s")),
+        ("issuers[].introspection.timeout", json!("3s")),
+        ("issuers[].introspection.calls_per_second", json!(100)),
         ("revocation.every", json!("5s")),
         ("revocation.max_staleness", json!("2m")),
         ("revocation.when_stale", json!("refuse")),
+        ("revocation.status_lists", json!([])),
+        ("revocation.status_lists[].every", json!("5m")),
+        ("revocation.status_lists[].max_staleness", json!("1h")),
+        ("revocation.status_lists[].when_stale", json!("refuse")),
+        ("revocation.status_lists[].max_bytes", json!(4_194_304)),
+        ("revocation.status_required", json!(false)),
+        ("sessions.capacity", json!(100_000)),
         ("smart.search_without_patient", json!("narrow")),
         ("smart.membership", json!("subject")),
         ("smart.encounter", json!("ignore")),
@@ -205,7 +240,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/issuers/0/max_lifetme",
             Some(json!("1h")),
-            "/issuers/0/max_lifetme: unknown key `max_lifetme`: expected one of `algorithms`, `audiences`, `claims`, `clock_skew`, `issuer`, `jwks`, `max_lifetime`, `require`, `types`: did you mean `max_lifetime`?",
+            "/issuers/0/max_lifetme: unknown key `max_lifetme`: expected one of `algorithms`, `audiences`, `claims`, `clock_skew`, `encryption`, `introspection`, `issuer`, `jwks`, `max_lifetime`, `require`, `types`: did you mean `max_lifetime`?",
         ),
         (
             "/issuers/0/max_lifetime",
@@ -220,7 +255,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/revocation",
             Some(json!({"cluster": "r"})),
-            "/revocation/url: `url` is missing: expected a URL such as `https://auth.clinic.example/jwks`",
+            "/revocation/url: `url` is missing: expected `cluster` and `url`: or name the Token Status Lists in `status_lists`",
         ),
         (
             "/mode",
@@ -240,7 +275,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/smrt",
             Some(json!({})),
-            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `smart`: did you mean `smart`?",
+            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `sessions`, `smart`: did you mean `smart`?",
         ),
     ];
     for (pointer, value, expected) in rows {
@@ -361,7 +396,12 @@ fn the_schema_says_the_same_as_the_loader() {
         changed("/audit", Some(json!({"sinks": []}))),
         changed("/smart", Some(json!({"shared_types": ["Patient"]}))),
         changed("/revocation", Some(json!({"cluster": "r", "url": "http://r/"}))),
-        changed("/revocation", Some(json!({"cluster": "r"}))),
+        changed("/revocation", Some(json!({"cluster": "r", "url": "http://r/", "every": 5}))),
+        changed(
+            "/revocation",
+            Some(json!({"status_lists": [{"cluster": "r", "uri": "http://r/"}]})),
+        ),
+        changed("/revocation", Some(json!({"status_lists": [{"cluster": "r"}]}))),
     ]);
     for document in documents {
         let broken = violations(&schema, &document);

@@ -6,11 +6,15 @@ use serde_json::value::RawValue;
 use super::ENTRY;
 use super::members::Members;
 use crate::base::refusal::Refusal;
+use crate::fhir::Id;
 use crate::fhir::reasons::BUNDLE_CHANGES;
+use crate::fhir::written::with_id;
 
 /// How an entry's request goes on. Nothing changes by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Change {
+    /// Another `method`.
+    pub method: Option<&'static str>,
     /// Another `url`, relative to the base.
     pub url: Option<String>,
     /// Another `ifMatch`.
@@ -22,6 +26,8 @@ pub struct Change {
     /// Without the conditions that came: with them a read may be answered by a status alone, which
     /// tells something and can't be judged.
     pub unconditional: bool,
+    /// The id that the resource, which has none yet, gets.
+    pub id: Option<Id>,
 }
 
 /// The Bundle with these changes, one for each entry. `body` is one that [`super::read`] accepts.
@@ -66,10 +72,11 @@ fn write_entries(
         text.push(b'{');
         for (name, value) in Members::read(entry.get().as_bytes())?.iter() {
             start_member(text, name);
-            if name == "request" {
-                write_request(text, value, change)?;
-            } else {
-                text.extend_from_slice(value.get().as_bytes());
+            let given = value.get().as_bytes();
+            match (name, &change.id) {
+                ("request", _) => write_request(text, value, change)?,
+                ("resource", Some(id)) => text.extend(with_id(given, id)),
+                _ => text.extend_from_slice(given),
             }
         }
         text.push(b'}');
@@ -101,13 +108,13 @@ impl Change {
     /// The members that it gives.
     fn given(&self) -> Vec<(&'static str, &str)> {
         let members = [
-            ("url", &self.url),
-            ("ifMatch", &self.if_match),
-            ("ifNoneMatch", &self.if_none_match),
-            ("ifNoneExist", &self.if_none_exist),
+            ("method", self.method),
+            ("url", self.url.as_deref()),
+            ("ifMatch", self.if_match.as_deref()),
+            ("ifNoneMatch", self.if_none_match.as_deref()),
+            ("ifNoneExist", self.if_none_exist.as_deref()),
         ];
-        let given = members.into_iter();
-        given.filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+        members.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
     /// About how many bytes it adds.
@@ -137,5 +144,5 @@ fn separate(text: &mut Vec<u8>) {
     }
 }
 
-/// What a read may be made to depend on.
-const CONDITIONS: [&str; 3] = ["ifMatch", "ifNoneMatch", "ifModifiedSince"];
+/// What a request may be made to depend on.
+const CONDITIONS: [&str; 4] = ["ifMatch", "ifNoneMatch", "ifModifiedSince", "ifNoneExist"];

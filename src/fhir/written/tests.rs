@@ -238,3 +238,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_resource_gets_its_id_and_is_otherwise_what_it_was() {
+    let id = Id::parse("o-1").unwrap();
+    for (before, after) in [
+        (r#"{"resourceType":"Observation"}"#, r#"{"resourceType":"Observation","id":"o-1"}"#),
+        (
+            " {\"value\": 1.10, \"a\":{\"id\":\"}\"}\n} \n",
+            " {\"value\": 1.10, \"a\":{\"id\":\"}\"}\n,\"id\":\"o-1\"} \n",
+        ),
+    ] {
+        let named = with_id(before.as_bytes(), &id);
+        assert_eq!(String::from_utf8(named.clone()).unwrap(), after);
+        assert_eq!(node::read(&named).unwrap().text_of("id"), Some("o-1"));
+    }
+}

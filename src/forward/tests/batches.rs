@@ -6,13 +6,28 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fhir::{Id, ResourceType};
-use crate::policy::Probe;
+use crate::policy::{Narrowing, Probe, Search};
 use crate::store::HttpAnswer;
 
 const STORED: &str = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"7"},"subject":{"reference":"Patient/P"}}"#;
 
+/// What is looked up for the criteria of an entry.
+fn search(criteria: &str) -> Search {
+    Search {
+        resource: ResourceType::parse(Release::R4, "Observation").unwrap(),
+        compartment: None,
+        criteria: criteria.to_owned(),
+        narrowing: vec![Narrowing { name: "patient".to_owned(), value: "Patient/P".to_owned() }],
+    }
+}
+
 /// The requests of the entries that go on.
 fn requests(entries: &Value) -> Vec<Value> {
+    sent(entries).iter().map(|entry| entry["request"].clone()).collect()
+}
+
+/// The entries that go on.
+fn sent(entries: &Value) -> Vec<Value> {
     let api = Api {
         base_path: "/fhir".to_owned(),
         release: Release::R4,
@@ -34,9 +49,16 @@ fn requests(entries: &Value) -> Vec<Value> {
         let answer = HttpAnswer { status, etag: None, body: STORED.as_bytes().to_vec() };
         stored.answered(probe(id), Ok(answer)).unwrap();
     }
+    for (criteria, found) in [("identifier=x", ""), ("code=x", STORED), ("code=none", "")] {
+        let entry =
+            if found.is_empty() { String::new() } else { format!(r#"{{"resource":{found}}}"#) };
+        let body = format!(r#"{{"resourceType":"Bundle","type":"searchset","entry":[{entry}]}}"#);
+        let answer = HttpAnswer { status: 200, etag: None, body: body.into_bytes() };
+        stored.answered(search(criteria), Ok(answer)).unwrap();
+    }
     let evidence = Evidence::new(Some(bundle.as_bytes()), &stored);
     let grants = Rc::new(Grants::of(&claims, &api, &Smart::default()));
-    let token = LiveToken::for_tests(claims.clone());
+    let token = AdmittedToken::for_tests(claims.clone());
     let smart = Smart::default();
     let decision = decide(&token, &grants, &request, &head, evidence, &api, &smart).unwrap();
     let Decision::Permit(permit) = decision else { panic!("{decision:?}") };
@@ -50,7 +72,7 @@ fn requests(entries: &Value) -> Vec<Value> {
         }
         None => bundle.parse().unwrap(),
     };
-    sent["entry"].as_array().unwrap().iter().map(|entry| entry["request"].clone()).collect()
+    sent["entry"].as_array().unwrap().clone()
 }
 
 #[test]
@@ -97,7 +119,23 @@ fn every_entry_goes_on_as_its_permit_says() {
         ),
         (
             json!({"request": {"method": "DELETE", "url": "Observation?code=x"}}),
-            json!({"method": "DELETE", "url": "Observation?code=x&patient=Patient%2FP"}),
+            json!({"method": "DELETE", "url": "Observation/1", "ifMatch": "W/\"7\""}),
+        ),
+        (
+            json!({"resource": observation, "request": {"method": "PUT",
+                "url": "https://api.example/fhir/Observation?_pretty=true&code=x"}}),
+            json!({"method": "PUT", "url": "Observation/1?_pretty=true", "ifMatch": "W/\"7\""}),
+        ),
+        (
+            json!({"resource": observation, "request": {"method": "PUT", "url": "Observation?code=none",
+                "ifNoneMatch": "*", "ifNoneExist": "code=y"}}),
+            json!({"method": "POST", "url": "Observation",
+                "ifNoneExist": "code=none&patient=Patient%2FP"}),
+        ),
+        (
+            json!({"resource": observation, "request": {"method": "POST", "url": "Observation",
+                "ifNoneExist": "code=x"}}),
+            json!({"method": "POST", "url": "Observation", "ifNoneExist": "_id=1"}),
         ),
     ];
     for (entry, expected) in &rows {
@@ -106,4 +144,15 @@ fn every_entry_goes_on_as_its_permit_says() {
     let all: Vec<Value> = rows.iter().map(|(entry, _)| entry.clone()).collect();
     let expected: Vec<Value> = rows.into_iter().map(|(_, expected)| expected).collect();
     assert_eq!(requests(&json!(all)), expected);
+}
+
+#[test]
+fn what_is_updated_says_its_id() {
+    let observation = json!({"resourceType": "Observation", "subject": {"reference": "Patient/P"}});
+    let update =
+        |url: &str| json!([{"resource": observation, "request": {"method": "PUT", "url": url}}]);
+    let mut named = observation.clone();
+    named["id"] = json!("1");
+    assert_eq!(sent(&update("Observation?code=x"))[0]["resource"], named);
+    assert_eq!(sent(&update("Observation?code=none"))[0]["resource"], observation);
 }

@@ -4,19 +4,20 @@
 use crate::base::refusal::Refusal;
 use crate::fhir::bundle::{self, Entry, in_entry};
 use crate::fhir::{Id, Interaction};
-use crate::policy::evidence::{Evidence, Probe};
+use crate::policy::evidence::{Evidence, Lookup, Probe};
 use crate::policy::operations::EXPORT;
 use crate::policy::permit::{EntryPermit, Expected, Form, Permit};
 use crate::policy::reasons::{
     BUNDLE_ENTRY_UNJUDGED, BUNDLE_PROBES, COMPARTMENT_NOT_MEMBER, FORMAT_UNJUDGED, HEADER_UNJUDGED,
-    PARAMETER_UNJUDGED, PROBE_UNCONFIGURED, RESPONSE_UNCHECKED, SEARCH_COUNT_UNJUDGED,
+    PARAMETER_UNJUDGED, PROBE_UNCONFIGURED, RESPONSE_UNCHECKED, SEARCH_CHAIN_OUTSIDE,
+    SEARCH_COUNT_UNJUDGED,
 };
 use crate::policy::rules::needs;
 use crate::policy::rules::place::takes_json;
 use crate::policy::sight::{By, Sight};
 use crate::policy::{self, Asked, Decision, case};
 
-/// Most stored resources that one Bundle may have looked up, one after the other.
+/// Most lookups that one Bundle may need, one after the other.
 const MAX_PROBES: usize = 50;
 
 /// Judges a batch or transaction.
@@ -29,7 +30,7 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
     let Some(body) = asked.evidence.body else { return Ok(Decision::Body) };
     let batch = bundle::read(body, asked.head, asked.api)?;
     let aliases = batch.aliases(asked.api).patients();
-    let (mut permits, mut probes) = (Vec::new(), Vec::new());
+    let (mut permits, mut lookups) = (Vec::new(), Vec::new());
     for (index, entry) in batch.entries.iter().enumerate() {
         let decision = entry_of(asked, entry, &aliases).and_then(|decision| match decision {
             Decision::Permit(permit) if is_narrowed_search(entry, &permit) => {
@@ -40,13 +41,13 @@ pub(in crate::policy) fn judge(asked: Asked<'_>) -> Result<Decision, Refusal> {
         });
         match decision.map_err(|refusal| in_entry(index, refusal))? {
             Decision::Permit(permit) => permits.push(permitted(asked, entry, *permit)),
-            Decision::Stored(more) => probes.extend(more),
+            Decision::Stored(more) => lookups.extend(more),
             Decision::Body => {
                 return Err(in_entry(index, Refusal::new(&BUNDLE_ENTRY_UNJUDGED)));
             }
         }
     }
-    if probes.is_empty() { permit(asked, permits) } else { stored(asked, probes) }
+    if lookups.is_empty() { permit(asked, permits) } else { stored(asked, lookups) }
 }
 
 /// The Bundle's own request asks for nothing that reaches further.
@@ -96,6 +97,10 @@ fn uncounted(entry: &Entry<'_>, permit: Permit) -> Result<Permit, Refusal> {
     if permit.expected().is_none() {
         return Err(Refusal::new(&RESPONSE_UNCHECKED));
     }
+    // What stands at the end of a chain is not in the result, so nobody would notice.
+    if permit.narrowing().iter().any(|criterion| criterion.name.contains('.')) {
+        return Err(Refusal::new(&SEARCH_CHAIN_OUTSIDE));
+    }
     if entry.request.query.values("_summary").any(|summary| summary == "count") {
         return Err(Refusal::new(&SEARCH_COUNT_UNJUDGED));
     }
@@ -123,24 +128,22 @@ fn looked_up(
     }
     let probe = Probe { resource: *resource, id: id.clone() };
     match asked.evidence.stored.get(&probe) {
-        None => Ok(Decision::Stored(vec![probe])),
-        Some(Some(version))
+        None => Ok(Decision::Stored(vec![probe.into()])),
+        Some(Err(reason)) => Err(Refusal::new(reason)),
+        Some(Ok(Some(version)))
             if sight.sees(&version.resource()?, By::Read, asked.api, asked.smart) =>
         {
             Ok(Decision::Permit(permit))
         }
-        Some(_) => Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
+        Some(Ok(_)) => Err(Refusal::new(&COMPARTMENT_NOT_MEMBER)),
     }
 }
 
 fn permitted(asked: Asked<'_>, entry: &Entry<'_>, permit: Permit) -> EntryPermit {
     let target = entry.head.raw_target();
-    let condition = entry.head.headers().all("if-none-exist").next();
     EntryPermit {
         url: bundle::relative(target, asked.api).unwrap_or(target).to_owned(),
         absolute: entry.absolute,
-        if_none_exist: condition
-            .and_then(|text| core::str::from_utf8(text).ok().map(str::to_owned)),
         permit,
     }
 }
@@ -159,14 +162,14 @@ fn permit(asked: Asked<'_>, permits: Vec<EntryPermit>) -> Result<Decision, Refus
     Ok(Decision::Permit(Box::new(if judged { permit.expecting(whole) } else { permit })))
 }
 
-fn stored(asked: Asked<'_>, mut probes: Vec<Probe>) -> Result<Decision, Refusal> {
-    probes.sort_unstable();
-    probes.dedup();
+fn stored(asked: Asked<'_>, mut lookups: Vec<Lookup>) -> Result<Decision, Refusal> {
+    lookups.sort_unstable();
+    lookups.dedup();
     // What a Binary refers to is looked up after the Binary.
-    if probes.len().saturating_add(asked.evidence.stored.count()) > MAX_PROBES {
+    if lookups.len().saturating_add(asked.evidence.stored.count()) > MAX_PROBES {
         return Err(Refusal::new(&BUNDLE_PROBES));
     }
-    Ok(Decision::Stored(probes))
+    Ok(Decision::Stored(lookups))
 }
 
 /// Headers with which writes reach further, see `parameters`.

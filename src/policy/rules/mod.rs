@@ -6,6 +6,8 @@
 pub(super) mod batch;
 mod binary;
 mod by_id;
+mod chain;
+mod conditional;
 mod named;
 pub(super) mod needs;
 pub(super) mod operation;

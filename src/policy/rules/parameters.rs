@@ -2,25 +2,22 @@
 //! an opaque cursor points at. What they reach must be covered too; only parameters whose reach is
 //! known pass. To those who may do as much with every type, they are all allowed.
 
-use super::named::{self, Criterion};
 use super::place::{self, Place};
 use crate::base::refusal::{Reason, Refusal};
-use crate::fhir::compartment::{
-    PATIENT, has_one_value, is_in_encounter_compartment, membership_parameters, subject_parameter,
-};
-use crate::fhir::membership::Membership;
-use crate::fhir::search::{self, Asked, Include, Included, Link, Way};
-use crate::fhir::{Interaction as I, Release, ResourceType};
+use crate::fhir::compartment::is_in_encounter_compartment;
+use crate::fhir::search::{self, Asked, Include, Included};
+use crate::fhir::{Interaction as I, ResourceType};
 use crate::policy::case::{Case, Covered, Stop};
 use crate::policy::coverage::Need;
 use crate::policy::permission::Permission::{Read, Search};
+use crate::policy::permit::Narrowing;
 use crate::policy::reasons::{
     HEADER_UNJUDGED, PARAMETER_UNJUDGED, SEARCH_CHAIN_ENCOUNTER, SEARCH_CHAIN_OUTSIDE,
-    SEARCH_CHAIN_PATIENT, SEARCH_CHAIN_UNJUDGED, SEARCH_CONTAINED_UNJUDGED, SEARCH_FILTER_UNJUDGED,
-    SEARCH_HAS_OUTSIDE, SEARCH_LIST_UNJUDGED, SEARCH_PARAMETER_UNJUDGED, SEARCH_QUERY_UNJUDGED,
-    SEARCH_TYPES_UNJUDGED,
+    SEARCH_CHAIN_UNJUDGED, SEARCH_CONTAINED_UNJUDGED, SEARCH_FILTER_UNJUDGED, SEARCH_HAS_OUTSIDE,
+    SEARCH_LIST_UNJUDGED, SEARCH_PARAMETER_UNJUDGED, SEARCH_QUERY_UNJUDGED, SEARCH_TYPES_UNJUDGED,
 };
 use crate::request::query::{Param, Query};
+use crate::request::reasons::PARAMETER_CHARACTER;
 
 /// What a request's parameters reach besides the type itself.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +26,8 @@ pub(super) struct Reach {
     pub(super) held: bool,
     /// A place in another search: what the server counts is counted there.
     pub(super) elsewhere: bool,
+    /// What keeps chains with the patient.
+    pub(super) narrowing: Vec<Narrowing>,
     /// Types that are included.
     included: Vec<ResourceType>,
 }
@@ -37,6 +36,13 @@ impl Reach {
     /// The type that is searched and those included.
     pub(super) fn types(&self, of: ResourceType) -> Vec<ResourceType> {
         [of].into_iter().chain(self.included.iter().copied()).collect()
+    }
+
+    /// Adds what keeps a chain with the patient, once.
+    pub(super) fn narrow(&mut self, narrowing: Narrowing) {
+        if !self.narrowing.contains(&narrowing) {
+            self.narrowing.push(narrowing);
+        }
     }
 }
 
@@ -74,16 +80,18 @@ pub(super) fn header(case: &Case<'_>) -> Option<Refusal> {
     Some(Refusal::new(&HEADER_UNJUDGED).hint(format!("header `{header}`")))
 }
 
-/// The criteria of `If-None-Exist`.
+/// The criteria of `If-None-Exist`. A server that reads them as part of a URL cuts off what follows a `#`,
+/// and with it what narrows them.
 pub(super) fn condition(value: &[u8]) -> Result<Query, Refusal> {
-    let text = core::str::from_utf8(value).unwrap_or("\u{fffd}");
-    Query::parse(text).map_err(|refusal| refusal.hint("header `if-none-exist`"))
+    let text = core::str::from_utf8(value).ok().filter(|text| !text.contains('#'));
+    let query = text.map_or(Err(Refusal::new(&PARAMETER_CHARACTER)), Query::parse);
+    query.map_err(|refusal| refusal.hint("header `if-none-exist`"))
 }
 
 #[derive(Clone, Copy)]
-struct Judge<'j, 'a> {
-    case: &'j Case<'a>,
-    covered: &'j Covered<'a>,
+pub(super) struct Judge<'j, 'a> {
+    pub(super) case: &'j Case<'a>,
+    pub(super) covered: &'j Covered<'a>,
 }
 
 impl Judge<'_, '_> {
@@ -113,12 +121,12 @@ impl Judge<'_, '_> {
         match search::read(self.case.api.release, of, param) {
             Err(reason) => self.refuse(param, reason),
             Ok(Asked::Criterion { types, .. }) => self.searched(&types),
-            Ok(Asked::Chain { types, way, .. }) => self.chain(param, &types, &way),
+            Ok(Asked::Chain { types, way, .. }) => self.chain(param, &types, &way, reach),
             Ok(Asked::Has { types, way }) => {
                 if self.covered.patient.is_some() && self.is_shared(of) {
                     return self.refuse(param, &SEARCH_HAS_OUTSIDE);
                 }
-                self.chain(param, &types, &way)
+                self.chain(param, &types, &way, reach)
             }
             Ok(Asked::Include(include)) if searches => self.include(include, reach),
             Ok(Asked::Control(_)) => Ok(()),
@@ -137,7 +145,7 @@ impl Judge<'_, '_> {
     }
 
     /// Criteria on other types tell what is stored there: all of them must be searchable.
-    fn searched(self, types: &[ResourceType]) -> Result<(), Stop> {
+    pub(super) fn searched(self, types: &[ResourceType]) -> Result<(), Stop> {
         let needs: Vec<Need> = types.iter().map(|of| Need::on(*of, &[Search])).collect();
         if !needs.is_empty() && !self.case.covers_plainly(&needs) {
             return Err(self.case.lacking(&needs).into());
@@ -148,76 +156,6 @@ impl Judge<'_, '_> {
         }
         let outside = |of: &ResourceType| place::of(self.case, self.covered, *of).is_err();
         if types.iter().any(outside) { Err((&SEARCH_CHAIN_OUTSIDE).into()) } else { Ok(()) }
-    }
-
-    /// A chain decides by what stands at its end, and nobody judges that on the answer. Confined, it may
-    /// lead to shared resources, to the patient itself and to what is about the patient: an encounter, or
-    /// what else a resource of the patient refers to, may be somebody else's.
-    fn chain(self, param: &Param, types: &[ResourceType], way: &Way<'_>) -> Result<(), Stop> {
-        self.searched(types)?;
-        let Some(patient) = self.covered.patient else { return Ok(()) };
-        let mut here = self.case.request.interaction.resource_type();
-        for link in &way.links {
-            if let Some(reason) = self.leads_away(here, link) {
-                return self.refuse(param, reason);
-            }
-            here = match link {
-                Link::To { types, .. } => types.first().copied().filter(|_| types.len() == 1),
-                Link::From { resource, .. } => Some(*resource),
-            };
-        }
-        let ends: &[ResourceType] = match way.links.last() {
-            Some(Link::To { types, .. }) => types,
-            Some(Link::From { resource, .. }) => core::slice::from_ref(resource),
-            None => &[],
-        };
-        for end in ends {
-            let Way { code, modifier, .. } = *way;
-            let criterion = Criterion { code, modifier, value: &param.value };
-            named::one(self.case, criterion, *end, None, patient)?;
-        }
-        Ok(())
-    }
-
-    /// Why a link leads away from the patient and from what is shared; `here` is where it starts. Along
-    /// a parameter with several values it may lead to somebody else who is named beside the patient.
-    fn leads_away(self, here: Option<ResourceType>, link: &Link<'_>) -> Option<&'static Reason> {
-        let release = self.case.api.release;
-        match link {
-            Link::From { resource, parameter } => {
-                let from_patient = here.is_some_and(|here| here.name() == PATIENT);
-                match from_patient {
-                    _ if self.is_shared(Some(*resource)) => None,
-                    true if self.is_membership(*resource, parameter) => None,
-                    // What refers to a patient otherwise is about somebody else.
-                    true => Some(&SEARCH_CHAIN_PATIENT),
-                    false => Some(&SEARCH_CHAIN_OUTSIDE),
-                }
-            }
-            Link::To { parameter, types, .. } => {
-                // Elsewhere the patient may be the performer, and the subject somebody else.
-                let by_subject = self.case.smart.membership == Membership::Subject;
-                let single = |of| {
-                    is_subject(release, of, parameter) && has_one_value(release, of, parameter)
-                };
-                let own = by_subject && here.is_some_and(single);
-                let mut away = types.iter().filter(|of| !self.is_shared(Some(**of)));
-                match away.next().map(|of| of.name()) {
-                    None => None,
-                    Some(PATIENT) if own && away.next().is_none() => None,
-                    Some(PATIENT) => Some(&SEARCH_CHAIN_PATIENT),
-                    Some(_) => Some(&SEARCH_CHAIN_OUTSIDE),
-                }
-            }
-        }
-    }
-
-    /// Whether a parameter makes a resource of the type the patient's whom it refers to.
-    fn is_membership(self, of: ResourceType, parameter: &str) -> bool {
-        let Case { api, smart, .. } = self.case;
-        is_subject(api.release, of, parameter)
-            || membership_parameters(api.release, PATIENT, smart.membership, of)
-                .any(|one| one == parameter)
     }
 
     fn include(self, include: Include<'_>, reach: &mut Reach) -> Result<(), Stop> {
@@ -233,11 +171,11 @@ impl Judge<'_, '_> {
         Ok(())
     }
 
-    fn is_shared(self, of: Option<ResourceType>) -> bool {
+    pub(super) fn is_shared(self, of: Option<ResourceType>) -> bool {
         of.is_some_and(|of| place::of(self.case, self.covered, of) == Ok(Place::Shared))
     }
 
-    fn refuse(self, param: &Param, reason: &'static Reason) -> Result<(), Stop> {
+    pub(super) fn refuse(self, param: &Param, reason: &'static Reason) -> Result<(), Stop> {
         let name = param.name.split_once(':').map_or(param.name.as_str(), |(code, _)| code);
         let shown: String = name.chars().take(64).collect();
         self.unless_sweeping(Refusal::new(reason).hint(format!("parameter `{shown}`")))
@@ -251,11 +189,6 @@ impl Judge<'_, '_> {
     fn sweeps(self) -> bool {
         self.case.sweeping(&self.case.request.interaction).is_some()
     }
-}
-
-/// Whether a parameter says whom a resource of the type is about: `patient` and `subject` both do.
-fn is_subject(release: Release, of: ResourceType, parameter: &str) -> bool {
-    subject_parameter(release, of).is_some() && matches!(parameter, "patient" | "subject")
 }
 
 /// Why a parameter that may reach anything is refused.

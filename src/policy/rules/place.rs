@@ -48,11 +48,20 @@ pub(super) fn stored<'a>(
     resource: ResourceType,
     id: &Id,
 ) -> Result<Option<&'a Version>, Stop> {
-    if case.api.cluster.is_none() {
-        return Err((&PROBE_UNCONFIGURED).into());
-    }
+    can_look_up(case)?;
     let probe = Probe { resource, id: id.clone() };
-    case.evidence.stored.get(&probe).ok_or(Stop::Stored(vec![probe]))
+    match case.evidence.stored.get(&probe) {
+        Some(found) => Ok(found?),
+        None => Err(Stop::Stored(vec![probe.into()])),
+    }
+}
+
+/// That there is somewhere to look up what is stored.
+pub(super) fn can_look_up(case: &Case<'_>) -> Result<(), Stop> {
+    match case.api.cluster {
+        Some(_) => Ok(()),
+        None => Err((&PROBE_UNCONFIGURED).into()),
+    }
 }
 
 /// Holds the answer to what the client may see. HEAD has no body to be judged: its bare status would

@@ -29,6 +29,7 @@ use crate::request::Query;
 /// Judges a covered search.
 pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>, reach: &Reach) -> Result<Permit, Stop> {
     let permit = Permit::by(covered.scopes.clone(), covered.patient.cloned());
+    let permit = permit.narrowed(reach.narrowing.clone());
     match (&case.request.interaction, covered.patient) {
         (I::SearchType(of), _) => of_type(case, covered, reach, *of, permit),
         (I::SearchCompartment(owner, id, Some(of)), patient) => {

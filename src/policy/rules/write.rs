@@ -4,28 +4,24 @@
 //! `If-None-Match: *` where there was none.
 
 use super::binary;
-use super::named;
-use super::parameters::condition;
+use super::conditional;
 use super::place::{self, Place};
-use super::search::{encounter_criteria, subject_criterion};
 use crate::base::node::Node;
 use crate::base::refusal::Refusal;
 use crate::fhir::compartment::{ENCOUNTER, PATIENT};
-use crate::fhir::membership::Membership;
 use crate::fhir::{Id, Interaction as I, ResourceType, patch, written};
 use crate::policy::case::{Case, Covered, Stop};
 use crate::policy::coverage::Need;
 use crate::policy::evidence::Version;
 use crate::policy::permission::Permission::{self, Create, Delete, Read, Update};
-use crate::policy::permit::{Form, Narrowing, Permit, Precondition};
+use crate::policy::permit::{Form, Permit, Precondition};
 use crate::policy::reasons::{
     COMPARTMENT_NOT_MEMBER, COMPARTMENT_OTHER_ENCOUNTER, COMPARTMENT_OTHER_PATIENT,
-    COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_ID, CONDITIONAL_UNJUDGED, PATCH_MEMBERSHIP,
-    WRITE_NOT_MEMBER, WRITE_OTHER_ENCOUNTER, WRITE_OTHER_PATIENT, WRITE_OUT_OF_SCOPE,
-    WRITE_UNJUDGED, WRITE_VERSION_CONFLICT,
+    COMPARTMENT_TYPE_OUTSIDE, CONDITIONAL_UNJUDGED, PATCH_MEMBERSHIP, WRITE_NOT_MEMBER,
+    WRITE_OTHER_ENCOUNTER, WRITE_OTHER_PATIENT, WRITE_OUT_OF_SCOPE, WRITE_UNJUDGED,
+    WRITE_VERSION_CONFLICT,
 };
 use crate::policy::smart::ResponseCheck;
-use crate::request::Query;
 
 /// Judges a covered write.
 pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Permit, Stop> {
@@ -57,24 +53,13 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Permit, St
             write.unchanged(permit, write.existing(id)?, Update)?
         }
         I::Delete(_, id) => write.unchanged(permit, write.existing(id)?, Delete)?,
-        I::ConditionalCreate(_) => {
-            let narrowing = write.condition()?;
-            write.body(None, Create)?;
-            permit.on_condition(narrowing)
-        }
-        I::ConditionalUpdate(_) => {
-            let narrowing = write.criteria()?;
-            if write.body(None, Update)?.get("id").is_some() {
-                return Err((&CONDITIONAL_ID).into());
-            }
-            permit.narrowed(narrowing)
-        }
+        I::ConditionalCreate(_) => conditional::create(write, permit)?,
+        I::ConditionalUpdate(_) => conditional::update(write, permit)?,
         I::ConditionalPatch(_) => {
-            let narrowing = write.criteria()?;
             write.patch()?;
-            permit.narrowed(narrowing)
+            conditional::change(write, permit, Update)?
         }
-        I::ConditionalDelete(_) => permit.narrowed(write.criteria()?),
+        I::ConditionalDelete(_) => conditional::change(write, permit, Delete)?,
         _ => return Err((&WRITE_UNJUDGED).into()),
     };
     match case.smart.response_check {
@@ -83,11 +68,12 @@ pub(super) fn judge(case: &Case<'_>, covered: &Covered<'_>) -> Result<Permit, St
     }
 }
 
+/// A write that is judged.
 #[derive(Clone, Copy)]
-struct Write<'w, 'a> {
-    case: &'w Case<'a>,
-    covered: &'w Covered<'a>,
-    of: ResourceType,
+pub(super) struct Write<'w, 'a> {
+    pub(super) case: &'w Case<'a>,
+    pub(super) covered: &'w Covered<'a>,
+    pub(super) of: ResourceType,
 }
 
 impl<'a> Write<'_, 'a> {
@@ -104,7 +90,7 @@ impl<'a> Write<'_, 'a> {
     }
 
     /// Judges the resource in the body.
-    fn body(self, id: Option<&Id>, permission: Permission) -> Result<Node<'a>, Stop> {
+    pub(super) fn body(self, id: Option<&Id>, permission: Permission) -> Result<Node<'a>, Stop> {
         let Write { case, of, .. } = self;
         written::judgeable(case.head.headers(), case.api.release)?;
         let resource = written::resource(case.body()?, of, id)?;
@@ -153,7 +139,7 @@ impl<'a> Write<'_, 'a> {
         if another { Err((&WRITE_OTHER_PATIENT).into()) } else { Ok(()) }
     }
 
-    fn in_scope(self, resource: &Node<'_>, permission: Permission) -> Result<(), Stop> {
+    pub(super) fn in_scope(self, resource: &Node<'_>, permission: Permission) -> Result<(), Stop> {
         let Case { grant, api, .. } = *self.case;
         if grant.coverage.grants(self.of, permission, resource, api) {
             return Ok(());
@@ -182,8 +168,12 @@ impl<'a> Write<'_, 'a> {
         if !binary::reaches(self.case, permission, &resource)? {
             return Err((&COMPARTMENT_NOT_MEMBER).into());
         }
+        self.tied(permit, version.tag()?)
+    }
+
+    /// Ties the write to the version that was judged, and to what the client asked for besides.
+    pub(super) fn tied(self, permit: Permit, tag: String) -> Result<Permit, Stop> {
         let headers = self.case.head.headers();
-        let tag = version.tag()?;
         let asked = |name| headers.all(name).map(<[u8]>::trim_ascii);
         if asked("if-match").any(|given| given != tag.as_bytes() && given != b"*")
             || asked("if-none-match").next().is_some()
@@ -191,35 +181,5 @@ impl<'a> Write<'_, 'a> {
             return Err((&WRITE_VERSION_CONFLICT).into());
         }
         Ok(permit.provided(Precondition::Unchanged(tag)))
-    }
-
-    /// What narrows the criteria of a conditional update, patch or delete.
-    fn criteria(self) -> Result<Vec<Narrowing>, Stop> {
-        self.narrowing(&self.case.request.query)
-    }
-
-    /// What narrows `If-None-Exist`.
-    fn condition(self) -> Result<Vec<Narrowing>, Stop> {
-        let value = self.case.head.headers().all("if-none-exist").next();
-        self.narrowing(&condition(value.unwrap_or_default())?)
-    }
-
-    /// Criteria tell what exists, so they may find only what is the patient's. A condition has no
-    /// compartment in its path and no answer to be judged.
-    fn narrowing(self, criteria: &Query) -> Result<Vec<Narrowing>, Stop> {
-        let Write { case, covered, of } = self;
-        let by_definition = case.smart.membership == Membership::Definition;
-        match covered.patient {
-            _ if covered.granular => Err((&CONDITIONAL_UNJUDGED).into()),
-            Some(_) if by_definition => Err((&CONDITIONAL_UNJUDGED).into()),
-            None => Ok(Vec::new()),
-            Some(patient) => {
-                let narrowing = subject_criterion(case, of, patient)?;
-                named::all(case, criteria, of, Some(&narrowing.name), patient)?;
-                let within = encounter_criteria(case, covered, of, criteria)?;
-                let within = within.ok_or(&CONDITIONAL_UNJUDGED)?;
-                Ok([narrowing].into_iter().chain(within).collect())
-            }
-        }
     }
 }

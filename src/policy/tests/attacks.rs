@@ -15,6 +15,14 @@ fn code(who: Who, request: &str, body: &str, smart: &Smart) -> &'static str {
     let resource = br#"{"resourceType":"Observation","id":"o-p","meta":{"versionId":"3"},"subject":{"reference":"Patient/P"}}"#;
     let answer = HttpAnswer { status: 200, etag: None, body: resource.to_vec() };
     stored.answered(probe, Ok(answer)).unwrap();
+    let search = Search {
+        resource: crate::fhir::ResourceType::parse(Release::R4, "Observation").unwrap(),
+        compartment: None,
+        criteria: "identifier=x".to_owned(),
+        narrowing: vec![Narrowing { name: "patient".to_owned(), value: "Patient/P".to_owned() }],
+    };
+    let body_found = searchset(&[]).into_bytes();
+    stored.answered(search, Ok(HttpAnswer { status: 200, etag: None, body: body_found })).unwrap();
     let evidence = Evidence::new(Some(body.as_bytes()), &stored);
     match asked(who, request, evidence, &api, smart) {
         Ok(Decision::Permit(_)) => "allowed",
@@ -123,4 +131,55 @@ fn a_chain_over_the_patient_may_say_so() {
     for (request, expected) in rows {
         assert_eq!(code(EVERYTHING, request, "", &Smart::default()), expected, "{request}");
     }
+}
+
+#[test]
+fn no_condition_has_a_fragment_that_would_cut_off_what_narrows_it() {
+    let rows = ["identifier=x#", "identifier=x%23&code=#y", "#"];
+    for criteria in rows {
+        let request = format!(
+            "POST Observation\nif-none-exist: {criteria}\ncontent-type: application/fhir+json"
+        );
+        for who in [EVERYTHING, clinician("user/*.cruds")] {
+            let got = code(who, &request, "{}", &Smart::default());
+            assert_eq!(got, "parameter_character", "{criteria}");
+        }
+    }
+}
+
+#[test]
+fn what_one_context_cannot_look_up_takes_nothing_from_another() {
+    let scope = "user/Observation.rs?status=final patient/*.rs";
+    let who = Who { user: Some("Practitioner/7"), ..patient(scope) };
+    let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
+    let text = "GET Encounter/e/Observation";
+    let failed = Err(crate::store::CallFailed::NoAnswer);
+    let answer = |status| Ok(HttpAnswer { status, etag: None, body: b"{}".to_vec() });
+    for answer in [failed, answer(404), answer(410), answer(500), answer(200)] {
+        let mut known = Stored::default();
+        let asks = |known: &Stored, who| {
+            asked(who, text, Evidence::new(None, known), &api, &Smart::default())
+        };
+        let Ok(Decision::Stored(lookups)) = asks(&known, who) else { panic!("{answer:?}") };
+        let [lookup] = <[Lookup; 1]>::try_from(lookups).unwrap();
+        known.answered(lookup, answer.clone()).unwrap();
+        assert!(asks(&known, patient("patient/*.rs")).is_err(), "{answer:?}");
+        let alone = asks(&known, clinician("user/Observation.rs?status=final")).is_ok();
+        assert!(alone && asks(&known, who).is_ok(), "{answer:?}");
+    }
+}
+
+#[test]
+fn what_is_looked_up_for_one_request_is_bounded() {
+    let mut stored = Stored::default();
+    let probe = |id: usize| Probe {
+        resource: crate::fhir::ResourceType::parse(Release::R4, "Observation").unwrap(),
+        id: crate::fhir::Id::parse(&id.to_string()).unwrap(),
+    };
+    let answer = || Ok(HttpAnswer { status: 200, etag: None, body: vec![b' '; 4 << 20] });
+    for id in 0..4 {
+        stored.answered(probe(id), answer()).unwrap();
+    }
+    let refusal = stored.answered(probe(4), answer()).unwrap_err();
+    assert_eq!(refusal.reason.code, "probe_too_long");
 }

@@ -17,11 +17,15 @@ fn decided_by(who: Who, kind: &str, entries: &str) -> Result<Permit, String> {
         match asked(who, text, evidence, &api, &Smart::default()).map_err(refused)? {
             Decision::Permit(permit) => return Ok(*permit),
             Decision::Body => panic!("the body is there"),
-            Decision::Stored(probes) => {
-                for probe in probes {
+            Decision::Stored(lookups) => {
+                for lookup in lookups {
                     let status = [(b":status".to_vec(), b"200".to_vec())];
-                    let answer = HttpAnswer::read(&status, MINE.as_bytes().to_vec());
-                    stored.answered(probe, answer).unwrap();
+                    let body = match &lookup {
+                        Lookup::Read(_) => MINE.to_owned(),
+                        Lookup::Search(_) => searchset(&[MINE]),
+                    };
+                    let answer = HttpAnswer::read(&status, body.into_bytes());
+                    stored.answered(lookup, answer).unwrap();
                 }
             }
         }
@@ -30,7 +34,7 @@ fn decided_by(who: Who, kind: &str, entries: &str) -> Result<Permit, String> {
 }
 
 /// What each entry is decided as.
-fn entries(who: Who, kind: &str, entries: &str) -> Vec<String> {
+pub(super) fn entries(who: Who, kind: &str, entries: &str) -> Vec<String> {
     match decided_by(who, kind, entries) {
         Ok(permit) => {
             permit.entries().iter().map(|entry| shown(&Ok(entry.permit.clone()))).collect()

@@ -43,15 +43,15 @@ fn decision(
         match asked(who, text, evidence, &api, smart).map_err(refused)? {
             Decision::Permit(permit) => return Ok((*permit, looked_up)),
             Decision::Body => panic!("the body is there"),
-            Decision::Stored(probes) => {
-                for probe in probes {
-                    let name = format!("{}/{}", probe.resource.name(), probe.id.as_str());
+            Decision::Stored(lookups) => {
+                for lookup in lookups {
+                    let name = lookup.target();
                     let found = stored.iter().find(|(path, _)| *path == name);
                     let status = if found.is_some() { "200" } else { "404" };
                     let body = found.map(|(_, body)| (*body).to_owned()).unwrap_or_default();
                     let status = [(b":status".to_vec(), status.into())];
                     known
-                        .answered(probe, HttpAnswer::read(&status, body.into()))
+                        .answered(lookup, HttpAnswer::read(&status, body.into()))
                         .map_err(refused)?;
                     looked_up.push(name);
                 }

@@ -126,8 +126,23 @@ fn two_contexts_of_one_patient_are_confined_no_more_than_the_wider_one() {
         ..opened("patient/Observation.ds user/Observation.ds")
     };
     let by = "by patient/Observation.ds user/Observation.ds for P +patient=Patient/P strict";
-    let rows = [(who, "GET Observation", by), (who, "DELETE Observation?code=x", by)];
-    check_with(&rows, &api(Release::R4), &confine());
+    check_with(&[(who, "GET Observation", by)], &api(Release::R4), &confine());
+    let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
+    let (mine, other) = (observation("Encounter/E"), observation("Encounter/F"));
+    let wide = "Observation?code=x&patient=Patient%2FP";
+    let narrow = "Observation?code=x&patient=Patient%2FP&encounter=Encounter%2FE";
+    let both = "by patient/Observation.ds user/Observation.ds for P on 1 at W/\"7\" held";
+    let one = "by user/Observation.ds for P on 1 at W/\"7\" held";
+    for (inside, found, expected) in [
+        (vec![mine.as_str()], mine.as_str(), both),
+        (vec![], other.as_str(), one),
+        (vec![other.as_str()], other.as_str(), one),
+    ] {
+        let (inside, found) = (searchset(&inside), searchset(&[found]));
+        let stored = [(narrow, inside.as_str()), (wide, found.as_str())];
+        let got = settled(who, "DELETE Observation?code=x", "", &stored, &api, &confine());
+        assert_eq!(got, expected, "{found}");
+    }
 }
 
 #[test]
@@ -183,9 +198,11 @@ fn what_is_written_belongs_to_the_encounter_before_and_after() {
     let moved = r#"[{"op":"replace","path":"/encounter/reference","value":"Encounter/E"}]"#;
     let held = "by patient/*.cruds for P held";
     let at = "by patient/*.cruds for P at W/\"7\" held";
-    let narrowed = "by patient/*.cruds for P +patient=Patient/P +encounter=Encounter/E strict";
-    let if_mine =
-        "by patient/*.cruds for P if patient=Patient/P if encounter=Encounter/E strict held";
+    let criteria = "code=x&patient=Patient%2FP&encounter=Encounter%2FE";
+    let lookup = &*format!("Observation?{criteria}");
+    let anew = format!("by patient/*.cruds for P anew if no {criteria} strict held");
+    let there = "by patient/*.cruds for P on 1 at W/\"7\" held";
+    let (found, others) = (searchset(&[&mine, &other]), searchset(&[&other]));
     let rows: &[Write<'_>] = &[
         ("POST Observation", &mine, &[], held),
         ("POST Observation", &other, &[], "write_other_encounter"),
@@ -203,11 +220,14 @@ fn what_is_written_belongs_to_the_encounter_before_and_after() {
         ("PATCH Encounter/F", patch, &[("Encounter/F", &another)], "compartment_other_encounter"),
         ("DELETE Observation/1", "", &[("Observation/1", &mine)], at),
         ("DELETE Observation/1", "", &[("Observation/1", &other)], "compartment_not_member"),
-        ("PUT Observation?code=x", new, &[], narrowed),
+        ("PUT Observation?code=x", new, &[], &anew),
+        ("PUT Observation?code=x", new, &[(lookup, &others)], &anew),
+        ("PUT Observation?code=x", &mine, &[(lookup, &found)], there),
         ("PUT Observation?encounter=Encounter/F", new, &[], "search_other_encounter"),
-        ("DELETE Observation?code=x", "", &[], narrowed),
+        ("DELETE Observation?code=x", "", &[(lookup, &found)], there),
+        ("DELETE Observation?code=x", "", &[(lookup, &others)], "conditional_no_match"),
         ("DELETE Encounter?status=planned", "", &[], "compartment_other_encounter"),
-        ("POST Observation\nif-none-exist: code=x", &mine, &[], if_mine),
+        ("POST Observation\nif-none-exist: code=x", &mine, &[], &anew),
         ("POST Observation\nif-none-exist: encounter=F", &mine, &[], "search_other_encounter"),
     ];
     let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };

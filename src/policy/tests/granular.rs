@@ -124,19 +124,3 @@ fn what_proves_it_to_any_context_comes_along() {
     let permit = decided(who, "GET Observation/1?_elements=code", &api, &smart).unwrap();
     assert_eq!(permit.expected().unwrap().proving, ["category", "status", "subject"]);
 }
-
-#[test]
-fn conditions_can_t_be_held_to_granular_scopes() {
-    check(&[
-        (
-            clinician("user/Observation.c user/Observation.s?category=b"),
-            "POST Observation\nif-none-exist: code=x",
-            "conditional_unjudged",
-        ),
-        (
-            clinician("user/Observation.uds?category=b"),
-            "DELETE Observation?code=x",
-            "conditional_unjudged",
-        ),
-    ]);
-}

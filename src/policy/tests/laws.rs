@@ -117,7 +117,7 @@ fn decision(claims: &Claims, text: &str) -> Result<Decision, Refusal> {
     let api = Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) };
     let (head, request) = routed(text, &api);
     let grants = Rc::new(Grants::of(claims, &api, &Smart::default()));
-    let token = LiveToken::for_tests(claims.clone());
+    let token = AdmittedToken::for_tests(claims.clone());
     let nothing = Stored::default();
     let evidence = Evidence::new(None, &nothing);
     decide(&token, &grants, &request, &head, evidence, &api, &Smart::default())

@@ -226,6 +226,11 @@ fn by_definition_a_search_goes_to_the_compartment_itself() {
         (who, "GET Observation?_include=Observation:encounter", inside),
         // performed by P, about somebody else
         (who, "GET Observation?subject:Patient.birthdate=x", "search_chain_patient"),
+        (
+            who,
+            "GET Observation?encounter:Encounter.type=x",
+            "by patient/*.cruds for P +encounter:Encounter.patient=Patient/P strict in Observation",
+        ),
         (who, "POST Observation/_search < code=x", "search_form_unconfined"),
         (who, "GET Patient/P/Observation?code=x", "by patient/*.cruds for P strict held"),
         (who, "GET Patient/other/Observation", "compartment_other_patient"),

@@ -1,20 +1,20 @@
 //! Writes under a patient scope.
 
 use super::*;
-use crate::fhir::membership::Membership;
 
-const JSON: &str = "content-type: application/fhir+json";
-const PATCH: &str = "content-type: application/json-patch+json";
-const MINE: &str = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"7"},"subject":{"reference":"Patient/P"}}"#;
-const NEW: &str = r#"{"resourceType":"Observation","subject":{"reference":"Patient/P"}}"#;
-const THEIRS: &str = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"7"},"subject":{"reference":"Patient/Q"}}"#;
+pub(super) const JSON: &str = "content-type: application/fhir+json";
+pub(super) const PATCH: &str = "content-type: application/json-patch+json";
+pub(super) const MINE: &str = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"7"},"subject":{"reference":"Patient/P"}}"#;
+pub(super) const NEW: &str =
+    r#"{"resourceType":"Observation","subject":{"reference":"Patient/P"}}"#;
+pub(super) const THEIRS: &str = r#"{"resourceType":"Observation","id":"1","meta":{"versionId":"7"},"subject":{"reference":"Patient/Q"}}"#;
 
-fn with_cluster() -> Api {
+pub(super) fn with_cluster() -> Api {
     Api { cluster: Some("fhir".to_owned()), ..api(Release::R4) }
 }
 
 #[track_caller]
-fn rows(who: Who, rows: &[Write<'_>]) {
+pub(super) fn rows(who: Who, rows: &[Write<'_>]) {
     for (request, body, stored, expected) in rows {
         let media_type = if request.starts_with("PATCH") { PATCH } else { JSON };
         let text = match request.split_once(' ') {
@@ -243,36 +243,6 @@ fn a_deletion_and_a_patch_need_a_stored_resource_of_the_patient() {
 }
 
 #[test]
-fn conditions_find_only_what_is_the_patient_s() {
-    let if_p = "by patient/*.cruds for P if patient=Patient/P strict held";
-    let narrowed = "by patient/*.cruds for P +patient=Patient/P strict";
-    rows(
-        EVERYTHING,
-        &[
-            ("POST Observation\nif-none-exist: identifier=x", MINE, &[], if_p),
-            ("POST Observation\nif-none-exist: patient=Q", MINE, &[], "search_other_patient"),
-            ("POST Observation\nif-none-exist: identifier=x", THEIRS, &[], "write_not_member"),
-            ("PUT Observation?identifier=x", NEW, &[], narrowed),
-            ("PUT Observation?identifier=x", THEIRS, &[], "write_not_member"),
-            ("PUT Observation?patient=Q", NEW, &[], "search_other_patient"),
-            ("PATCH Observation?identifier=x", "[]", &[], narrowed),
-            ("DELETE Observation?identifier=x", "", &[], narrowed),
-            ("DELETE Observation?performer=Patient/Q", "", &[], "search_other_patient"),
-            ("DELETE ?identifier=x", "", &[], "conditional_unjudged"),
-            (
-                "PUT Patient?identifier=x",
-                r#"{"resourceType":"Patient"}"#,
-                &[],
-                "compartment_other_patient",
-            ),
-        ],
-    );
-    let smart = Smart { membership: Membership::Definition, ..Smart::default() };
-    let request = "DELETE Observation?identifier=x";
-    check_with(&[(EVERYTHING, request, "conditional_unjudged")], &with_cluster(), &smart);
-}
-
-#[test]
 fn without_a_cluster_for_lookups_such_writes_are_refused() {
     let text = format!("PUT Observation/1\n{JSON}");
     let got = settled(EVERYTHING, &text, MINE, &[], &api(Release::R4), &Smart::default());
@@ -351,17 +321,18 @@ fn what_ties_a_write_down_holds_whichever_context_permits_it() {
                 "POST Observation\nif-none-exist: identifier=x",
                 MINE,
                 &[],
-                &format!("{by} if patient=Patient/P strict held"),
+                &format!("{by} anew if no identifier=x&patient=Patient%2FP strict held"),
             ),
             (
                 "DELETE Observation?identifier=x",
                 "",
-                &[],
-                &format!("{by} +patient=Patient/P strict"),
+                &[("Observation?identifier=x&patient=Patient%2FP", &searchset(&[MINE]))],
+                &format!("{by} on 1 at W/\"7\" held"),
             ),
         ],
     );
     let another = Who { user: Some("Patient/A"), ..who };
+    let of_a = MINE.replace("Patient/P", "Patient/A").replace("\"1\"", "\"2\"");
     let shared = r#"{"resourceType":"Appointment","id":"1","meta":{"versionId":"7"},"participant":[{"actor":{"reference":"Patient/P"}},{"actor":{"reference":"Patient/A"}}]}"#;
     rows(
         another,
@@ -372,11 +343,21 @@ fn what_ties_a_write_down_holds_whichever_context_permits_it() {
                 &[("Appointment/1", shared)],
                 &format!("by {scope} at W/\"7\" held"),
             ),
+            // of both patients: of the first one's alone
             (
                 "DELETE Observation?identifier=x",
                 "",
-                &[],
-                &format!("by {scope} +patient=Patient/P,Patient/A strict"),
+                &[
+                    ("Observation?identifier=x&patient=Patient%2FP", &searchset(&[MINE])),
+                    ("Observation?identifier=x&patient=Patient%2FA", &searchset(&[&of_a])),
+                ],
+                "by patient/*.cruds for P on 1 at W/\"7\" held",
+            ),
+            (
+                "DELETE Observation?identifier=x",
+                "",
+                &[("Observation?identifier=x&patient=Patient%2FA", &searchset(&[&of_a]))],
+                "by user/*.cruds for A on 2 at W/\"7\" held",
             ),
         ],
     );

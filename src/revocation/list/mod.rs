@@ -25,7 +25,7 @@ mod version;
 
 use core::time::Duration;
 
-use super::settings::{Settings, WhenStale};
+use super::settings::{ListSettings, WhenStale};
 use super::{Freshness, reasons};
 use crate::base::capabilities::{Capabilities, HostFailed};
 use crate::base::notice::Notice;
@@ -71,7 +71,7 @@ enum Task {
 }
 
 impl List {
-    pub(super) fn new(settings: Settings) -> List {
+    pub(super) fn new(settings: ListSettings) -> List {
         List {
             feed: Feed::new(settings.source),
             max_staleness: settings.max_staleness,

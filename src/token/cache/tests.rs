@@ -6,8 +6,7 @@ use super::*;
 use crate::base::capabilities::Native;
 use crate::token::algorithm::Algorithm;
 use crate::token::issuers::Issuers;
-use crate::token::testing::{NOW, Signer, claims, config, issuers, now};
-use crate::token::verify;
+use crate::token::testing::{NOW, Signer, claims, config, issuers, now, verify};
 
 const AMPLE: CacheLimits = CacheLimits { entries: 100, bytes: 1 << 20 };
 
@@ -93,7 +92,7 @@ fn entries_and_bytes_are_bounded_and_the_least_recently_used_goes_first() {
         ["a", "b", "c", "d"].iter().map(|name| cache.get(&raw(name), now()).is_some()).collect();
     assert_eq!(held, [true, false, true, true]);
 
-    let one = estimate::<()>(&raw("a"));
+    let one = estimate::<()>(&raw("a"), &token);
     let mut cache = TokenCache::new(CacheLimits { entries: 100, bytes: 2 * one + one / 2 });
     for name in ["a", "b", "c", "c"] {
         cache.insert(&raw(name), token.clone(), ());

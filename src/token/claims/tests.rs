@@ -16,7 +16,7 @@ fn read(changes: Value) -> Result<Claims, (&'static str, Option<String>)> {
         session: "sid".into(),
     };
     let members = testing::claims(changes);
-    Claims::read(members.as_object().unwrap(), &names, "k1")
+    Claims::read(members.as_object().unwrap(), &names, Some("k1"))
         .map_err(|refusal| (refusal.reason.code, refusal.hint))
 }
 
@@ -48,6 +48,22 @@ fn a_claim_that_is_null_is_not_the_same_as_one_that_is_absent() {
     assert_eq!(encounter(&members, "patient"), Some(String::new()));
     assert!(text(&members, "patient").is_err());
     assert!(seconds(&members, "patient").is_err());
+}
+
+#[test]
+fn auth_time_is_a_time_and_zero_says_nothing() {
+    let cases = [
+        (json!(1_790_000_000), Ok(Some(UnixSeconds(1_790_000_000)))),
+        (json!(0), Ok(None)),
+        (json!("1790000000"), Err(())),
+        (json!(1.5), Err(())),
+        (json!(-1), Err(())),
+    ];
+    for (given, expected) in cases {
+        let read = read(json!({"auth_time": given}));
+        assert_eq!(read.map(|claims| claims.authenticated).map_err(|_| ()), expected, "{given}");
+    }
+    assert_eq!(read(json!({})).unwrap().authenticated, None);
 }
 
 #[test]
@@ -137,4 +153,37 @@ fn any_confirmation_claim_binds_the_token() {
         assert!(read(json!({"cnf": given})).unwrap().bound, "{given}");
     }
     assert!(!read(json!({})).unwrap().bound);
+}
+
+#[test]
+fn the_status_is_a_place_in_a_list_and_other_ways_to_tell_it_are_passed_over() {
+    let uri = "https://auth.clinic.example/lists/1";
+    let of = |status: Value| read(json!({"status": status})).map(|claims| claims.status);
+    let there = |index| Ok(Some(StatusReference { uri: uri.to_owned(), index }));
+    let bad = Err(("token_status_invalid", None));
+    let rows = [
+        (json!({"status_list": {"idx": 0, "uri": uri}}), there(0)),
+        (json!({"status_list": {"idx": 7, "uri": uri, "x": 1}, "other": []}), there(7)),
+        (json!({"status_list": {"idx": (1_u64 << 53) - 1, "uri": uri}}), there((1 << 53) - 1)),
+        (json!({}), Ok(None)),
+        (json!({"identifier_list": {"id": "1"}}), Ok(None)),
+        (json!("valid"), bad.clone()),
+        (json!([]), bad.clone()),
+        (json!({"status_list": null}), bad.clone()),
+        (json!({"status_list": []}), bad.clone()),
+        (json!({"status_list": {}}), bad.clone()),
+        (json!({"status_list": {"uri": uri}}), bad.clone()),
+        (json!({"status_list": {"idx": 1}}), bad.clone()),
+        (json!({"status_list": {"idx": -1, "uri": uri}}), bad.clone()),
+        (json!({"status_list": {"idx": 1.0, "uri": uri}}), bad.clone()),
+        (json!({"status_list": {"idx": "1", "uri": uri}}), bad.clone()),
+        (json!({"status_list": {"idx": 1_u64 << 53, "uri": uri}}), bad.clone()),
+        (json!({"status_list": {"idx": 1, "uri": ""}}), bad.clone()),
+        (json!({"status_list": {"idx": 1, "uri": 7}}), bad.clone()),
+        (json!({"status_list": {"idx": 1, "uri": [uri]}}), bad),
+    ];
+    for (status, expected) in rows {
+        assert_eq!(of(status.clone()), expected, "{status}");
+    }
+    assert_eq!(read(json!({})).map(|claims| claims.status), Ok(None));
 }

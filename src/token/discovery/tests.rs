@@ -2,10 +2,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::base::capabilities::Native;
+use crate::token::algorithm::Algorithm;
 use crate::token::issuers::{KeySource, Place};
 use crate::token::keys::{Asked, Keys};
-use crate::token::testing::{Signer, claims, config, issuers, now};
-use crate::token::{algorithm::Algorithm, verify};
+use crate::token::testing::{Signer, claims, config, issuers, now, verify};
 
 const ISSUER: &str = "https://auth.clinic.example";
 

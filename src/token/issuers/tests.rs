@@ -188,7 +188,7 @@ fn no_issuer_is_an_error() {
 fn the_schema_describes_what_is_read() {
     let schema = describe(Issuers::read);
     let issuer = &schema["properties"]["issuers"]["items"];
-    assert_eq!(issuer["required"], json!(["issuer", "audiences", "jwks"]));
+    assert_eq!(issuer["required"], json!(["issuer", "audiences"]));
     assert_eq!(issuer["properties"]["max_lifetime"]["default"], "1h");
     assert_eq!(issuer["properties"]["jwks"]["properties"]["refresh"]["default"], "5m");
     assert_eq!(issuer["properties"]["types"]["default"], json!(["at+jwt", "JWT"]));

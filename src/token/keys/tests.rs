@@ -3,8 +3,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::base::capabilities::Native;
 use crate::token::algorithm::Algorithm;
-use crate::token::testing::{Signer, claims, config, issuers, now};
-use crate::token::{CacheLimits, RawToken, TokenCache, verify};
+use crate::token::testing::{Signer, claims, config, issuers, now, verify};
+use crate::token::{CacheLimits, RawToken, TokenCache};
 
 /// Two instances in one host: the first pulls, the second only reads.
 struct Fleet {
@@ -136,7 +136,7 @@ fn a_key_replaced_under_its_old_name_is_another_key() {
     let token = verify(&raw, &fleet.issuers, &fleet.worker, &fleet.caps).unwrap();
     fleet.fetch_keys(&json!([new.jwk()]));
     fleet.worker.refresh(&fleet.caps);
-    assert!(!fleet.worker.trusts(&token.signer));
+    assert!(!fleet.worker.trusts(&token.signer.unwrap()));
     assert_eq!(fleet.verdict(&raw), "token_signature_invalid");
 }
 
@@ -242,6 +242,11 @@ fn an_unknown_key_is_looked_for_once_for_all_who_ask_and_believed_unknown_then()
     assert!(leader.due(&other, &fleet.caps).is_empty(), "one call for the process");
     let set = json!({"keys": [old.jwk(), new.jwk()]}).to_string();
     fleet.worker.answered(due[0].0, answer(200, set), &fleet.caps);
+    assert_eq!(
+        fleet.verdict(&fleet.token(&new)),
+        "keys_on_their_way",
+        "published, not adopted yet"
+    );
     fleet.worker.refresh(&fleet.caps);
     assert_eq!(fleet.verdict(&fleet.token(&new)), "accepted");
     assert_eq!(fleet.verdict(&fleet.token(&signer("k3", 9))), "token_key_unknown");

@@ -89,8 +89,10 @@ fn goes_on(ran: &Ran<'_>) -> String {
     let Ran { case, outcome, .. } = ran;
     let Some(sent) = &outcome.sent else { return "nothing".to_owned() };
     let mut told = Vec::new();
-    if sent.target != case.request.target {
-        told.push(format!("`{}`", sent.target));
+    match (sent.method != case.request.method, sent.target != case.request.target) {
+        (true, _) => told.push(format!("`{} {}`", sent.method, sent.target)),
+        (false, true) => told.push(format!("`{}`", sent.target)),
+        (false, false) => {}
     }
     if sent.body != case.request.body {
         told.push(format!("body `{}`", String::from_utf8_lossy(&sent.body)));

@@ -95,8 +95,11 @@ fn bundles() -> impl Strategy<Value = String> {
 
 fn changes() -> impl Strategy<Value = Change> {
     let text = || prop::option::of("\\PC{1,8}");
-    (text(), text(), text(), text(), any::<bool>()).prop_map(
-        |(url, if_match, if_none_match, if_none_exist, unconditional)| Change {
+    let method = prop::option::of(Just("POST"));
+    (method, text(), text(), text(), text(), any::<bool>()).prop_map(
+        |(method, url, if_match, if_none_match, if_none_exist, unconditional)| Change {
+            method,
+            id: None,
             url,
             if_match,
             if_none_match,
@@ -113,9 +116,11 @@ fn changed(request: &Value, change: &Change) -> Value {
         request.remove("ifNoneMatch");
         request.remove("ifModifiedSince");
         request.remove("ifMatch");
+        request.remove("ifNoneExist");
     }
-    let Change { url, if_match, if_none_match, if_none_exist, .. } = change;
+    let Change { method, url, if_match, if_none_match, if_none_exist, .. } = change;
     for (name, value) in [
+        ("method", &method.map(str::to_owned)),
         ("url", url),
         ("ifMatch", if_match),
         ("ifNoneMatch", if_none_match),

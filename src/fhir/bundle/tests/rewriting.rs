@@ -1,4 +1,5 @@
 use super::*;
+use crate::fhir::Id;
 
 const BODY: &str = r#"{ "resourceType":"Bundle", "type":"batch", "total":1.0, "entry":[
  {"fullUrl":"urn:uuid:a","resource":{"resourceType":"Observation" , "value":1.10},"request":{"method":"POST","url":"Observation"}},
@@ -52,6 +53,21 @@ fn every_change_stands_in_the_request_once() {
             &json!({"method": "GET", "url": "Observation?code=1", "ifMatch": "W/\"3\""}),
             &json!({"method": "GET", "url": "https://api.example/fhir/Patient/1", "ifNoneMatch": "*"}),
         ]
+    );
+}
+
+#[test]
+fn an_entry_that_was_looked_up_has_another_method_or_its_id() {
+    let changes = [
+        Change { id: Id::parse("o-1"), ..Change::default() },
+        Change { method: Some("POST"), unconditional: true, ..Change::default() },
+        Change::default(),
+    ];
+    let rewritten = text(BODY.as_bytes(), &changes);
+    assert!(rewritten.contains(r#""value":1.10,"id":"o-1"},"request":{"#), "{rewritten}");
+    assert!(
+        rewritten.contains(r#"{"request":{"url":"Observation?code=1","method":"POST"}}"#),
+        "{rewritten}"
     );
 }
 

@@ -9,9 +9,9 @@ use serde_json::json;
 use crate::config::section::read_document;
 use crate::fhir::config::Api;
 use crate::fhir::{Release, Routed, route};
+use crate::limits::AdmittedToken;
 use crate::policy::{Decision, Evidence, Form, Grants, Smart, Stored, decide};
 use crate::request::{Headers, read};
-use crate::revocation::LiveToken;
 use crate::token::Claims;
 
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +110,7 @@ fn decided(who: Who, text: &str, smart: &Smart) -> String {
     let grants = Rc::new(Grants::of(&claims, &api(), smart));
     let stored = Stored::default();
     let evidence = Evidence::new(body.filter(|_| form.is_none()).map(str::as_bytes), &stored);
-    let token = LiveToken::for_tests(claims);
+    let token = AdmittedToken::for_tests(claims);
     let permit = match decide(&token, &grants, &request, &head, evidence, &api(), smart) {
         Ok(Decision::Permit(permit)) => permit,
         Ok(Decision::Body) => return "body".to_owned(),

@@ -116,7 +116,7 @@ impl Story {
             Mode::Error => answer(500, "oops"),
             Mode::Silent => Err(CallFailed::NoAnswer),
             Mode::Gone if since.is_some() => answer(410, ""),
-            Mode::Truncated => answer(200, &text[..text.len() / 2]),
+            Mode::Truncated => answer(200, text.split_at(text.len() / 2).0),
             _ => {
                 let answer = answer(200, &text)?;
                 let known = call.headers.iter().find(|(name, _)| name == "if-none-match");
@@ -134,7 +134,7 @@ impl Story {
         for who in 0..INSTANCES {
             let (instance, revocation) = &mut self.scene.instances[who];
             revocation.refresh(&self.scene.host);
-            let _ = revocation.work(&self.scene.host);
+            let _ = work(revocation, &self.scene.host);
             let calls = revocation.due(instance, &self.scene.host);
             for (which, call) in calls {
                 let answer = self.answer(&call);

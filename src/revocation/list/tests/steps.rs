@@ -221,7 +221,7 @@ fn loading_goes_on_in_slices_and_stops_when_the_lease_is_lost() {
     let (instance, second) = &mut scene.instances[1];
     assert_eq!(second.due(instance, &scene.host).len(), 1);
     let (_, first) = &mut scene.instances[0];
-    let notice = first.work(&scene.host).unwrap();
+    let notice = work(first, &scene.host).unwrap();
     assert!(notice.text.contains("another instance took over"), "{}", notice.text);
     assert!(!first.busy());
     assert!(
@@ -246,7 +246,7 @@ fn changes_that_broke_off_are_followed_by_a_full_list() {
             continue; // it was done within these steps
         }
         scene.host.fails.set(true);
-        let notice = scene.instances[0].1.work(&scene.host).unwrap();
+        let notice = work(&mut scene.instances[0].1, &scene.host).unwrap();
         assert_eq!(notice.level, log::Level::Warn);
         scene.host.fails.set(false);
         scene.limits(tiny());

@@ -1,0 +1,181 @@
+//! What operators can see of the sources: gauges, and a line in the host's log once a minute.
+
+use core::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::base::capabilities::Capabilities;
+use crate::base::time::Instant;
+use crate::store::lease::Lease;
+use crate::store::{InstanceId, Status};
+
+/// When this instance tells what.
+#[derive(Debug)]
+pub(super) struct Telling {
+    lease: Option<Lease>,
+    next: Instant,
+}
+
+/// What to tell now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Gauges: name and value. Every instance of a configuration tells the same.
+    pub gauges: Vec<(String, u64)>,
+    /// A line for the log, of one instance of all.
+    pub line: Option<String>,
+}
+
+impl Telling {
+    pub(super) const fn new() -> Telling {
+        Telling { lease: None, next: Instant::from_nanoseconds(0) }
+    }
+
+    /// Tells, when it is time to; `statuses` are asked only then.
+    pub(super) fn tell(
+        &mut self,
+        instance: &InstanceId,
+        statuses: impl FnOnce() -> Vec<Status>,
+        caps: &dyn Capabilities,
+    ) -> Told {
+        let now = caps.now();
+        let waits = now < self.next && self.next <= now.plus(EVERY);
+        if waits {
+            return Told::default();
+        }
+        self.next = now.plus(EVERY);
+        let statuses = statuses();
+        if statuses.is_empty() {
+            return Told::default();
+        }
+        let lease = self.lease.get_or_insert_with(|| Lease::new(key(&statuses), LINE_EVERY));
+        let mine = lease.take(instance, LINE_EVERY, caps).unwrap_or_default();
+        Told {
+            gauges: statuses.iter().flat_map(gauges).collect(),
+            line: mine.then(|| line(&statuses)),
+        }
+    }
+}
+
+fn gauges(status: &Status) -> [(String, u64); 3] {
+    let name = |what: &str| format!("phiward.{}.{what}", status.metric);
+    // A source that never answered is as old as can be: an alarm on age needs no second rule.
+    let age = status.age.map_or(u64::from(u32::MAX), |age| age.as_secs());
+    let entries = u64::try_from(status.entries).unwrap_or(u64::MAX);
+    [
+        (name("age_seconds"), age),
+        (name("entries"), entries),
+        (name("fresh"), u64::from(status.fresh)),
+    ]
+}
+
+fn line(statuses: &[Status]) -> String {
+    let sources: Vec<Value> = statuses.iter().map(of).collect();
+    format!("phiward.status {}", json!({ "sources": sources }))
+}
+
+fn of(status: &Status) -> Value {
+    let state = match (status.fresh, status.age) {
+        (true, _) => "fresh",
+        (false, Some(_)) => "stale",
+        (false, None) => "missing",
+    };
+    json!({
+        "source": status.source,
+        "metric": status.metric,
+        "state": state,
+        "version": status.version,
+        "age": status.age.map(|age| age.as_secs()),
+        "entries": status.entries,
+        "problem": status.problem,
+    })
+}
+
+/// One for each set of sources: configurations with other sources tell of their own.
+fn key(statuses: &[Status]) -> String {
+    let mut hash = hmac_sha256::Hash::new();
+    for status in statuses {
+        hash.update(&status.source);
+        hash.update([0]);
+    }
+    let short: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("phiward/{short}/status")
+}
+
+/// From one setting of the gauges to the next.
+const EVERY: Duration = Duration::from_secs(5);
+/// From one line to the next.
+const LINE_EVERY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::capabilities::Native;
+    use crate::base::time::UnixSeconds;
+
+    fn status(age: Option<u64>, fresh: bool) -> Status {
+        Status {
+            source: "revocation list".to_owned(),
+            metric: "revocation_list".to_owned(),
+            version: Some("42".to_owned()),
+            age: age.map(Duration::from_secs),
+            entries: 7,
+            fresh,
+            problem: Some("status 500".to_owned()),
+        }
+    }
+
+    #[test]
+    fn one_instance_writes_the_line_and_each_sets_the_gauges() {
+        let at = |second| Instant::from_seconds(UnixSeconds(second));
+        let caps = Native::at(at(1_000));
+        let one = (InstanceId::draw(&caps), Telling::new());
+        let mut instances = [one, (InstanceId::draw(&caps), Telling::new())];
+        let (mut lines, mut gauges) = (0, 0);
+        for second in 1_000..1_120 {
+            caps.set_now(at(second));
+            for (instance, telling) in &mut instances {
+                let told = telling.tell(instance, || vec![status(Some(3), true)], &caps);
+                lines += usize::from(told.line.is_some());
+                gauges += told.gauges.len();
+            }
+        }
+        assert_eq!((lines, gauges), (2, 2 * 24 * 3), "two minutes, two instances");
+    }
+
+    #[test]
+    fn what_is_told_is_what_is_in_force() {
+        let caps = Native::at(Instant::from_seconds(UnixSeconds(1_000)));
+        let cases = [
+            (Some(3), true, "fresh", 3),
+            (Some(300), false, "stale", 300),
+            (None, false, "missing", u64::from(u32::MAX)),
+        ];
+        for (number, (age, fresh, state, seconds)) in (0..).zip(cases) {
+            caps.set_now(Instant::from_seconds(UnixSeconds(1_000 + 100 * number)));
+            let told =
+                Telling::new().tell(&InstanceId::draw(&caps), || vec![status(age, fresh)], &caps);
+            let name = |what: &str| format!("phiward.revocation_list.{what}");
+            let expected = [
+                (name("age_seconds"), seconds),
+                (name("entries"), 7),
+                (name("fresh"), fresh.into()),
+            ];
+            assert_eq!(told.gauges, expected);
+            let line = told.line.unwrap();
+            let line: Value =
+                serde_json::from_str(line.strip_prefix("phiward.status ").unwrap()).unwrap();
+            let told = json!({"sources": [{
+                "source": "revocation list", "metric": "revocation_list", "state": state, "version": "42",
+                "age": age, "entries": 7, "problem": "status 500",
+            }]});
+            assert_eq!(line, told);
+        }
+    }
+
+    #[test]
+    fn without_sources_there_is_nothing_to_tell() {
+        let caps = Native::at(Instant::from_seconds(UnixSeconds(1_000)));
+        let told = Telling::new().tell(&InstanceId::draw(&caps), Vec::new, &caps);
+        assert_eq!(told, Told::default());
+    }
+}
