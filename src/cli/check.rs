@@ -6,6 +6,7 @@ use std::path::Path;
 use super::Exit;
 use super::document::{self, Problems};
 use crate::config::{self, Configuration};
+use crate::revocation;
 
 /// Checks `file` and writes a summary to `out`, or everything that is wrong to `err`.
 pub(super) fn check(file: &Path, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<Exit> {
@@ -36,14 +37,18 @@ fn summary(configuration: &Configuration) -> String {
         fhir.release.word(),
         fhir.base_path,
         issuers.join(" and "),
-        match revocation {
-            Some(sources) if sources.has_list() && sources.has_status_lists() => {
-                "with a revocation list and status lists"
-            }
-            Some(sources) if sources.has_status_lists() => "with status lists",
-            Some(_) => "with a revocation list",
-            None => "without a revocation list",
-        },
+        revocation.as_ref().map_or_else(|| "without a revocation list".to_owned(), sources),
         mode.word(),
     )
+}
+
+/// What tells revoked tokens.
+fn sources(settings: &revocation::Settings) -> String {
+    let sources = [
+        (settings.has_list(), "a revocation list"),
+        (settings.has_status_lists(), "status lists"),
+        (settings.has_events(), "security events"),
+    ];
+    let named: Vec<_> = sources.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+    format!("with {}", named.join(" and "))
 }

@@ -104,7 +104,7 @@ impl Gateway {
                 (
                     Callout::Keys(_)
                     | Callout::Introspection(_)
-                    | Callout::Revocations(Which::Status(_)),
+                    | Callout::Revocations(Which::Status(_) | Which::Events(_)),
                     _,
                 ) => {
                     let nothing = Err(CallFailed::Undispatched);

@@ -90,9 +90,12 @@ pub fn keys() -> Vec<Key> {
 /// The document, section by section. Each folder knows its own keys.
 fn read(section: &mut Section<'_>) -> Option<Configuration> {
     let fhir = section.required_section("fhir", DOC_FHIR, Api::read);
-    let issuers = Issuers::read(section);
+    let mut issuers = Issuers::read(section);
     let revocation =
         section.optional_section("revocation", DOC_REVOCATION, revocation::Settings::read);
+    if let Some(revocation) = &revocation {
+        revocation.join(&mut issuers, section);
+    }
     let sessions = section.optional_section("sessions", DOC_SESSIONS, limits::Settings::read);
     let smart = section.default_section("smart", DOC_SMART, Smart::read);
     let mode = section.default("mode", Mode::Enforce, DOC_MODE);

@@ -116,7 +116,7 @@ impl<'a> Section<'a> {
 
     /// A key with a default, which also stands in for a value that is wrong and recorded as such.
     pub fn default<T: Setting>(&mut self, name: &'static str, default: T, doc: &str) -> T {
-        self.declare::<T>(name, doc, Some(default.json()));
+        self.declare::<T>(name, doc, Some(&default));
         let given = if self.has(name) { self.parse(name) } else { None };
         given.unwrap_or(default)
     }
@@ -284,8 +284,12 @@ impl<'a> Section<'a> {
         self.problem(name, format!("`{name}` is missing"), expected, None);
     }
 
-    fn declare<T: Setting>(&mut self, name: &'static str, doc: &str, default: Option<Value>) {
-        self.describe_key(name, T::schema(), T::expected(), doc, default);
+    fn declare<T: Setting>(&mut self, name: &'static str, doc: &str, default: Option<&T>) {
+        if DESCRIBES {
+            self.describe_key(name, T::schema(), T::expected(), doc, default.map(T::json));
+        } else {
+            self.properties.insert(name.to_owned(), Value::Null);
+        }
     }
 
     fn describe_key(
@@ -296,6 +300,10 @@ impl<'a> Section<'a> {
         doc: &str,
         default: Option<Value>,
     ) {
+        if !DESCRIBES {
+            self.properties.insert(name.to_owned(), Value::Null);
+            return;
+        }
         if let Value::Object(schema) = &mut schema {
             schema.insert("description".to_owned(), Value::from(doc));
             if let Some(default) = &default {
@@ -334,6 +342,9 @@ impl<'a> Section<'a> {
             let problem = format!("unknown key `{}`", super::hint::name(key));
             self.problem(key, problem, &expected, hint.as_deref());
         }
+        if !DESCRIBES {
+            return Read { schema: Value::Null, keys: Vec::new(), errors: self.errors };
+        }
         let mut schema = json!({
             "type": "object",
             "properties": self.properties,
@@ -351,6 +362,9 @@ impl Key {
         Key { path: format!("{parent}.{}", self.path), ..self }
     }
 }
+
+/// The filter reads configurations and describes none: what describes them stays out of it.
+const DESCRIBES: bool = !cfg!(target_arch = "wasm32");
 
 const OBJECT: &str = "an object";
 const OBJECTS: &str = "a list of objects";

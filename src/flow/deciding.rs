@@ -41,6 +41,8 @@ pub(super) struct Held {
     patience: Option<Instant>,
     /// When it was last decided to wait, and what the worker had heard of by then.
     tried: Option<(Instant, u64)>,
+    /// Whether it waits for the key that its token names, and for nothing else.
+    for_a_key: bool,
     pub(super) stored: Stored,
     /// What is still to be looked up; the call for the first is on its way.
     pub(super) lookups: VecDeque<Lookup>,
@@ -75,8 +77,8 @@ impl Held {
     fn new(head: Head, request: Rc<fhir::Request>) -> Held {
         let (stored, lookups) = (Stored::default(), VecDeque::new());
         let (body, patience, tried, linked) = (None, None, None, None);
-        let form_read = false;
-        Held { head, request, body, form_read, patience, tried, stored, lookups, linked }
+        let (form_read, for_a_key) = (false, false);
+        Held { head, request, body, form_read, patience, tried, for_a_key, stored, lookups, linked }
     }
 
     /// Waits, where what is missing is on its way, the client's patience allows it and few enough wait;
@@ -91,8 +93,9 @@ impl Held {
         let longest = now.plus(PATIENCE);
         let until = self.patience.map_or(longest, |until| until.min(longest));
         self.patience = Some(until);
-        let waits = refusal.pending && now < until && worker.may_wait();
-        self.tried = Some((now, worker.news()));
+        self.for_a_key = *refusal.reason == token::reasons::KEYS_ON_THEIR_WAY;
+        let waits = refusal.pending && now < until && worker.may_wait(self.for_a_key);
+        self.tried = Some((now, worker.news(self.for_a_key)));
         if waits { Ok(Passed::Later(self)) } else { Err(refusal) }
     }
 
@@ -101,7 +104,7 @@ impl Held {
     pub(super) fn waits_on(&self, worker: &Worker, now: Instant) -> bool {
         let patient = self.patience.is_some_and(|until| now < until);
         let just_tried = self.tried.is_some_and(|(tried, news)| {
-            tried <= now && now < tried.plus(AGAIN) && news == worker.news()
+            tried <= now && now < tried.plus(AGAIN) && news == worker.news(self.for_a_key)
         });
         patient && just_tried
     }

@@ -197,6 +197,7 @@ impl Exchange {
     /// The audit line of this exchange, which is over.
     pub fn end(&mut self, end: &End, worker: &mut Worker, caps: &dyn Capabilities) -> String {
         if self.wants_news() {
+            self.waits = Waits::End;
             worker.waits_no_more();
         }
         if self.wants_answer_body() {

@@ -162,6 +162,32 @@ fn only_so_many_requests_wait_and_those_that_leave_make_room() {
     assert!(send(&mut gateway));
 }
 
+#[test]
+fn those_who_invent_keys_leave_room_for_others_to_wait() {
+    let mut gateway = Gateway::new(&document(json!({})));
+    gateway.wait(Duration::from_secs(6));
+    let good = gateway.bearer(patient("patient/*.rs"));
+    gateway.signer = Signer::new(Algorithm::Es256, "invented", 9);
+    let invented = gateway.bearer(patient("patient/*.rs"));
+    let send = |gateway: &mut Gateway, bearer: &str| {
+        let fields = [
+            (":method", "GET"),
+            (":path", "/fhir/Patient/123"),
+            (":authority", "api.clinic.example"),
+            ("authorization", bearer),
+        ];
+        let headers = super::testing::fields(&fields);
+        let mut exchange = Exchange::default();
+        let head = Event::RequestHead { headers, end_of_stream: true };
+        let step = exchange.on(head, &mut gateway.worker, &gateway.caps);
+        (exchange, step)
+    };
+    let held: Vec<Exchange> = (0..200).map(|_| send(&mut gateway, &invented).0).collect();
+    assert_eq!(held.iter().filter(|exchange| exchange.wants_news()).count(), 128);
+    assert!(gateway.worker.may_wait(false), "for what is missing of others");
+    assert_eq!(send(&mut gateway, &good).1.next, Next::Continue);
+}
+
 /// Begins a request with an opaque token; gives what its worker asks then.
 fn opaque(
     gateway: &mut Gateway,
@@ -283,6 +309,10 @@ fn an_encrypted_token_is_not_decrypted_again_and_again_while_its_request_waits()
     // 2 s are 200 ticks, and 200 ms of each second are for what may never be valid: 20 tokens.
     for _ in 0..150 {
         gateway.wait(Duration::from_millis(10));
+        // What others wait for comes in all the time.
+        let other = Callout::Revocations(crate::revocation::Which::List);
+        let failed = Err(crate::store::CallFailed::NoAnswer);
+        gateway.worker.answered(other, failed, &gateway.caps);
         let step = exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
         assert_eq!(step.effects.len(), 0, "{:?}", step.effects);
         assert!(exchange.wants_news());

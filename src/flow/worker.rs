@@ -23,6 +23,9 @@ const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 10
 /// Exchanges of one worker that may wait for news at a time.
 const MAX_WAITING: usize = 256;
 
+/// Those among which one may wait whose token names a key that nobody may have: anybody can invent one.
+const MAX_WAITING_UNPROVEN: usize = 128;
+
 /// One worker's state.
 #[derive(Debug)]
 pub struct Worker {
@@ -41,6 +44,8 @@ pub struct Worker {
     waiting: usize,
     /// Grows with every answer to a call, and with every set of keys that is adopted.
     news: u64,
+    /// Grows with those of them that may bring a key.
+    news_of_keys: u64,
     telling: Telling,
 }
 
@@ -89,6 +94,7 @@ impl Worker {
             awake: false,
             waiting: 0,
             news: 0,
+            news_of_keys: 0,
             telling: Telling::new(),
             config,
         }
@@ -134,7 +140,7 @@ impl Worker {
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
-        self.news = self.news.wrapping_add(1);
+        self.hears_of(matches!(callout, Callout::Keys(_)));
         let notice = match callout {
             Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
             Callout::Introspection(inquiry) => {
@@ -142,6 +148,9 @@ impl Worker {
             }
             Callout::Revocations(which) => self.revocation.answered(which, answer, caps),
         };
+        // What the answer brought is worked on at once, as far as one slice goes.
+        let worked = self.revocation.work(&self.config.issuers, &self.keys, caps);
+        self.notices.extend(worked);
         self.adopt(caps);
         notice
     }
@@ -166,13 +175,19 @@ impl Worker {
 
     /// Whether one more exchange may wait: what is held costs memory, and whoever sends nonsense must
     /// not make others' requests queue behind it.
-    pub(in crate::flow) fn may_wait(&self) -> bool {
-        self.waiting < MAX_WAITING
+    pub(in crate::flow) fn may_wait(&self, for_a_key: bool) -> bool {
+        self.waiting < if for_a_key { MAX_WAITING_UNPROVEN } else { MAX_WAITING }
     }
 
-    /// What it has heard of: another number than before when something came in that exchanges wait for.
-    pub(in crate::flow) fn news(&self) -> u64 {
-        self.news
+    /// What it has heard of: another number than before when something came in that exchanges wait for,
+    /// or that those wait for that need a key.
+    pub(in crate::flow) fn news(&self, of_keys: bool) -> u64 {
+        if of_keys { self.news_of_keys } else { self.news }
+    }
+
+    fn hears_of(&mut self, keys: bool) {
+        self.news = self.news.wrapping_add(1);
+        self.news_of_keys = self.news_of_keys.wrapping_add(keys.into());
     }
 
     pub(in crate::flow) fn waits_for_news(&mut self) {
@@ -192,7 +207,7 @@ impl Worker {
     fn adopt(&mut self, caps: &dyn Capabilities) {
         self.awake = true;
         if self.keys.refresh(caps) {
-            self.news = self.news.wrapping_add(1);
+            self.hears_of(true);
             self.tokens.retain_trusted(&self.keys);
         }
         self.revocation.refresh(caps);

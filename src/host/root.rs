@@ -46,6 +46,8 @@ impl RootContext for Root {
             Ok(configuration) => {
                 let worker = Worker::new(configuration, &Host);
                 self.worker = Some(Rc::new(RefCell::new(worker)));
+                // What another worker asked for says nothing to this one, which counts its calls anew.
+                self.callouts.clear();
                 warn_of_lost_records();
                 if hostcalls::set_tick_period(TICK).is_err() {
                     log::error!(

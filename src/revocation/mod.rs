@@ -4,6 +4,7 @@
 //! that is too old, or none at all, refuses requests or, when `when_stale` is `allow`, lets them through
 //! marked as such.
 
+mod events;
 mod list;
 pub mod reasons;
 mod settings;
@@ -17,6 +18,7 @@ use crate::base::refusal::Refusal;
 use crate::binding::BoundToken;
 use crate::store::{CallFailed, Generation, HttpAnswer, HttpCall, InstanceId, Status};
 use crate::token::{Claims, Issuers, Keys};
+use events::Events;
 use list::List;
 use status_list::StatusLists;
 
@@ -84,6 +86,8 @@ pub struct Checked {
     list: Option<Generation>,
     /// Its status list.
     status: status_list::Checked,
+    /// The events.
+    events: events::Checked,
 }
 
 /// What a call was sent for.
@@ -93,6 +97,8 @@ pub enum Which {
     List,
     /// The status list that has this place.
     Status(usize),
+    /// The stream of events that has this place.
+    Events(usize),
 }
 
 /// Lets a token pass that no source says is revoked.
@@ -111,7 +117,8 @@ pub fn check(
         None => Freshness::NoList,
     };
     let status = revocation.statuses.check(token.claims(), &mut checked.status, caps)?;
-    Ok(LiveToken { token, listed_as: listed_as.and(status) })
+    let events = revocation.events.check(token.claims(), &mut checked.events, caps)?;
+    Ok(LiveToken { token, listed_as: listed_as.and(status).and(events) })
 }
 
 /// One instance's view of what tells revoked tokens.
@@ -119,6 +126,7 @@ pub fn check(
 pub struct Revocation {
     list: Option<List>,
     statuses: StatusLists,
+    events: Events,
     /// Whose turn it is when both have work: the status lists'.
     turn: bool,
 }
@@ -126,10 +134,11 @@ pub struct Revocation {
 impl Revocation {
     /// `None`: revocation is not configured.
     pub fn new(settings: Option<Settings>, issuers: &Issuers) -> Revocation {
-        let Settings { list, statuses } = settings.unwrap_or_default();
+        let Settings { list, statuses, events } = settings.unwrap_or_default();
         Revocation {
             list: list.map(List::new),
             statuses: StatusLists::new(statuses, issuers),
+            events: Events::new(events, issuers),
             turn: false,
         }
     }
@@ -144,6 +153,8 @@ impl Revocation {
         let mut calls: Vec<_> = list.map(|call| (Which::List, call)).into_iter().collect();
         let statuses = self.statuses.due(instance, caps);
         calls.extend(statuses.into_iter().map(|(place, call)| (Which::Status(place), call)));
+        let events = self.events.due(instance, caps);
+        calls.extend(events.into_iter().map(|(place, call)| (Which::Events(place), call)));
         calls
     }
 
@@ -158,18 +169,23 @@ impl Revocation {
         match which {
             Which::List => self.list.as_mut()?.answered(answer, caps),
             Which::Status(place) => self.statuses.answered(place, answer, caps),
+            Which::Events(place) => self.events.answered(place, answer, caps),
         }
     }
 
     /// Whether there is work to do in slices: [`Revocation::work`] should be called again in a few
     /// milliseconds.
     pub fn busy(&self) -> bool {
-        self.list.as_ref().is_some_and(List::busy) || self.statuses.busy()
+        self.list.as_ref().is_some_and(List::busy) || self.statuses.busy() || self.events.busy()
     }
 
     /// Does a slice of work, at most five milliseconds of it, for each source in turn; gives what an
     /// operator should read of it. Called on every tick, busy or not.
     pub fn work(&mut self, issuers: &Issuers, keys: &Keys, caps: &dyn Capabilities) -> Vec<Notice> {
+        // Few, and what they revoke should not wait.
+        if self.events.busy() {
+            return self.events.work(issuers, keys, caps);
+        }
         self.turn = !self.turn;
         let list_is_busy = self.list.as_ref().is_some_and(List::busy);
         if list_is_busy && self.turn && self.statuses.busy() {
@@ -180,12 +196,15 @@ impl Revocation {
         if !list_is_busy {
             notices.extend(self.statuses.work(issuers, keys, caps));
         }
+        notices.extend(self.events.work(issuers, keys, caps));
         notices
     }
 
     /// What is in force of the sources.
     pub fn statuses(&self, caps: &dyn Capabilities) -> Vec<Status> {
-        self.statuses.status(caps).into_iter().collect()
+        let list = self.list.as_ref().map(|list| list.status(caps));
+        let sources = list.into_iter().chain(self.statuses.status(caps));
+        sources.chain(self.events.statuses(caps)).collect()
     }
 
     /// Adopts what is in force: done on every tick.
@@ -194,5 +213,6 @@ impl Revocation {
             list.refresh(caps);
         }
         self.statuses.refresh(caps);
+        self.events.refresh(caps);
     }
 }

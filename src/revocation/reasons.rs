@@ -18,6 +18,10 @@ crate::reasons! {
     /// The token's status list ends before its `idx`.
     TOKEN_STATUS_UNLISTED = refused("token_status_unlisted",
         "the token's status list has no status for it");
+    /// The token was issued before the first answer of the transmitter after a start of Envoy, or before
+    /// there were more events than can be remembered: earlier ones may be forgotten.
+    TOKEN_PREDATES_EVENTS = refused("token_predates_events",
+        "the token was issued too long ago: get a new one");
     /// No list was ever fetched, and `when_stale` is `refuse`.
     REVOCATION_UNAVAILABLE = Reason::new(503, "revocation_unavailable", "transient",
         "revoked tokens can't be told apart yet: try again");
@@ -37,6 +41,16 @@ crate::reasons! {
     /// `max_staleness` ago, and `when_stale` is `refuse`.
     STATUS_LIST_STALE = Reason::new(503, "status_list_stale", "transient",
         "the token's status can't be told at the moment: try again");
+    /// The transmitter of events was not asked yet, or not read to its end since Envoy started.
+    REVOCATION_EVENTS_UNAVAILABLE = Reason::new(503, "revocation_events_unavailable", "transient",
+        "revoked tokens can't be told apart yet: try again");
+    /// The transmitter of events was last read to its end longer than `max_staleness` ago, and
+    /// `when_stale` is `refuse`.
+    REVOCATION_EVENTS_STALE = Reason::new(503, "revocation_events_stale", "transient",
+        "revoked tokens can't be told apart at the moment: try again");
+    /// The host's shared data failed, or what events revoked is overwritten there.
+    REVOCATION_EVENTS_UNREADABLE = Reason::new(503, "revocation_events_unreadable", "transient",
+        "revoked tokens can't be told apart at the moment: try again");
     /// Tokens of 64 other status lists were used in the last ten minutes.
     STATUS_LISTS_FULL = Reason::new(503, "status_lists_full", "transient",
         "the token's status can't be told at the moment: try again later");

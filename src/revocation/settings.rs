@@ -2,9 +2,10 @@
 
 use core::time::Duration;
 
-use super::status_list;
+use super::{events, status_list};
 use crate::config::section::Section;
 use crate::store::{HttpUrl, Source};
+use crate::token::Issuers;
 
 crate::words! {
     /// What happens to requests while the list is stale.
@@ -23,6 +24,8 @@ pub struct Settings {
     pub(super) list: Option<ListSettings>,
     /// Which status lists may be asked.
     pub(super) statuses: status_list::Settings,
+    /// Whose events are taken.
+    pub(super) events: events::Settings,
 }
 
 /// Where the revocation list is, and what happens when it grows old.
@@ -39,31 +42,44 @@ impl Settings {
         let list = ListSettings::read(section);
         let statuses = status_list::Settings::read(section);
         let has_list = section.has("cluster") || section.has("url");
-        if !has_list && section.has("status_lists") {
-            return Some(Settings { list: None, statuses });
+        let events = events::Settings::read(section);
+        if !has_list && (section.has("status_lists") || section.has("events")) {
+            return Some(Settings { list: None, statuses, events });
         }
         for name in ["cluster", "url"] {
             if !section.has(name) {
-                let hint = "or name the Token Status Lists in `status_lists`";
+                let hint = "or give `status_lists` or `events`";
                 let problem = format!("`{name}` is missing");
                 section.problem(name, problem, "`cluster` and `url`", Some(hint));
             }
         }
-        Some(Settings { list: Some(list?), statuses })
+        Some(Settings { list: Some(list?), statuses, events })
     }
 
     /// The settings for where nothing is fetched: whoever names a status list that may be asked is
-    /// taken to have a valid status.
+    /// taken to have a valid status, and no event came.
     #[cfg(feature = "cli")]
     #[must_use]
     pub fn offline(mut self) -> Settings {
         self.statuses.offline = true;
+        self.events = events::Settings::default();
         self
     }
 
     /// Whether there is a revocation list.
     pub fn has_list(&self) -> bool {
         self.list.is_some()
+    }
+
+    /// Checks the streams of events against `issuers`, which from now on know the keys of those who
+    /// send them; `section` is the whole document.
+    pub fn join(&self, issuers: &mut Issuers, section: &mut Section<'_>) {
+        self.events.join(issuers, section);
+    }
+
+    /// Whether there are streams of events.
+    pub fn has_events(&self) -> bool {
+        self.events.is_used()
     }
 
     /// Whether there are status lists that may be asked.

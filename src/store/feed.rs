@@ -127,7 +127,7 @@ impl Feed {
         caps: &dyn Capabilities,
     ) -> Option<HttpCall> {
         let now = caps.now();
-        if self.call.as_ref().is_some_and(|call| call.under_way(now, hold(&self.source))) {
+        if self.is_calling(now) {
             return None;
         }
         // A head that can't be read is replaced by what is pulled now.
@@ -144,6 +144,11 @@ impl Feed {
         let call = self.call_for(held.as_ref(), ask.query.as_deref());
         self.call = Some(Call { instance: *instance, started: now, held, query: ask.query });
         Some(call)
+    }
+
+    /// Whether the answer to a call may still come.
+    pub fn is_calling(&self, now: Instant) -> bool {
+        self.call.as_ref().is_some_and(|call| call.under_way(now, hold(&self.source)))
     }
 
     /// Takes the answer to the call that [`Feed::due`] asked for.

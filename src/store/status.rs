@@ -38,12 +38,22 @@ impl Feed {
 
     /// What went wrong since the document in force was last confirmed.
     pub fn noted(&self, head: Option<&Head>, caps: &dyn Capabilities) -> Option<String> {
+        let (when, problem) = self.last_note(caps)?;
+        let past = head.is_some_and(|head| head.fetched_at >= when);
+        (!past).then_some(problem)
+    }
+
+    /// Whether something went wrong at this instant or later.
+    pub fn noted_since(&self, since: Instant, caps: &dyn Capabilities) -> bool {
+        self.last_note(caps).is_some_and(|(when, _)| when >= since)
+    }
+
+    fn last_note(&self, caps: &dyn Capabilities) -> Option<(Instant, String)> {
         let shared = caps.shared(&self.key(PROBLEM)).ok()??;
         let mut reader = Reader::new(&shared.value);
         let when = Instant::from_nanoseconds(reader.u64()?);
         let problem = core::str::from_utf8(reader.rest()).ok()?;
-        let past = head.is_some_and(|head| head.fetched_at >= when);
-        (!past).then(|| problem.to_owned())
+        Some((when, problem.to_owned()))
     }
 }
 

@@ -62,7 +62,7 @@ pub struct StatusReference {
 }
 
 /// Names of the claims that later stages read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct ClaimNames {
     pub(super) scope: String,
     pub(super) patient: String,

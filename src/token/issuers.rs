@@ -18,7 +18,9 @@ use crate::store::HttpUrl;
 /// Every issuer whose tokens are taken. Each has its own keys, never another's.
 #[derive(Debug, Clone, Default)]
 pub struct Issuers {
-    issuers: Vec<Issuer>,
+    pub(super) issuers: Vec<Issuer>,
+    /// Who else signs documents. None of them issues tokens.
+    pub(super) transmitters: Vec<Issuer>,
 }
 
 /// One issuer.
@@ -94,7 +96,7 @@ impl Issuers {
             section.problem("issuer", problem, "each issuer once", Some(hint));
             None
         });
-        let issuers = Issuers { issuers };
+        let issuers = Issuers { issuers, transmitters: Vec::new() };
         issuers.check_opaque(document);
         issuers
     }
@@ -148,9 +150,10 @@ impl Issuers {
         self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == name)
     }
 
-    /// Every issuer in the order of the document.
+    /// Everybody whose keys are needed, by place: the issuers in the order of the document, then who
+    /// signs events only.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Issuer> {
-        self.issuers.iter()
+        self.issuers.iter().chain(&self.transmitters)
     }
 }
 
@@ -228,7 +231,7 @@ fn without_keys(
     None
 }
 
-fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySource> {
+pub(super) fn read_keys(section: &mut Section<'_>, issuer: Option<&str>) -> Option<KeySource> {
     let inline = section.optional::<InlineKeys>("inline", DOC_INLINE);
     let cluster = section.optional::<String>("cluster", DOC_CLUSTER);
     let url = section.optional::<HttpUrl>("url", DOC_URL);
@@ -293,7 +296,7 @@ fn read_inline(section: &mut Section<'_>, inline: InlineKeys) -> Option<KeySourc
     None
 }
 
-fn check_not_empty<T>(
+pub(super) fn check_not_empty<T>(
     section: &mut Section<'_>,
     name: &str,
     list: Option<&Vec<T>>,
@@ -343,14 +346,14 @@ impl Setting for InlineKeys {
     }
 }
 
-const DEFAULT_ALGORITHMS: [Algorithm; 4] =
+pub(super) const DEFAULT_ALGORITHMS: [Algorithm; 4] =
     [Algorithm::Rs256, Algorithm::Rs384, Algorithm::Es256, Algorithm::Es384];
 const MAX_SKEW: Duration = Duration::from_secs(300);
 const MIN_REFRESH: Duration = Duration::from_secs(1);
 
 const DOC_ISSUERS: &str = "Whose tokens are taken. Each issuer has its own keys.";
 const DOC_AUDIENCES: &str = "Names of this API: one of them must be in `aud`.";
-const DOC_ALGORITHMS: &str = "Signature algorithms that this issuer uses.";
+pub(super) const DOC_ALGORITHMS: &str = "Signature algorithms that this issuer uses.";
 const DOC_JWKS: &str = "The issuer's keys: `inline`, or `cluster` and `url`, or `cluster` alone. Required, unless \
     `introspection` has `tokens: opaque`.";
 const DOC_INLINE: &str = "The keys themselves, as a JWK Set (RFC 7517).";

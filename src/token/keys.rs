@@ -22,8 +22,9 @@ use super::reasons;
 use crate::base::capabilities::{Capabilities, Written};
 use crate::base::notice::Notice;
 use crate::base::refusal::Refusal;
+use crate::base::time::Instant;
 use crate::store::{
-    CallFailed, Feed, Fetched, Generation, HttpAnswer, HttpCall, HttpUrl, InstanceId, Source,
+    CallFailed, Feed, Fetched, Generation, Head, HttpAnswer, HttpCall, HttpUrl, InstanceId, Source,
     Status,
 };
 
@@ -60,6 +61,8 @@ struct IssuerKeys {
     feed: Option<Feed>,
     max_staleness: Duration,
     seen: Option<Generation>,
+    /// Of the fetched set in force: which it is, and when its server last had it.
+    fetched: Option<(Generation, Instant)>,
     stale: bool,
 }
 
@@ -157,6 +160,7 @@ impl IssuerKeys {
             feed: None,
             max_staleness: Duration::MAX,
             seen: None,
+            fetched: None,
             stale: false,
         };
         match &issuer.keys {
@@ -214,14 +218,29 @@ impl IssuerKeys {
 
     /// Adopts the set in force: whether it is another one than before.
     fn refresh(&mut self, caps: &dyn Capabilities) -> bool {
-        if let Some(discovery) = &mut self.discovery
+        self.discover(caps);
+        let head = self.feed.as_ref().and_then(|feed| feed.head(caps).ok()?);
+        let adopted = head.is_some_and(|head| self.adopt(&head, caps.now()));
+        let dropped = self.drop_outlived(caps.now());
+        adopted || dropped
+    }
+
+    /// Follows the metadata; but the answer to a call under way is that of the place it was sent to.
+    fn discover(&mut self, caps: &dyn Capabilities) {
+        let is_calling = self.feed.as_ref().is_some_and(|feed| feed.is_calling(caps.now()));
+        if let Some(discovery) = self.discovery.as_mut().filter(|_| !is_calling)
             && let Some(source) = discovery.found(caps)
         {
             self.feed = Some(Feed::new(source));
         }
-        let Some(feed) = self.feed.as_mut() else { return false };
-        let Ok(Some(head)) = feed.head(caps) else { return false };
-        let stale = head.age(caps.now()) > self.max_staleness;
+    }
+
+    fn adopt(&mut self, head: &Head, now: Instant) -> bool {
+        let fetched = Some((head.generation, head.fetched_at));
+        if self.fetched.is_some_and(|(generation, _)| generation == head.generation) {
+            self.fetched = fetched;
+        }
+        let stale = head.age(now) > self.max_staleness;
         if self.seen == Some(head.generation) && self.stale == stale {
             return false;
         }
@@ -231,14 +250,25 @@ impl IssuerKeys {
         }
         match KeySet::parse(&head.payload) {
             Ok(reading) => {
-                self.set = Some(Rc::new(reading.set));
+                (self.set, self.fetched) = (Some(Rc::new(reading.set)), fetched);
                 true
             }
             Err(_) => {
-                feed.report_broken(head.generation);
+                self.feed.iter_mut().for_each(|feed| feed.report_broken(head.generation));
                 false
             }
         }
+    }
+
+    /// A set gets stale too when nothing is published that tells its age: shared data was lost, or the
+    /// metadata names another place where no set is.
+    fn drop_outlived(&mut self, now: Instant) -> bool {
+        let age = |fetched: Instant| now.since(fetched).max(fetched.since(now));
+        if self.fetched.is_none_or(|(_, fetched)| age(fetched) <= self.max_staleness) {
+            return false;
+        }
+        (self.fetched, self.stale) = (None, true);
+        self.set.take().is_some()
     }
 
     /// The set's source or, as long as that is not known, where it would be found.

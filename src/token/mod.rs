@@ -22,6 +22,7 @@ mod key;
 pub mod keys;
 pub mod reasons;
 pub mod signed;
+mod transmitters;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub use extract::{RawToken, extract};
 pub use introspection::Introspection;
 pub use issuers::Issuers;
 pub use keys::Keys;
+pub use transmitters::Transmitter;
 
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
@@ -206,6 +208,12 @@ impl VerifiedToken {
         vouched: Vouched,
     ) -> VerifiedToken {
         VerifiedToken { vouched: Some(vouched), ..VerifiedToken::new(claims, signer, clock_skew) }
+    }
+
+    /// The same token, valid in no more than this time.
+    fn within(mut self, valid: &Range<Instant>) -> VerifiedToken {
+        self.valid = self.valid.start.max(valid.start)..self.valid.end.min(valid.end);
+        self
     }
 
     /// Whether the key that signed it is still its issuer's. What nobody signed has none.

@@ -7,7 +7,7 @@ use core::time::Duration;
 use hmac_sha256::Hash as Sha256;
 use serde_json::{Map, Value};
 
-use super::issuers::{Issuers, KeySource, Place, bare_type};
+use super::issuers::{Issuer, Issuers, KeySource, Place, bare_type};
 use super::jws::Jws;
 use super::keys::Keys;
 use super::{claims, reasons, verify_signature};
@@ -44,12 +44,40 @@ pub fn verify(
     keys: &Keys,
     caps: &dyn Capabilities,
 ) -> Result<Signed, Refusal> {
+    verify_by(issuers.named(issuer), text, media_type, keys, caps)
+}
+
+/// Verifies a security event of the transmitter of this name, as [`verify`] does: by the transmitter's
+/// own keys, or by those of the issuer of the same name.
+///
+/// # Errors
+///
+/// As [`verify`].
+pub fn verify_event(
+    text: &str,
+    transmitter: &str,
+    issuers: &Issuers,
+    keys: &Keys,
+    caps: &dyn Capabilities,
+) -> Result<Signed, Refusal> {
+    verify_by(issuers.transmitter(transmitter), text, "secevent+jwt", keys, caps)
+}
+
+// Two callers: the code would stand twice in the filter.
+#[inline(never)]
+fn verify_by(
+    signer: Option<(usize, &Issuer)>,
+    text: &str,
+    media_type: &str,
+    keys: &Keys,
+    caps: &dyn Capabilities,
+) -> Result<Signed, Refusal> {
     let jws = Jws::parse(text)?;
     if jws.header.media_type.as_deref().map(bare_type).as_deref() != Some(media_type) {
         return Err(Refusal::new(&reasons::TOKEN_TYPE_REFUSED));
     }
-    let (place, known) = issuers.named(issuer).ok_or(&reasons::TOKEN_ISSUER_UNKNOWN)?;
-    if jws.claims.get("iss").is_some_and(|name| name.as_str() != Some(issuer)) {
+    let (place, known) = signer.ok_or(&reasons::TOKEN_ISSUER_UNKNOWN)?;
+    if jws.claims.get("iss").is_some_and(|name| name.as_str() != Some(&known.name)) {
         return Err(Refusal::new(&reasons::TOKEN_ISSUER_UNKNOWN));
     }
     verify_signature(&jws, place, known, keys, caps)?;

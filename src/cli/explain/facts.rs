@@ -112,18 +112,18 @@ pub(super) fn of_binding() -> Vec<Fact> {
     vec![text("holder", "whoever sends it: a bearer token")]
 }
 
-/// Where the token was looked up. `None`: no list is configured; else whether one was given.
-pub(super) fn of_revocation(given: Option<bool>, has_status: bool) -> Vec<Fact> {
+/// Where the token was looked up. `given`: whether a list was; `None`: none is configured.
+pub(super) fn of_revocation(given: Option<bool>, has_status: bool, has_events: bool) -> Vec<Fact> {
     let told = match given {
         None => "none is configured: tokens are not looked up",
         Some(true) => "no entry of the list given matches",
         Some(false) => "NOT LOOKED UP: no list was given (`--revocations`)",
     };
     let status = "NOT LOOKED UP: status lists are not fetched here; taken for valid";
-    [Some(text("list", told)), has_status.then(|| text("status", status))]
-        .into_iter()
-        .flatten()
-        .collect()
+    let events = "NOT LOOKED UP: nobody is asked for events here; taken for none";
+    let more =
+        [has_status.then(|| text("status", status)), has_events.then(|| text("events", events))];
+    [Some(text("list", told))].into_iter().chain(more).flatten().collect()
 }
 
 /// Which rule of `sessions` applies.

@@ -142,11 +142,13 @@ impl Walk<'_> {
         let list = settings.filter(|settings| settings.has_list()).map(|_| self.listed);
         let has_status =
             settings.is_some_and(Settings::has_status_lists) && bound.claims().status.is_some();
+        let has_events = settings.is_some_and(Settings::has_events);
         let offline = revocation.clone().map(Settings::offline);
         let mut revocation = Revocation::new(offline, issuers);
         revocation.refresh(self.caps);
         let live = revocation::check(bound, &mut revocation, &mut Checked::default(), self.caps);
-        let live = notes.note("revocation", live, |_| facts::of_revocation(list, has_status))?;
+        let live = notes
+            .note("revocation", live, |_| facts::of_revocation(list, has_status, has_events))?;
         let limits = Limits::new(sessions.clone());
         let admitted = limits::admit(live, &limits, self.caps);
         notes.note("limits", admitted, |token| facts::of_sessions(sessions.as_ref(), token))

@@ -58,6 +58,17 @@ fn most() -> Value {
                 "max_staleness": "10m", "when_stale": "allow", "max_bytes": 65536,
             }],
             "status_required": true,
+            "events": [{
+                "issuer": "https://events.clinic.example", "audience": "https://api.clinic.example/r4",
+                "cluster": "events", "url": "https://events.clinic.example/poll",
+                "token": "EVENTS_TOKEN", "algorithms": ["ES256"],
+                "jwks": {
+                    "cluster": "events", "url": "https://events.clinic.example/jwks",
+                    "refresh": "1m", "max_staleness": "10m",
+                },
+                "every": "10s", "max_staleness": "1m", "when_stale": "allow", "keep": "36h",
+                "after_restart": "trust",
+            }],
         },
         "sessions": {
             "capacity": 5,
@@ -121,13 +132,14 @@ fn the_least_document_is_enough_and_every_key_may_be_given() {
 fn the_sample_with_every_key_leaves_none_out() {
     let sample = most();
     for key in keys() {
-        // Inline keys stand instead of the fetched ones, a variable's name instead of the secret.
+        // Keys are either inline or fetched, and a variable's name stands instead of the secret.
         if matches!(
             key.path.as_str(),
             "issuers[].jwks.cluster"
                 | "issuers[].jwks.url"
                 | "issuers[].jwks.refresh"
                 | "issuers[].jwks.max_staleness"
+                | "revocation.events[].jwks.inline"
                 | "issuers[].introspection.client_secret_inline"
         ) {
             continue;
@@ -173,6 +185,14 @@ fn every_default_is_the_documented_one() {
         ("revocation.status_lists[].when_stale", json!("refuse")),
         ("revocation.status_lists[].max_bytes", json!(4_194_304)),
         ("revocation.status_required", json!(false)),
+        ("revocation.events", json!([])),
+        ("revocation.events[].algorithms", json!(["RS256", "RS384", "ES256", "ES384"])),
+        ("revocation.events[].jwks.refresh", json!("5m")),
+        ("revocation.events[].jwks.max_staleness", json!("1h")),
+        ("revocation.events[].every", json!("5s")),
+        ("revocation.events[].max_staleness", json!("2m")),
+        ("revocation.events[].when_stale", json!("refuse")),
+        ("revocation.events[].after_restart", json!("refuse_older")),
         ("sessions.capacity", json!(100_000)),
         ("smart.search_without_patient", json!("narrow")),
         ("smart.membership", json!("subject")),
@@ -255,7 +275,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/revocation",
             Some(json!({"cluster": "r"})),
-            "/revocation/url: `url` is missing: expected `cluster` and `url`: or name the Token Status Lists in `status_lists`",
+            "/revocation/url: `url` is missing: expected `cluster` and `url`: or give `status_lists` or `events`",
         ),
         (
             "/mode",

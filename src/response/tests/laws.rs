@@ -309,6 +309,7 @@ proptest! {
         asked in vec((form(), answer()), 0..5),
     ) {
         let (forms, entries): (Vec<Form>, Vec<Value>) = asked.into_iter().unzip();
+        let forms: Vec<Form> = forms.into_iter().map(looked_at_whole).collect();
         let asked = forms.iter().map(|form| Some(expected(form))).collect();
         let form = Form::Batch(asked);
         let value = bundle("batch-response", &entries);

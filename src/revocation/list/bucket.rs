@@ -42,6 +42,11 @@ impl Bucket {
         })
     }
 
+    /// How many entries it has.
+    pub(super) fn len(&self) -> usize {
+        (self.short.len() / SHORT).saturating_add(self.long.len() / LONG)
+    }
+
     /// The bucket as a shared value, if possible of the length `room`.
     pub(super) fn encode(&self, tag: &Tag, room: u16) -> Vec<u8> {
         let length = self.short.len().saturating_add(self.long.len()).saturating_add(HEADER);

@@ -5,6 +5,8 @@
 //! it. The head names the new version last. It says before the first write that one is under way: what
 //! breaks off is followed by a full list.
 
+use std::collections::BTreeSet;
+
 use super::InForce;
 use super::bucket::Tag;
 use super::context::Context;
@@ -13,7 +15,7 @@ use super::page::{Header, Page};
 use super::record::{Mask, Record};
 use super::small::Masks;
 use super::summary::{Place, Summary, bits_for};
-use super::table::{Broken, PARTS, Parts, Table};
+use super::table::{Broken, MOST_OF_A_BUCKET, PARTS, Parts, Table};
 use crate::store::{Generation, Head, Receipt};
 
 /// Changes on their way.
@@ -127,8 +129,12 @@ impl Delta {
             return self.laid_out(context);
         }
         let (added, now) = (self.added.get(part).to_vec(), context.caps.now());
+        if added.len().max(self.removed.get(part).len()) > MOST_OF_A_BUCKET {
+            return Err(Broken::Crowded);
+        }
+        let stays: BTreeSet<_> = added.iter().map(Record::own).collect();
         for record in self.removed.take(part) {
-            if !added.iter().any(|other| other.is_same(&record)) {
+            if !stays.contains(&record.own()) {
                 self.small.remove(&record);
                 self.removed.push(record);
             }
@@ -179,12 +185,12 @@ impl Delta {
         }
         let now = context.caps.now();
         let masks: &[Mask] = &self.list.summary.masks;
-        let mut records = self.added.take(part);
+        let mut records = self.added.take_piece(part);
         records.retain(|record| masks.contains(&record.mask) && !record.is_over(now));
-        records.extend(self.moved.take(part));
+        records.extend(self.moved.take_piece(part));
         let new = self.table(context).insert(&mut records, context.caps)?;
         self.list.summary.large = self.list.summary.large.saturating_add(new);
-        Ok(Step::Insert(part.saturating_add(1)))
+        Ok(Step::Insert(part))
     }
 
     /// The head in force knows what was added, under the version that it has.
@@ -213,12 +219,12 @@ impl Delta {
         if part == PARTS {
             return Ok(Step::Done);
         }
-        let mut records = self.removed.take(part);
+        let mut records = self.removed.take_piece(part);
         records.retain(|record| self.list.summary.masks.contains(&record.mask));
         let changes = self.list.summary.changes;
         let gone = self.table(context).remove(&mut records, changes, context.caps)?;
         self.list.summary.large = self.list.summary.large.saturating_sub(gone);
-        Ok(Step::Remove(part.saturating_add(1)))
+        Ok(Step::Remove(part))
     }
 
     /// What puts all of it in force.

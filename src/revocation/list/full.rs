@@ -91,7 +91,7 @@ impl Full {
             return Ok(false);
         }
         let part = self.parts.next(0);
-        let new = table.insert(&mut self.parts.take(part), context.caps)?;
+        let new = table.insert(&mut self.parts.take_piece(part), context.caps)?;
         self.large = self.large.saturating_add(new);
         Ok(self.parts.next(part) == PARTS)
     }

@@ -358,6 +358,7 @@ impl Loading {
         match broken {
             Broken::Host => "the host's shared data failed",
             Broken::Torn => "its parts in shared data were changed by somebody else",
+            Broken::Crowded => "too many of its entries name the same",
         }
         .to_owned()
     }

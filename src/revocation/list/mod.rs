@@ -18,6 +18,7 @@ mod lookup;
 mod page;
 mod record;
 mod small;
+mod status;
 mod summary;
 mod table;
 mod value;
@@ -52,6 +53,8 @@ pub(super) struct List {
     limits: Limits,
     view: Result<Option<InForce>, HostFailed>,
     task: Option<Task>,
+    /// When a further page was asked for whose answer has not come yet.
+    asked: Option<Instant>,
 }
 
 /// The list in force.
@@ -79,6 +82,7 @@ impl List {
             limits: Limits::default(),
             view: Ok(None),
             task: None,
+            asked: None,
         }
     }
 
@@ -88,10 +92,20 @@ impl List {
         instance: &InstanceId,
         caps: &dyn Capabilities,
     ) -> Option<HttpCall> {
+        let awaits_page = self.awaits_page(caps.now());
         match &mut self.task {
-            Some(Task::Load(loading)) => loading.due(&Context { feed: &self.feed, caps }),
+            Some(Task::Load(loading)) => {
+                let call = loading.due(&Context { feed: &self.feed, caps })?;
+                self.asked = Some(caps.now());
+                Some(call)
+            }
             Some(Task::Chores(_)) => None,
-            None => self.feed.due_for(instance, ask, caps),
+            // The page of a list that was given up is awaited, lest it be taken for a whole list.
+            None if awaits_page => None,
+            None => {
+                self.asked = None;
+                self.feed.due_for(instance, ask, caps)
+            }
         }
     }
 
@@ -101,7 +115,8 @@ impl List {
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
-        if let Some(Task::Load(loading)) = &mut self.task {
+        if self.asked.take().is_some() {
+            let Some(Task::Load(loading)) = &mut self.task else { return None };
             let page = self.feed.page(answer);
             if let Err(problem) = page.and_then(|page| loading.answered(page, &self.limits)) {
                 return self.fails(&problem, caps);
@@ -113,7 +128,7 @@ impl List {
         let before = self.view.as_ref().ok().cloned().flatten();
         let context = Context { feed: &self.feed, caps };
         let loading = match received {
-            Received::Failed(problem) => return Some(self.not_renewed(&problem)),
+            Received::Failed(problem) => return Some(self.not_renewed(&problem, caps)),
             Received::Unchanged(receipt) => {
                 self.begin_chores(receipt, caps);
                 return self.work(caps);
@@ -251,13 +266,19 @@ impl List {
                 }
                 self.feed.reject(loading.receipt, caps);
                 self.refresh(caps);
-                Some(self.not_renewed(problem))
+                Some(self.not_renewed(problem, caps))
             }
             Task::Chores(chores) => {
                 self.feed.finish(chores.receipt, caps);
                 None
             }
         }
+    }
+
+    /// The host answers every call; should it not, the call is forgotten.
+    fn awaits_page(&self, now: Instant) -> bool {
+        let patience = self.feed.patience();
+        self.asked.is_some_and(|asked| now >= asked && now < asked.plus(patience))
     }
 
     /// Whether there is nothing to do before the next tick.
@@ -323,7 +344,8 @@ impl List {
         Refusal::new(reason).retry_after(self.feed.source().every.max(Duration::from_secs(1)))
     }
 
-    fn not_renewed(&self, problem: &str) -> Notice {
+    fn not_renewed(&self, problem: &str, caps: &dyn Capabilities) -> Notice {
+        self.feed.note(problem, caps);
         let source = self.feed.source();
         let left = match &self.view {
             Ok(Some(_)) => "the last good one stays in force",

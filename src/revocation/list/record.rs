@@ -77,9 +77,9 @@ impl Record {
         }
     }
 
-    /// Whether this and another are about the same tokens, and differ in `expires` at most.
-    pub(super) fn is_same(&self, other: &Record) -> bool {
-        self.hash == other.hash && self.issued_before == other.issued_before
+    /// What tells it apart: of two that have this in common one stays, with the later `expires`.
+    pub(super) fn own(&self) -> (u64, u32) {
+        (self.hash, self.issued_before)
     }
 
     /// Whether it can be left out, see [`is_over`].

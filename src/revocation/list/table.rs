@@ -13,6 +13,8 @@ pub(super) enum Broken {
     Host,
     /// A bucket is not of this loading: lost, or another instance writes at the same time.
     Torn,
+    /// More entries than a bucket can hold name the same.
+    Crowded,
 }
 
 impl From<HostFailed> for Broken {
@@ -72,6 +74,9 @@ impl Table<'_> {
             let Change { write, count } = change(&mut bucket);
             if !write {
                 return Ok(count);
+            }
+            if bucket.len() > MOST_OF_A_BUCKET {
+                return Err(Broken::Crowded);
             }
             let value = bucket.encode(&self.place.tag, self.place.room);
             if caps.set_shared(&key, &value, Some(stamp))? == Written::Done {
@@ -221,7 +226,18 @@ impl Parts {
 
     /// Takes a part's entries out.
     pub(super) fn take(&mut self, part: usize) -> Vec<Record> {
-        let records = self.parts.get_mut(part).map(core::mem::take).unwrap_or_default();
+        self.take_some(part, usize::MAX)
+    }
+
+    /// Takes so many of a part's entries out: those with the same names are all in one, and changing
+    /// a bucket takes as long as there are entries in it, for each.
+    pub(super) fn take_piece(&mut self, part: usize) -> Vec<Record> {
+        self.take_some(part, PIECE)
+    }
+
+    fn take_some(&mut self, part: usize, most: usize) -> Vec<Record> {
+        let Some(part) = self.parts.get_mut(part) else { return Vec::new() };
+        let records = part.split_off(part.len().saturating_sub(most));
         self.count = self.count.saturating_sub(records.len());
         records
     }
@@ -230,3 +246,7 @@ impl Parts {
 /// How many parts there are.
 pub(super) const PARTS: usize = 1 << LEAST_BITS;
 const TRIES: usize = 4;
+/// A bucket has 128 entries, and 4 900 when a list has ten million and says that it has few.
+pub(super) const MOST_OF_A_BUCKET: usize = 8192;
+/// Entries written or removed in one step.
+const PIECE: usize = 512;

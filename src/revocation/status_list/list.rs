@@ -148,7 +148,8 @@ impl List {
             Ok(None) => &reasons::STATUS_LIST_UNAVAILABLE,
             Err(HostFailed) => return Err(unknown(&reasons::REVOCATION_UNREADABLE)),
         };
-        let fails = self.feed.is_failing(caps);
+        // What failed before was for an earlier list at this place.
+        let fails = self.feed.is_failing(caps) && self.feed.noted_since(self.since, caps);
         if fails && allow {
             return Ok(Freshness::StaleAllowed);
         }

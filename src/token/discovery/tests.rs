@@ -84,3 +84,73 @@ fn an_issuer_with_a_path_has_its_metadata_below_it() {
         assert_eq!(url.path(), path);
     }
 }
+
+/// What metadata that names this path says.
+fn found(path: &str) -> Result<HttpAnswer, CallFailed> {
+    let uri = format!("https://auth.clinic.example{path}");
+    answer(200, &json!({"issuer": ISSUER, "jwks_uri": uri}))
+}
+
+#[test]
+fn where_the_metadata_names_a_place_without_a_set_the_last_good_set_gets_stale() {
+    let issuers = issuers(vec![config(vec![], json!({"jwks": {"cluster": "auth"}}))]);
+    let caps = Native::at(now());
+    let (id, mut keys) = (InstanceId::draw(&caps), Keys::new(&issuers));
+    let signer = Signer::new(Algorithm::Es256, "k1", 7);
+    let mut last = "";
+    for second in 0..4_000 {
+        caps.set_now(now().plus(Duration::from_secs(second)));
+        for (asked, call) in keys.due(&id, &caps) {
+            let set = json!({"keys": [signer.jwk()]});
+            let answer = match (asked, call.path.as_str()) {
+                (Asked::Metadata(_), _) => found(if second < 300 { "/old" } else { "/new" }),
+                (Asked::Set(_), "/old") => answer(200, &set),
+                (Asked::Set(_), _) => answer(500, &json!({})),
+            };
+            keys.answered(asked, answer, &caps);
+        }
+        keys.refresh(&caps);
+        let seconds = caps.now().seconds().0;
+        let raw = signer.token(&claims(json!({"iat": seconds, "exp": seconds + 60})));
+        let refused = verify(&raw, &issuers, &keys, &caps).err();
+        last = refused.map_or("accepted", |rejected| rejected.refusal.reason.code);
+        if (2..3_600).contains(&second) {
+            assert_eq!(last, "accepted", "second {second}");
+        }
+    }
+    assert_eq!(last, "keys_stale");
+}
+
+#[test]
+fn a_set_that_comes_from_the_former_place_is_not_taken_for_that_of_the_new_one() {
+    let issuers = issuers(vec![config(vec![], json!({"jwks": {"cluster": "auth"}}))]);
+    let caps = Native::at(now());
+    let (id, mut keys) = (InstanceId::draw(&caps), Keys::new(&issuers));
+    let (old, new) =
+        (Signer::new(Algorithm::Es256, "k1", 7), Signer::new(Algorithm::Es256, "k2", 9));
+    let set = |signer: &Signer| answer(200, &json!({"keys": [signer.jwk()]}));
+    let first = keys.due(&id, &caps).remove(0);
+    keys.answered(first.0, found("/old"), &caps);
+    keys.refresh(&caps);
+    let first = keys.due(&id, &caps).remove(0);
+    keys.answered(first.0, set(&old), &caps);
+    keys.refresh(&caps);
+    caps.set_now(now().plus(Duration::from_secs(301)));
+    let due = keys.due(&id, &caps);
+    let asked: Vec<_> = due.iter().map(|(asked, _)| *asked).collect();
+    assert_eq!(asked, [Asked::Set(0), Asked::Metadata(0)], "both at a time");
+    keys.answered(Asked::Metadata(0), found("/new"), &caps);
+    keys.refresh(&caps);
+    assert!(keys.due(&id, &caps).is_empty(), "the former place has not answered yet");
+    keys.answered(Asked::Set(0), set(&old), &caps);
+    keys.refresh(&caps);
+    let due = keys.due(&id, &caps);
+    assert_eq!(due.first().map(|(_, call)| call.path.as_str()), Some("/new"));
+    keys.answered(Asked::Set(0), set(&new), &caps);
+    keys.refresh(&caps);
+    let verdict = |signer: &Signer| {
+        let raw = signer.token(&claims(json!({})));
+        verify(&raw, &issuers, &keys, &caps).is_ok()
+    };
+    assert_eq!((verdict(&old), verdict(&new)), (false, true));
+}

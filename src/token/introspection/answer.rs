@@ -116,7 +116,12 @@ pub(super) fn verified(
     }
     let signer = asked.signed.and_then(|signed| signed.token.signer);
     let vouched = Vouched { during: asked.now..until, bytes };
-    Ok(VerifiedToken::vouched(claims, signer, asked.issuer.clock_skew, vouched))
+    let token = VerifiedToken::vouched(claims, signer, asked.issuer.clock_skew, vouched);
+    // Its issuer's word may end a signed token sooner, never keep it longer.
+    Ok(match asked.signed {
+        Some(signed) => token.within(&signed.token.valid),
+        None => token,
+    })
 }
 
 /// Whether it is bound to a key. What is no access token is refused: a server may call a refresh token

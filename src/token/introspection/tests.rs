@@ -382,6 +382,20 @@ fn of_a_signed_token_the_issuer_s_word_counts_before_what_it_signed() {
 }
 
 #[test]
+fn no_word_of_its_issuer_keeps_a_signed_token_beyond_what_it_signed() {
+    let mut clinic = Clinic::with("jwt", json!({"cache": "60s"}));
+    let raw = clinic.signer.token(&claims(json!({"exp": NOW + 10})));
+    let token = clinic.asked(&raw, &active(json!({"exp": NOW + 3000}))).unwrap();
+    let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 });
+    cache.insert(&raw, token, ());
+    clinic.wait(10 * SECONDS);
+    assert!(cache.get(&raw, clinic.caps.now()).is_some(), "within the skew of a second");
+    clinic.wait(SECONDS);
+    assert!(cache.get(&raw, clinic.caps.now()).is_none());
+    assert_eq!(clinic.verdict(&raw), "token_expired");
+}
+
+#[test]
 fn a_signed_token_is_refused_with_its_holder_named() {
     let rows = [
         (json!({"active": false}), "token_inactive"),

@@ -279,3 +279,31 @@ fn keys_of_the_same_document_are_not_adopted_twice() {
     assert_eq!(fleet.fetch_keys(&keys), None);
     assert!(!fleet.worker.refresh(&fleet.caps));
 }
+
+#[test]
+fn a_set_gets_stale_also_when_nothing_published_tells_its_age() {
+    let hour = Duration::from_secs(3600);
+    for lost in [&b""[..], b"not a head"] {
+        let mut fleet = Fleet::new();
+        let key = signer("k1", 7);
+        fleet.fetch_keys(&json!([key.jwk()]));
+        assert!(fleet.worker.refresh(&fleet.caps));
+        let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 });
+        let raw = fleet.token(&key);
+        let token = verify(&raw, &fleet.issuers, &fleet.worker, &fleet.caps).unwrap();
+        cache.insert(&raw, token, ());
+        let head = fleet.worker.issuers[0].feed.as_ref().unwrap().key("head");
+        assert_eq!(fleet.caps.set_shared(&head, lost, None), Ok(Written::Done));
+        fleet.caps.set_now(fleet.caps.now().plus(hour));
+        assert!(!fleet.worker.refresh(&fleet.caps), "as old as allowed: {lost:?}");
+        assert_eq!(fleet.verdict(&fleet.token(&key)), "accepted");
+        fleet.caps.set_now(fleet.caps.now().plus(Duration::from_secs(1)));
+        assert!(fleet.worker.refresh(&fleet.caps), "{lost:?}");
+        cache.retain_trusted(&fleet.worker);
+        assert!(cache.get(&raw, fleet.caps.now()).is_none());
+        assert_eq!(fleet.verdict(&fleet.token(&key)), "keys_stale");
+        fleet.fetch_keys(&json!([key.jwk()]));
+        assert!(fleet.worker.refresh(&fleet.caps), "a new set is adopted");
+        assert_eq!(fleet.verdict(&fleet.token(&key)), "accepted");
+    }
+}

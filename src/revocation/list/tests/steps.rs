@@ -344,3 +344,59 @@ fn a_table_that_was_outgrown_is_loaded_anew() {
     }
     assert_eq!(path(scene.at(5)), "/v1/list?since=42");
 }
+
+#[test]
+fn a_page_of_a_list_that_was_given_up_is_never_taken_for_a_whole_list() {
+    let mut scene = Scene::of(1, &settings());
+    scene.serves(&json!({"version": "1", "entries": [{"sub": "nurse-17"}], "next": "b"}));
+    assert_eq!(path(&mut scene), "/v1/list?page=b");
+    let lease = scene.list(0).feed.key("lease");
+    let _ = scene.host.native.set_shared(&lease, b"somebody else's", None).unwrap();
+    assert!(work(&mut scene.instances[0].1, &scene.host).is_some(), "it is given up");
+    scene.at(3);
+    assert_eq!(scene.tick(), None, "its page is still on its way");
+    let page = json!({"version": "1", "entries": [{"sub": "other"}]}).to_string();
+    scene.answered(0, answer(200, &page));
+    assert_eq!(scene.checks(0), Err("revocation_unavailable"));
+    assert_eq!(path(&mut scene), "/v1/list");
+    scene.answered(0, answer(200, &with_nurse().to_string()));
+    assert_eq!(scene.checks(0), Err("token_revoked"));
+}
+
+#[test]
+fn a_page_that_never_comes_holds_nothing_up_for_long() {
+    let mut scene = Scene::of(1, &settings());
+    scene.serves(&json!({"version": "1", "entries": [], "next": "b"}));
+    path(&mut scene);
+    scene.at(21);
+    assert!(work(&mut scene.instances[0].1, &scene.host).is_some(), "it is given up");
+    scene.at(23);
+    scene.serves(&with_nurse());
+    assert_eq!(scene.checks(0), Err("token_revoked"));
+}
+
+#[test]
+fn some_thousand_entries_may_name_the_same_and_more_are_refused() {
+    let many = |count: usize| {
+        let same = (1..=count).map(|second| json!({"sub": "a", "issued_before": second}));
+        same.chain([json!({"sub": "nurse-17"})]).collect::<Vec<_>>()
+    };
+    let crowded = "too many of its entries name the same";
+    let limits = Limits { of_a_mask: 0, small: 0, ..Limits::default() };
+    let mut scene = Scene::of(1, &settings());
+    scene.limits(limits);
+    let list = json!({"version": "1", "entries": many(9_000)});
+    let told = scene.serves(&list).unwrap().text;
+    assert!(told.contains(crowded), "{told}");
+    assert_eq!(scene.checks(0), Err("revocation_unavailable"));
+    scene.at(10).serves(&json!({"version": "1", "deltas": true, "entries": many(3_000)}));
+    assert_eq!(scene.checks(0), Err("token_revoked"));
+    scene.at(20);
+    let changes = json!({"since": "1", "version": "2", "entries": many(9_000)});
+    let told = scene.serves(&changes).unwrap().text;
+    assert!(told.contains(crowded), "{told}");
+    assert_eq!(scene.checks(0), Err("token_revoked"), "the list stays as it was");
+    let fewer = json!({"since": "1", "version": "2", "entries": [], "removed": many(3_000)});
+    scene.at(30).serves(&fewer);
+    assert_eq!(scene.checks(0), Ok(Freshness::Fresh));
+}

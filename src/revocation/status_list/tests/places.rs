@@ -92,6 +92,24 @@ fn the_next_in_a_place_never_sees_what_was_there_before() {
 }
 
 #[test]
+fn that_a_list_failed_lets_no_token_of_the_next_one_in_its_place_through() {
+    let mut scene = Scene::of(1, &with(json!({"when_stale": "allow"})));
+    scene.checks_of(0, &token(&uri(0), 0), &mut None).unwrap_err();
+    for second in (0..600).step_by(7) {
+        scene.at(second).settle();
+    }
+    // The last call failed 20 seconds ago.
+    scene.at(601).serves(&uri(5), &signed(1, &[1], json!({"sub": uri(5)})));
+    let next = token(&uri(5), 0);
+    assert_eq!(scene.checks_of(0, &next, &mut None), Err(WAITS.into()));
+    scene.settle();
+    assert_eq!(scene.instances[0].1.place_of(ISSUER, &uri(5)), Some(0));
+    assert_eq!(scene.checks_of(0, &next, &mut None), Err(WAITS.into()), "it was not asked for yet");
+    scene.at(640).settle();
+    assert_eq!(scene.checks_of(0, &next, &mut None), Err("token_revoked".into()));
+}
+
+#[test]
 fn a_clock_that_is_set_back_begins_anew() {
     let mut scene = Scene::of(2, &settings());
     let token = token(URI, 0);
