@@ -125,6 +125,7 @@ def test_what_changed_is_in_force_within_a_second_of_the_next_fetch(versions, is
         allowed(gateway, token)
     for token in tokens[12:]:
         refused(gateway, token)
+    until(lambda: served.asked[-1].get("since") == "2", 5)
     assert {query.get("since") for query in served.asked} == {None, "0", "1", "2"}
     assert sum("since" not in query for query in served.asked) == 1, "the full list was asked for once"
 

@@ -1,7 +1,11 @@
 //! One shared value of the large tier: a hundred or so entries whose hashes begin with the same bits.
 //!
-//! `tag` of the loading (8 bytes), number of the last removal (4), number of short entries (4), then
-//! short entries: 6 bytes of the hash and `expires`; then long ones: the same and `issued_before`.
+//! `tag` of the loading (8 bytes), number of the last removal (4), numbers of short and long entries (4
+//! each), then short entries: 6 bytes of the hash and `expires`; then long ones: the same and
+//! `issued_before`; then zeros up to the length that all buckets of the loading have.
+//!
+//! They all have one length because the host's allocator keeps values of one size together: values that
+//! grow a little with every write leave gaps that nothing else fits, as much again as they take.
 
 use super::record::{Holder, NEVER, Record, is_over};
 use crate::base::time::Instant;
@@ -43,15 +47,18 @@ impl Bucket {
         (self.short.len() / SHORT).saturating_add(self.long.len() / LONG)
     }
 
-    /// The bucket as a shared value.
-    pub(super) fn encode(&self, tag: &Tag) -> Vec<u8> {
+    /// The bucket as a shared value, if possible of the length `room`.
+    pub(super) fn encode(&self, tag: &Tag, room: u16) -> Vec<u8> {
         let length = self.short.len().saturating_add(self.long.len()).saturating_add(HEADER);
-        let mut value = Vec::with_capacity(length);
+        let room = length.max(usize::from(room));
+        let mut value = Vec::with_capacity(room);
         value.extend(tag);
         value.extend(self.changes.to_be_bytes());
         value.extend(u32::try_from(self.short.len() / SHORT).unwrap_or(u32::MAX).to_be_bytes());
+        value.extend(u32::try_from(self.long.len() / LONG).unwrap_or(u32::MAX).to_be_bytes());
         value.extend(&self.short);
         value.extend(&self.long);
+        value.resize(room, 0);
         value
     }
 
@@ -127,11 +134,22 @@ impl<'v> View<'v> {
     fn of(value: &'v [u8], tag: &Tag) -> Option<View<'v>> {
         let mut reader = Reader::new(value.strip_prefix(tag)?);
         let changes = reader.u32()?;
-        let count = usize::try_from(reader.u32()?).ok()?;
-        let (short, _) = reader.slice(count.checked_mul(SHORT)?)?.as_chunks();
-        let (long, rest) = reader.rest().as_chunks();
-        rest.is_empty().then_some(View { changes, short, long })
+        let shorts = usize::try_from(reader.u32()?).ok()?;
+        let longs = usize::try_from(reader.u32()?).ok()?;
+        let (short, _) = reader.slice(shorts.checked_mul(SHORT)?)?.as_chunks();
+        let (long, _) = reader.slice(longs.checked_mul(LONG)?)?.as_chunks();
+        let padded = reader.rest().iter().all(|byte| *byte == 0);
+        padded.then_some(View { changes, short, long })
     }
+}
+
+/// The length of buckets that hold so many entries on average, of which so many in a hundred are long:
+/// room for two standard deviations more.
+pub(super) fn room_for(entries: u64, long: u64) -> u16 {
+    let width = 1_000_u64.saturating_add(long.saturating_mul(4)); // hundredths of a byte
+    let most = entries.saturating_add(entries.isqrt().saturating_mul(2)).saturating_add(1);
+    let length = most.saturating_mul(width).div_ceil(100).saturating_add(HEADER as u64);
+    u16::try_from(length.next_multiple_of(STEP)).unwrap_or(0)
 }
 
 fn insert<const N: usize>(
@@ -184,6 +202,7 @@ fn write(entry: &mut [u8], fields: &[&[u8]]) {
     entry.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
 }
 
-const HEADER: usize = 16;
+const STEP: u64 = 64;
+const HEADER: usize = 20;
 const SHORT: usize = 10;
 const LONG: usize = 14;

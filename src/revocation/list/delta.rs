@@ -159,7 +159,7 @@ impl Delta {
             let bits = bits_for(u64::try_from(expected).unwrap_or(u64::MAX));
             let [tag @ .., _, _, _, _, _, _, _, _] = context.caps.random();
             let tag: Tag = tag;
-            summary.place = Place { tag, slot: summary.place.slot, bits };
+            summary.place = Place { tag, slot: summary.place.slot, bits, room: 0 };
             summary.laid_out_for = u32::try_from(expected).unwrap_or(u32::MAX);
             self.unprepared = summary.place.buckets();
         }

@@ -1,5 +1,6 @@
 //! Loads a full list into the slot that is not in force.
 
+use super::bucket::room_for;
 use super::context::Context;
 use super::limits::Limits;
 use super::page::Header;
@@ -147,8 +148,13 @@ impl Full {
             (false, true) => MOST_BITS,
             (false, false) => bits_for(known),
         };
+        // Nobody knows how many more pages there are: buckets then grow with what comes.
+        let room = match self.more && self.total == 0 {
+            true => 0,
+            false => room_for(known >> bits, self.parts.long()),
+        };
         let [tag @ .., _, _, _, _, _, _, _, _] = context.caps.random();
-        let place = Place { tag, slot: 1_u8.saturating_sub(self.before.place.slot), bits };
+        let place = Place { tag, slot: 1_u8.saturating_sub(self.before.place.slot), bits, room };
         // Should this instance die meanwhile, the next one knows what to clean up.
         let left_over = self.before.left_over.max(bits);
         if left_over != self.before.left_over {

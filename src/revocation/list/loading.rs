@@ -126,6 +126,11 @@ impl Loading {
         matches!(self.step, Step::Wait(_))
     }
 
+    /// Whether all pages were read, and are being written.
+    pub(super) fn writes(&self) -> bool {
+        matches!(self.step, Step::Write)
+    }
+
     /// Whether it has a call to make.
     pub(super) fn asks(&self) -> bool {
         matches!(self.step, Step::Ask(_))

@@ -166,7 +166,7 @@ impl List {
                 Ok(told) => return told,
                 Err(problem) => return self.fails(&problem, caps),
             }
-            if self.is_idle() || caps.now().since(began) >= SLICE {
+            if self.is_idle() || caps.now().since(began) >= self.slice() {
                 break;
             }
         }
@@ -290,6 +290,14 @@ impl List {
         }
     }
 
+    /// A slice ends with the step that comes to this.
+    fn slice(&self) -> Duration {
+        match &self.task {
+            Some(Task::Load(loading)) if loading.writes() => LAST_SLICE,
+            _ => SLICE,
+        }
+    }
+
     /// Whether the list may be relied on. A view that may not is looked at anew first: another
     /// instance may have published since the last tick.
     fn freshness(&mut self, caps: &dyn Capabilities) -> Result<Freshness, Refusal> {
@@ -376,8 +384,10 @@ fn ask(head: &Head) -> Ask {
     }
 }
 
-/// A slice ends with the step that comes to this; the longest steps take two milliseconds.
-const SLICE: Duration = Duration::from_millis(3);
+/// Steps take half a millisecond or so.
+const SLICE: Duration = Duration::from_millis(4);
+/// The last step writes the small tier, which takes two milliseconds when it is full.
+const LAST_SLICE: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,8 @@ pub(super) struct Place {
     pub(super) slot: u8,
     /// There are 2^bits buckets; 0: none at all.
     pub(super) bits: u8,
+    /// The length of a bucket, as long as its entries fit.
+    pub(super) room: u16,
 }
 
 impl Summary {
@@ -54,7 +56,7 @@ impl Summary {
     pub(super) fn empty(caps: &dyn Capabilities) -> Summary {
         Summary {
             secret: Secret::draw(caps),
-            place: Place { tag: [0; 8], slot: 1, bits: 0 },
+            place: Place { tag: [0; 8], slot: 1, bits: 0, room: 0 },
             large: 0,
             laid_out_for: 0,
             masks: Vec::new(),
@@ -88,6 +90,7 @@ impl Summary {
         payload.extend(self.place.tag);
         payload.extend([self.place.slot, self.place.bits, self.small_slot, self.left_over]);
         payload.push(u8::from(self.deltas) | u8::from(self.unfinished) << 1);
+        payload.extend(self.place.room.to_be_bytes());
         payload.extend(self.large.to_be_bytes());
         payload.extend(self.laid_out_for.to_be_bytes());
         payload.extend(self.changes.to_be_bytes());
@@ -111,6 +114,7 @@ impl Summary {
         if !sound || [bits, left_over].iter().any(|bits| !is_bits(*bits)) {
             return None;
         }
+        let room = reader.u16()?;
         let (large, laid_out_for, changes) = (reader.u32()?, reader.u32()?, reader.u32()?);
         let version = reader.text()?.to_owned();
         let masks = usize::from(reader.u16()?);
@@ -121,7 +125,7 @@ impl Summary {
         }
         Some(Summary {
             secret,
-            place: Place { tag, slot, bits },
+            place: Place { tag, slot, bits, room },
             large,
             laid_out_for,
             masks,

@@ -1,7 +1,7 @@
 //! The large tier: buckets under a fixed set of keys, `slot/number`, found by the first bits of a hash.
 
 use super::bucket::{Bucket, Inserted};
-use super::record::Record;
+use super::record::{NEVER, Record};
 use super::summary::{LEAST_BITS, Place};
 use crate::base::capabilities::{Capabilities, HostFailed, Shared, Written};
 use crate::store::Feed;
@@ -50,7 +50,7 @@ impl Table<'_> {
 
     /// Makes a bucket an empty one of this loading.
     pub(super) fn prepare(&self, bucket: u32, caps: &dyn Capabilities) -> Result<(), HostFailed> {
-        let empty = Bucket::default().encode(&self.place.tag);
+        let empty = Bucket::default().encode(&self.place.tag, self.place.room);
         caps.set_shared(&self.key(bucket), &empty, None).map(|_: Written| ())
     }
 
@@ -78,7 +78,7 @@ impl Table<'_> {
             if bucket.len() > MOST_OF_A_BUCKET {
                 return Err(Broken::Crowded);
             }
-            let value = bucket.encode(&self.place.tag);
+            let value = bucket.encode(&self.place.tag, self.place.room);
             if caps.set_shared(&key, &value, Some(stamp))? == Written::Done {
                 return Ok(count);
             }
@@ -180,11 +180,12 @@ impl Place {
 pub(super) struct Parts {
     parts: Vec<Vec<Record>>,
     count: usize,
+    long: usize,
 }
 
 impl Default for Parts {
     fn default() -> Parts {
-        Parts { parts: vec![Vec::new(); PARTS], count: 0 }
+        Parts { parts: vec![Vec::new(); PARTS], count: 0, long: 0 }
     }
 }
 
@@ -194,6 +195,7 @@ impl Parts {
         let part = usize::try_from(record.hash >> (64_u32.saturating_sub(LEAST_BITS.into())));
         let part = part.ok().and_then(|part| self.parts.get_mut(part));
         if let Some(part) = part {
+            self.long = self.long.saturating_add(usize::from(record.issued_before != NEVER));
             part.push(record);
             self.count = self.count.saturating_add(1);
         }
@@ -202,6 +204,12 @@ impl Parts {
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
         self.count
+    }
+
+    /// How many in a hundred of those that were added have an `issued_before`, before any is taken out.
+    pub(super) fn long(&self) -> u64 {
+        let long = self.long.saturating_mul(100).checked_div(self.count).unwrap_or(0);
+        u64::try_from(long).unwrap_or(100).min(100)
     }
 
     /// The first part from this one on that has entries; [`PARTS`]: none has.

@@ -212,13 +212,16 @@ fn a_bucket_of_another_loading_or_of_garbage_is_told() {
     let place = listed.in_force().summary.place;
     let (tag, other) = (place.tag, [7; 8]);
     let of = |tag: [u8; 8], rest: &[u8]| [&tag, rest].concat();
-    let torn = [Vec::new(), b"short".to_vec(), Bucket::default().encode(&other), tag.to_vec()];
+    let torn = [Vec::new(), b"short".to_vec(), Bucket::default().encode(&other, 0), tag.to_vec()];
     let garbled = [
         of(tag, &[0; 4]),
         of(tag, &[0; 7]),
-        of(tag, &[0, 0, 0, 0, 0, 0, 0, 1]),
-        of(tag, &[0, 0, 0, 0, 255, 255, 255, 255]),
-        of(tag, &[0; 9]),
+        of(tag, &[0; 11]),
+        of(tag, &[0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
+        of(tag, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
+        of(tag, &[0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0]),
+        of(tag, &[0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255]),
+        of(tag, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]),
     ];
     let spoil = |value: &[u8]| {
         for bucket in 0..place.buckets() {
@@ -230,7 +233,7 @@ fn a_bucket_of_another_loading_or_of_garbage_is_told() {
         spoil(value);
         assert_eq!(listed.finds(&claims()), Found::Torn, "{value:?}");
     }
-    spoil(&Bucket::default().encode(&tag));
+    spoil(&Bucket::default().encode(&tag, 0));
     assert_eq!(listed.finds(&claims()), Found::Nothing);
 }
 
@@ -242,7 +245,7 @@ fn a_bucket_whose_removals_the_head_does_not_know_yet_is_told() {
         let changes = summary.changes.wrapping_add(ahead);
         let mut bucket = Bucket::default();
         bucket.changes = changes;
-        let bucket = bucket.encode(&summary.place.tag);
+        let bucket = bucket.encode(&summary.place.tag, 0);
         for number in 0..summary.place.buckets() {
             let key = listed.list().feed.key(format_args!("{}/{number}", summary.place.slot));
             let _ = listed.scene.host.set_shared(&key, &bucket, None).unwrap();
@@ -392,7 +395,8 @@ proptest! {
         let _ = search(&bytes, &tag, hash, &holder);
         let value = [&tag[..], &bytes].concat();
         if let Some(bucket) = Bucket::decode(&value, &tag) {
-            prop_assert_eq!(bucket.encode(&tag), value);
+            let room = u16::try_from(value.len()).unwrap();
+            prop_assert_eq!(bucket.encode(&tag, room), value);
         }
         if let Some(summary) = Summary::decode(&bytes) {
             prop_assert_eq!(summary.encode(), bytes);
@@ -418,7 +422,7 @@ proptest! {
                 *known = expires.max(*known);
                 bucket.insert(&record);
             }
-            let read = Bucket::decode(&bucket.encode(&tag), &tag);
+            let read = Bucket::decode(&bucket.encode(&tag, 0), &tag);
             prop_assert_eq!(read.as_ref(), Some(&bucket));
         }
         for ((hash, issued_before), expires) in &model {
@@ -430,7 +434,7 @@ proptest! {
             for (now, stands) in [(expires.saturating_sub(1), true), (*expires, false)] {
                 let now = Instant::from_seconds(UnixSeconds(u64::from(now)));
                 let holder = Holder { claims: &claims, patient: None, now };
-                let found = search(&bucket.encode(&tag), &tag, *hash, &holder).unwrap().0;
+                let found = search(&bucket.encode(&tag, 0), &tag, *hash, &holder).unwrap().0;
                 let others = model.iter().any(|((other, before), expires)| {
                     other == hash && holder.is_revoked(*before, *expires)
                 });

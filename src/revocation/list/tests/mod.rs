@@ -399,7 +399,7 @@ fn tear(scene: &Scene) {
         let tag = [7; 8];
         for bucket in 0..1024 {
             let key = scene.list(0).feed.key(format_args!("{slot}/{bucket}"));
-            let _ = scene.host.set_shared(&key, &Bucket::default().encode(&tag), None).unwrap();
+            let _ = scene.host.set_shared(&key, &Bucket::default().encode(&tag, 0), None).unwrap();
         }
     }
 }

@@ -92,6 +92,25 @@ fn changes_are_asked_for_and_told() {
 }
 
 #[test]
+fn an_entry_that_is_both_added_and_removed_stays_and_may_last_longer() {
+    for limits in [Limits::default(), tiny()] {
+        let before = json!([{"sub": "nurse-17", "expires": START + 10}, {"sub": "a"}]);
+        let entry = json!([{"sub": "nurse-17", "expires": START + 1_000}, {"sub": "b"}]);
+        let mut scene = scene(limits, &with_deltas(&before));
+        path(scene.at(5));
+        let changes = json!({"since": "42", "version": "43", "removed": entry, "entries": entry});
+        assert!(told(&mut scene, &changes).contains("3 entries are in force"));
+        assert_eq!(scene.at(20).checks(0), Err("token_revoked"), "until its later `expires`");
+        scene.tick();
+        scene.answered(0, answer(304, ""));
+        let shorter = json!({"since": "43", "version": "44", "entries": before, "removed": []});
+        path(scene.at(30));
+        assert!(told(&mut scene, &shorter).contains("3 entries are in force"));
+        assert_eq!(scene.checks(0), Err("token_revoked"), "the later one stands");
+    }
+}
+
+#[test]
 fn a_token_is_looked_up_again_only_when_something_was_added() {
     let mut scene = scene(tiny(), &with_deltas(&json!([{"sub": "a"}])));
     let mut checked = Checked::default();
