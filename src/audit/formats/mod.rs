@@ -1,3 +1,5 @@
 //! The forms an event can be written in, one file each.
 
+#[cfg(test)]
+pub(super) mod fields;
 pub(super) mod json;
