@@ -33,6 +33,7 @@ test-core: ## what needs no Envoy
 	cargo test --locked --quiet --all-features
 
 test-envoy: build ## the .wasm of this commit in a real Envoy
+	@lab/setup receivers
 	PYTHONPATH=. $(PYTHON) -m pytest -q -p no:cacheprovider tests/envoy
 
 check: setup ## format, lints (native and wasm32), dependencies, documentation

@@ -22,11 +22,12 @@ AUDIT_MARK = '"schema":"phiward.audit/1"'
 class Envoy:
     """A running Envoy. Listeners come and go while it runs; clusters are fixed when it starts.
 
-    `clusters`: name to port on 127.0.0.1, for `fhir`, `auth`, `revocations` and any more.
+    `clusters`: name to port on 127.0.0.1, for `fhir`, `auth`, `revocations` and any more. `http2`: the
+    names of those that are spoken to in HTTP/2, as gRPC needs it.
     """
 
-    def __init__(self, folder, clusters, admin_port=None, workers=2):
-        self.folder, self.clusters = Path(folder), clusters
+    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=()):
+        self.folder, self.clusters, self._http2 = Path(folder), clusters, http2
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "envoy.log"
         self.admin_port = admin_port or free_port()
@@ -152,7 +153,7 @@ class Envoy:
         config = yaml.safe_load(SHIPPED.read_text())
         shipped = {cluster["name"]: cluster for cluster in config["static_resources"]["clusters"]}
         config["static_resources"] = {"clusters": [
-            cluster(shipped.get(name, shipped["fhir"]), name, port)
+            cluster(shipped.get(name, shipped["fhir"]), name, port, name in self._http2)
             for name, port in clusters.items()
         ]}
         config["admin"]["address"]["socket_address"]["port_value"] = self.admin_port
@@ -249,7 +250,7 @@ def configuration(base_url, issuer, jwks_url, list_url):
     return shipped
 
 
-def cluster(shipped, name, port):
+def cluster(shipped, name, port, http2=False):
     """The shipped cluster with another name and address, without TLS."""
     changed = copy.deepcopy(shipped)
     changed.pop("transport_socket", None)
@@ -257,6 +258,11 @@ def cluster(shipped, name, port):
     changed["type"] = "STATIC"
     changed["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = {
         "socket_address": {"address": "127.0.0.1", "port_value": port}}
+    if http2:
+        options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        changed["typed_extension_protocol_options"] = {options: {
+            "@type": f"type.googleapis.com/{options}",
+            "explicit_http_config": {"http2_protocol_options": {}}}}
     return changed
 
 
