@@ -30,9 +30,10 @@ class Turning:
         keys = {"cluster": str(spare.port), "refresh": refresh}
         document["issuers"].append({
             "issuer": self.auth.issuer, "audiences": [BASE],
+            "algorithms": ["RS256", "PS256", "ES256", "ES384"],
             "jwks": {**keys, "url": self.auth.jwks_url} if place == "url" else keys})
         self.gate = listen(f"turning-{spare.port}", document, hardened=False)
-        agree(self.gate, {log_in(self.auth): 200}, 15)
+        agree(self.gate, {log_in(self.auth): 200}, seconds=15)
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +77,12 @@ def key_of(token):
     return found["kid"], found["alg"]
 
 
-def agree(gate, wanted, seconds=10):
-    """Seconds until no worker answers a token otherwise than wanted any more."""
-    started = last_other = time.monotonic()
-    while time.monotonic() - max(last_other, started + REFRESH) < 0.3:
+def agree(gate, wanted, since=None, seconds=10):
+    """Seconds until no worker answers a token otherwise than wanted any more, from now or an earlier
+    moment on."""
+    started = last_other = since or time.monotonic()
+    until = time.monotonic() + REFRESH
+    while time.monotonic() - max(last_other, until) < 0.3:
         for token, status in wanted.items():
             with Client(gate.client.port) as client:
                 if client.get(READ, token).status != status:
@@ -90,8 +93,7 @@ def agree(gate, wanted, seconds=10):
 
 def good(gate, *tokens):
     for token in tokens:
-        for response in gate.on_every_worker(READ, token):
-            gate.allowed(response)
+        assert [answer.status for answer in gate.on_every_worker(READ, token)] == [200, 200]
 
 
 def unknown(gate, token):
@@ -140,9 +142,10 @@ def test_a_key_that_signs_at_once_is_good_within_the_refresh(auth, gate, record_
     old = log_in(auth)
     good(gate, old)
     with Using(gate, old) as app:
+        changed = time.monotonic()
         auth.rotate()
         fresh = log_in(auth)
-        took = agree(gate, {fresh: 200})
+        took = agree(gate, {fresh: 200}, changed)
     record_property("seconds", took)
     assert took < BOUND, took
     assert set(app.statuses) == {200}
@@ -153,9 +156,10 @@ def test_without_overlap_the_old_token_ends_and_the_new_one_begins_within_the_re
         auth, gate, record_property):
     old = log_in(auth)
     good(gate, old)
+    changed = time.monotonic()
     auth.rotate(drop=True)
     fresh = log_in(auth)
-    took = agree(gate, {old: 401, fresh: 200})
+    took = agree(gate, {old: 401, fresh: 200}, changed)
     record_property("seconds", took)
     assert took < BOUND, took
     unknown(gate, old)
@@ -171,21 +175,22 @@ def test_a_dropped_key_takes_its_cached_tokens_with_it_and_no_others(auth, gate,
     with Using(gate, fresh) as app:
         assert auth.retire() == [key_of(fresh)[0]]
         took = agree(gate, {old: 401})
-        unknown(gate, old)
+    unknown(gate, old)
     record_property("seconds", took)
     assert took < BOUND, took
     assert set(app.statuses) == {200}
 
 
-@pytest.mark.parametrize("before, after", [("RS256", "ES256"), ("ES256", "RS256"), ("PS256", "ES384")])
+@pytest.mark.parametrize("before, after", [("RS256", "ES256"), ("ES384", "PS256")])
 def test_the_algorithm_changes_with_the_key(auth, gate, before, after, record_property):
     auth.rotate(before, drop=True)
     old = log_in(auth)
     agree(gate, {old: 200})
+    changed = time.monotonic()
     auth.rotate(after)
     fresh = log_in(auth)
     assert (key_of(old)[1], key_of(fresh)[1]) == (before, after)
-    took = agree(gate, {old: 200, fresh: 200})
+    took = agree(gate, {old: 200, fresh: 200}, changed)
     good(gate, old, fresh)
     auth.retire()
     gone = agree(gate, {old: 401, fresh: 200})
