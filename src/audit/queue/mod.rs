@@ -259,8 +259,10 @@ impl Queue {
     }
 
     fn repair(&mut self, caps: &dyn Capabilities) {
-        self.seen = self.ring.repair(caps).ok().flatten();
-        if let Some(header) = self.seen.filter(|header| *header != Header::default()) {
+        let made = self.ring.repair(caps).ok().flatten();
+        self.seen = self.ring.header(caps);
+        // Without slots it is the first one.
+        if let Some(header) = made.filter(|header| *header != Header::default()) {
             self.counters.broken = self.counters.broken.saturating_add(1);
             let text = format!(
                 "audit queue: its header in the host's shared data was overwritten and was made anew \
