@@ -9,6 +9,7 @@ mod event;
 mod formats;
 
 pub use event::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};
+pub use formats::Format;
 
 /// Name and version of the record's form, its first field. The form only ever gains fields; another
 /// meaning gets another version. Described by `docs/audit.schema.json`.
