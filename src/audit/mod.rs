@@ -7,6 +7,7 @@
 pub mod config;
 mod event;
 mod formats;
+pub mod queue;
 
 pub use event::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};
 pub use formats::Format;
