@@ -82,7 +82,8 @@ def test_each_event_is_one_by_the_models_of_fhir_resources(path):
 
 def test_the_models_refuse_what_is_no_audit_event():
     event = events(BUNDLES[0])[0]
-    for change in ({"recorded": "yesterday"}, {"outcome": ""}, {"type": None}, {"unknown": 1}):
+    for change in ({"recorded": "yesterday"}, {"outcome": ""}, {"agent": None}, {"unknown": 1},
+                   {"entity": [{"query": "not base64!"}]}):
         with pytest.raises(ValueError):
             AuditEvent.model_validate({**event, **change})
 

@@ -8,8 +8,8 @@ pub(super) fn samples() -> Vec<(&'static str, Value)> {
     let mut samples = allowed();
     samples.extend(refused());
     samples.extend(holders());
-    for (count, (_, record)) in samples.iter_mut().enumerate() {
-        record["id"] = json!(format!("5f1c0d3e9a7b2c44-{}", count + 1));
+    for (count, (_, record)) in (1..).zip(&mut samples) {
+        record["id"] = json!(format!("5f1c0d3e9a7b2c44-{count}"));
     }
     samples
 }
