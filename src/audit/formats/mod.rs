@@ -5,4 +5,6 @@ pub(super) mod ecs;
 pub(super) mod fields;
 pub(super) mod fhir;
 pub(super) mod phiward;
+#[cfg(test)]
+mod testing;
 mod tree;
