@@ -32,17 +32,27 @@ class Envoy:
         self.log = self.folder / "envoy.log"
         self.admin_port = admin_port or free_port()
         self._listeners, self._revision = {}, 0
-        self._read, self._marks = 0, Counter()
+        self._marks = Counter()
         self._audits, self._by_request = [], defaultdict(list)
         self._write_listeners()
         config = self.folder / "envoy.json"
         config.write_text(json.dumps(self._bootstrap(clusters)))
-        self._process = Process("envoy", [
+        self._command = [
             binary(), "--config-path", config, "--concurrency", workers,
             "--disable-hot-restart", "--use-dynamic-base-id", "--log-level", "warning",
             "--component-log-level", "wasm:info", "--file-flush-interval-msec", "100",
-        ], self.log)
+        ]
+        self.start()
+
+    def start(self):
+        """Starts the process, with the listeners there are and a log that is empty."""
+        self._read = 0
+        self._process = Process("envoy", self._command, self.log)
         self._process.wait_until(self._ready)
+
+    def kill(self):
+        """Ends the process at once (SIGKILL), as a crash or a lack of memory does."""
+        self._process.kill()
 
     def listen(self, name, configuration, port=None, wait=True, **changes):
         """Adds or replaces the listener `name` with this configuration of the filter and returns its

@@ -61,14 +61,18 @@ class Process:
 
     def stop(self, seconds=3):
         """Asks the whole group to end, then ends it."""
-        if self in _running:
-            _running.remove(self)
         if self.alive():
             self.signal(signal.SIGTERM)
             try:
                 self._child.wait(seconds)
             except subprocess.TimeoutExpired:
                 pass
+        self.kill()
+
+    def kill(self):
+        """Ends the whole group at once (SIGKILL)."""
+        if self in _running:
+            _running.remove(self)
         self.signal(signal.SIGKILL)
         self._child.wait()
 

@@ -8,6 +8,9 @@ pub mod config;
 mod event;
 mod formats;
 pub mod queue;
+pub mod seal;
+#[cfg(test)]
+pub(crate) mod canonical;
 
 pub use event::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SPARE_LISTS = 64
+SPARE_LISTS = 80
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 

@@ -15,11 +15,17 @@ use crate::revocation::Freshness;
 
 /// The event as one line of JSON, without the line's end.
 pub(crate) fn line(event: &Event<'_>) -> String {
+    ascii(&Line::of(event))
+}
+
+/// A value as one line of JSON in ASCII, without the line's end. Empty when it can't be serialized.
+pub(crate) fn ascii(value: &impl Serialize) -> String {
     let mut buffer = Vec::with_capacity(TYPICAL_BYTES);
     let mut serializer = serde_json::Serializer::with_formatter(&mut buffer, Ascii);
-    // Writing to memory can't fail and every key is a string, so there is no error to report.
-    let _ = Line::of(event).serialize(&mut serializer);
-    String::from_utf8(buffer).unwrap_or_default()
+    match value.serialize(&mut serializer) {
+        Ok(()) => String::from_utf8(buffer).unwrap_or_default(),
+        Err(_) => String::new(),
+    }
 }
 
 /// The record, fields in the order they are written.
@@ -248,7 +254,7 @@ fn freshness(list: Freshness) -> &'static str {
 }
 
 /// RFC 3339 in UTC with milliseconds, for example `2026-10-01T08:30:00.250Z`.
-fn rfc3339(time: Instant) -> String {
+pub(crate) fn rfc3339(time: Instant) -> String {
     let nanoseconds = i128::from(time.nanoseconds());
     let utc = time::OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
