@@ -19,6 +19,18 @@ pub(in crate::audit) struct Delivery {
     authorization: Option<String>,
     /// Whether the last answer was a bad one, of which an operator was told.
     failing: bool,
+    spilled: u64,
+}
+
+/// What became of the records of one sink in this instance, and what waits there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// The sink.
+    pub sink: Sink,
+    /// Records that the queue took and what it did with them.
+    pub queue: Counters,
+    /// Records that the queue had no room for, or gave back at the end: the host's log has them.
+    pub spilled: u64,
 }
 
 impl Delivery {
@@ -34,7 +46,7 @@ impl Delivery {
             call_timeout: target.timeout,
         });
         let target = target.clone();
-        Delivery { sink, target, server, queue, authorization: None, failing: false }
+        Delivery { sink, target, server, queue, authorization: None, failing: false, spilled: 0 }
     }
 
     /// Looks up what proves who sends: `false` when it is not there.
@@ -50,7 +62,9 @@ impl Delivery {
         instance: &InstanceId,
         caps: &dyn Capabilities,
     ) -> Stored {
-        self.queue.push(line, instance, caps)
+        let stored = self.queue.push(line, instance, caps);
+        self.spilled = self.spilled.saturating_add(u64::from(stored != Stored::Done));
+        stored
     }
 
     pub(in crate::audit) fn has_room(&self) -> bool {
@@ -61,8 +75,8 @@ impl Delivery {
         self.queue.hurries()
     }
 
-    pub(in crate::audit) fn counters(&self) -> Counters {
-        self.queue.counters()
+    pub(in crate::audit) fn tally(&self) -> Tally {
+        Tally { sink: self.sink, queue: self.queue.counters(), spilled: self.spilled }
     }
 
     /// The calls to send now.
@@ -88,6 +102,10 @@ impl Delivery {
             Err(_) => Answered::Later,
         };
         let problem = match answer {
+            // Envoy's own words for a server that it can't reach, or that does not answer in time.
+            Ok(answer @ HttpAnswer { status: 503 | 504, .. }) => {
+                format!("status {} of the server, or of Envoy in its place", answer.status)
+            }
             Ok(answer) => format!("status {}", answer.status),
             Err(CallFailed::Undispatched) => format!("no cluster `{}`", self.target.cluster),
             Err(CallFailed::NoAnswer) => "no answer".to_owned(),
@@ -119,7 +137,10 @@ impl Delivery {
         instance: &InstanceId,
         caps: &dyn Capabilities,
     ) -> Vec<String> {
-        self.queue.end(instance, caps)
+        let left = self.queue.end(instance, caps);
+        let count = u64::try_from(left.len()).unwrap_or(u64::MAX);
+        self.spilled = self.spilled.saturating_add(count);
+        left
     }
 
     /// What an operator should read of the queue.
