@@ -1,15 +1,17 @@
 //! The command line: hands arguments, the time and standard streams to [`phiward::cli`].
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use phiward::base::time::Instant;
+use phiward::cli::Stderr;
 
 fn main() -> ExitCode {
     let arguments = std::env::args_os().skip(1);
     let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    let exit = phiward::cli::run(arguments, now(), &mut out, &mut err);
+    let stderr = if err.is_terminal() { Stderr::Terminal } else { Stderr::Elsewhere };
+    let exit = phiward::cli::run(arguments, now(), &mut out, &mut err, stderr);
     ExitCode::from(exit as u8)
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser, ValueExt};
 
+use super::audit;
 use super::explain::Arguments;
 
 /// What the program is asked to do.
@@ -16,6 +17,7 @@ pub(super) enum Command {
     Check(PathBuf),
     Explain(Box<Arguments>),
     Test(Vec<PathBuf>),
+    Audit(audit::Command),
 }
 
 /// Reads the arguments, the program's own name left out.
@@ -35,6 +37,7 @@ pub(super) fn command(
         "check" => files(parser).and_then(check),
         "test" => files(parser).and_then(test),
         "explain" => explain(parser),
+        "audit" => audit::arguments(parser).map(Command::Audit),
         unknown => return Err(format!("unknown command `{unknown}`").into()),
     };
     match read {
@@ -45,7 +48,7 @@ pub(super) fn command(
 }
 
 /// Why arguments are no command, or another one.
-enum Wrong {
+pub(super) enum Wrong {
     Help,
     Arguments(lexopt::Error),
 }

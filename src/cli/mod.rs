@@ -3,6 +3,7 @@
 //! Everything is written to the two writers that are handed in, so tests call [`run`] as `main` does.
 
 mod arguments;
+mod audit;
 mod cases;
 mod check;
 mod document;
@@ -36,16 +37,26 @@ pub enum Exit {
     Unusable = 3,
 }
 
+/// Where standard error leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stderr {
+    /// To a person, who is told how far long work is.
+    Terminal,
+    /// To a file or another program.
+    Elsewhere,
+}
+
 /// Runs the program with its arguments, its own name left out. `now` is the time where the arguments
-/// name none. Results go to `out`, what is wrong to `err`.
+/// name none. Results go to `out`, what is wrong to `err`, which leads where `stderr` says.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     now: Instant,
     out: &mut dyn Write,
     err: &mut dyn Write,
+    stderr: Stderr,
 ) -> Exit {
     let done = match command(arguments) {
-        Ok(command) => execute(&command, now, out, err),
+        Ok(command) => execute(&command, now, out, err, stderr),
         Err(error) => {
             writeln!(err, "phiward: {error}: see `phiward --help`").map(|()| Exit::Unusable)
         }
@@ -59,6 +70,7 @@ fn execute(
     now: Instant,
     out: &mut dyn Write,
     err: &mut dyn Write,
+    stderr: Stderr,
 ) -> io::Result<Exit> {
     match command {
         Command::Help => out.write_all(HELP.as_bytes())?,
@@ -67,6 +79,7 @@ fn execute(
         Command::Check(file) => return check::check(file, out, err),
         Command::Explain(arguments) => return explain::explain(arguments, now, out, err),
         Command::Test(files) => return cases::test(files, out, err),
+        Command::Audit(command) => return audit::execute(command, now, out, err, stderr),
     }
     Ok(Exit::Ok)
 }
@@ -78,6 +91,8 @@ usage:
   phiward check FILE       every error of a configuration (YAML or JSON) with its place
   phiward explain OPTIONS  one request through the same core: each stage and its verdict
   phiward test FILE...     runs files of cases: requests and the decisions that must follow
+  phiward audit report [OPTIONS] FILE...
+                           who touched which patient and when, what was refused, what is missing
   phiward schema           the JSON Schema of the configuration
   phiward --help           this page
   phiward --version        the version
@@ -93,6 +108,19 @@ options of explain:
   --answer FILE       the FHIR server's answer in JSON, to be judged
   --status N          its status, otherwise 200
   --json              the same as JSON
+
+options of audit report, of which each leaves fewer records:
+  --patient ID        those that touch this patient
+  --token JTI         of this token
+  --user USER         of this user: `fhirUser` or `sub`
+  --client ID         of this client
+  --since TIME        from this time on: RFC 3339 or seconds since 1970
+  --until TIME        before this time
+  --decision WORD     allow, deny or error
+and of its form:
+  --format FORM       table (default), json or html
+  --output FILE       a file to write instead of standard output
+  --limit N           so many accesses are listed at most, otherwise 1000
 
 exit status:
   0  nothing is wrong; allowed; every case is as expected

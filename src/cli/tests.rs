@@ -20,7 +20,8 @@ issuers:
 pub(super) fn called(arguments: &[&str]) -> (Exit, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let now = super::time::instant("1790000000").unwrap();
-    let exit = run(arguments.iter().map(OsString::from), now, &mut out, &mut err);
+    let exit =
+        run(arguments.iter().map(OsString::from), now, &mut out, &mut err, Stderr::Elsewhere);
     (exit, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
@@ -190,7 +191,8 @@ fn what_could_not_be_written_does_not_count_as_fine() {
             Ok(())
         }
     }
-    let exit = run(["schema".into()], Instant::default(), &mut Closed, &mut Closed);
+    let exit =
+        run(["schema".into()], Instant::default(), &mut Closed, &mut Closed, Stderr::Terminal);
     assert_eq!(exit, Exit::Unusable);
 }
 

@@ -1,0 +1,72 @@
+//! Who and whom: lists of names with what was counted of them.
+
+use super::markup::{Cell, Html};
+use crate::cli::audit::report::view::{List, Named, Report, Row};
+use crate::cli::audit::report::words::thousands;
+
+/// Patients, users, clients and tokens.
+pub(super) fn write(report: &Report, page: &mut Html) {
+    let issuers = report.several_issuers();
+    list("Patients", "Patient", &report.patients, false, page);
+    list("Users", "User", &report.users, issuers, page);
+    list("Clients", "Client", &report.clients, issuers, page);
+    list("Tokens", "Token", &report.tokens, issuers, page);
+    if !report.tokens.complete {
+        list("Tokens with the most patients", "Token", &report.wide_tokens, issuers, page);
+    }
+}
+
+fn list(title: &str, kind: &str, list: &List, issuers: bool, page: &mut Html) {
+    if list.rows.is_empty() {
+        return;
+    }
+    page.heading(title, &note(list));
+    let with_patients = list.rows.iter().any(|row| row.patients.is_some());
+    let mut head =
+        vec![kind, if list.exact { ">Records" } else { ">Records, at least" }, "", ">Refused"];
+    head.extend(with_patients.then_some(">Patients"));
+    head.extend(["First (UTC)", "Last"]);
+    head.extend(issuers.then_some("Issuer"));
+    let most = list.rows.iter().map(|row| row.records).max().unwrap_or_default().max(1);
+    let rows = list.rows.iter().map(|row| {
+        let bar = Cell::Bar(part(row.records, most), part(row.refused, row.records));
+        let mut cells =
+            vec![Cell::Code(&row.name), Cell::Number(row.records), bar, Cell::Number(row.refused)];
+        cells.extend(with_patients.then(|| patients(row)));
+        cells.extend([Cell::Time(&row.first), Cell::Time(&row.last)]);
+        cells.extend(issuers.then(|| Cell::Text(row.issuer.as_deref().unwrap_or_default())));
+        cells
+    });
+    page.table(&head, rows);
+}
+
+fn patients(row: &Row) -> Cell<'_> {
+    let patients = row.patients.unwrap_or_default();
+    if row.patients_estimated.is_some() { Cell::About(patients) } else { Cell::Number(patients) }
+}
+
+/// How much of it is here.
+fn note(list: &List) -> String {
+    let (shown, all) = (list.rows.len() as u64, thousands(list.distinct));
+    match (list.complete, list.exact) {
+        (true, _) => format!("all {all}"),
+        (false, true) => format!("{} of {all}", thousands(shown)),
+        (false, false) => {
+            format!("{} of about {all}: too many to count all exactly", thousands(shown))
+        }
+    }
+}
+
+/// Words and how often each was said.
+pub(super) fn named(kind: &str, names: &[Named], page: &mut Html) {
+    let most = names.iter().map(|named| named.count).max().unwrap_or_default().max(1);
+    let rows = names.iter().map(|named| {
+        let bar = Cell::Bar(part(named.count, most), 1.0);
+        vec![Cell::Code(&named.name), Cell::Number(named.count), bar]
+    });
+    page.table(&[kind, ">Requests", ""], rows);
+}
+
+fn part(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
