@@ -9,7 +9,7 @@ mod event;
 mod formats;
 pub mod queue;
 pub mod seal;
-#[cfg(test)]
+#[cfg(any(feature = "cli", test))]
 pub(crate) mod canonical;
 
 pub use event::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};

@@ -2,7 +2,7 @@
 #![cfg_attr(not(test), expect(dead_code, reason = "what sends these forms comes next"))]
 
 pub(crate) mod ecs;
-#[cfg(test)]
+#[cfg(any(feature = "cli", test))]
 pub(super) mod fields;
 pub(crate) mod fhir;
 pub(super) mod json;
