@@ -42,6 +42,7 @@ class Receiver:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.token = port or free_port(), uuid.uuid4().hex
         secrets.append(self.token)
+        self._read, self._events, self._records = 0, [], []
         self.url = f"http://127.0.0.1:{self.port}{self.kind.path}"
         self.start()
 
@@ -60,15 +61,13 @@ class Receiver:
 
     def events(self):
         """What it wrote of every event so far, in the order in which it wrote them."""
-        if not self._output.exists():
-            return []
-        whole, _, _ = self._output.read_text().rpartition("\n")
-        return [json.loads(line) for line in whole.split("\n") if line]
+        self._follow()
+        return self._events[:]
 
     def records(self):
         """Every record that it took so far."""
-        found = (self.kind.record(event) for event in self.events())
-        return [record for record in found if record is not None]
+        self._follow()
+        return self._records[:]
 
     def wait_for(self, enough, seconds=15):
         """The records, once `enough(records)` is true."""
@@ -96,6 +95,22 @@ class Receiver:
 
     def __exit__(self, *_):
         self.stop()
+
+    def _follow(self):
+        """Reads the lines that were added to its file."""
+        if not self._output.exists():
+            return
+        with self._output.open("rb") as output:
+            output.seek(self._read)
+            whole = output.read()
+        whole = whole[: whole.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.decode().split("\n")[:-1]:
+            event = json.loads(line)
+            self._events.append(event)
+            record = self.kind.record(event)
+            if record is not None:
+                self._records.append(record)
 
     @property
     def _output(self):

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::SCHEMA;
 use super::formats::fields::{CHECKPOINT, Field, Kind, RECORD};
-use super::formats::json;
+use super::formats::phiward;
 use super::seal::CHECKPOINT_SCHEMA;
 
 /// The line of a record or a checkpoint without its seal. `None` when it is neither, or when a field
@@ -20,7 +20,7 @@ pub(crate) fn canonical(record: &Value) -> Option<String> {
         CHECKPOINT_SCHEMA => CHECKPOINT,
         _ => return None,
     };
-    let line = json::ascii(&Object(fields, record.as_object()?));
+    let line = phiward::ascii(&Object(fields, record.as_object()?));
     (!line.is_empty()).then_some(line)
 }
 

@@ -32,7 +32,7 @@ use hmac_sha256::{HKDF, Hash};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::formats::json;
+use super::formats::phiward;
 use crate::base::time::Instant;
 
 /// Name and version of a checkpoint's form, its first field.
@@ -66,9 +66,9 @@ impl Sealer {
     /// A sealed line that says how many records `stream` has, all of them sealed here. `last`: the
     /// instance ends, there will be no more.
     pub fn checkpoint(&mut self, stream: u64, count: u64, time: Instant, last: bool) -> String {
-        let line = json::ascii(&Checkpoint {
+        let line = phiward::ascii(&Checkpoint {
             schema: CHECKPOINT_SCHEMA,
-            time: json::rfc3339(time),
+            time: phiward::rfc3339(time),
             stream: format!("{stream:016x}"),
             count,
             head: self.head.text(),

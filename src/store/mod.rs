@@ -36,4 +36,9 @@ impl InstanceId {
     pub const fn bytes(&self) -> &[u8; 16] {
         &self.0
     }
+
+    /// Half of it, which is plenty to tell instances apart.
+    pub fn short(&self) -> u64 {
+        u128::from_be_bytes(self.0) as u64
+    }
 }

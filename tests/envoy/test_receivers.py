@@ -2,8 +2,10 @@
 was."""
 
 import json
+import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -84,4 +86,15 @@ def test_what_was_kept_outlives_a_collector_that_is_killed_and_started_again(tmp
         receiver.kill()
         receiver.start()
         assert post(receiver, body("ndjson", LINES[1:])) == 200
+        assert receiver.wait_for(lambda kept: len(kept) == 2) == RECORDS
+
+
+def test_a_collector_that_pauses_answers_when_it_goes_on(tmp_path):
+    with Receiver("tenzir-http", tmp_path) as receiver, ThreadPoolExecutor() as pool:
+        receiver.pause()
+        answer = pool.submit(post, receiver, body("ndjson", LINES))
+        time.sleep(1)
+        assert not answer.done() and receiver.records() == []
+        receiver.resume()
+        assert answer.result(10) == 200
         assert receiver.wait_for(lambda kept: len(kept) == 2) == RECORDS

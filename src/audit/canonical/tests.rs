@@ -8,7 +8,9 @@ use serde_json::json;
 
 use super::*;
 use crate::audit::seal::Sealer;
-use crate::audit::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};
+use crate::audit::{
+    Decision, Discretion, Event, EventId, Failure, Origin, Outcome, Parameter, What, Who,
+};
 use crate::base::json::parse;
 use crate::base::refusal::Reason;
 use crate::base::time::Instant;
@@ -55,13 +57,17 @@ fn complete() -> String {
             status: Some(200),
             bytes: 1234,
             duration: Duration::from_micros(12_345),
+            failure: Some(Failure::ClientGone),
         },
+        part_of: Some(EventId { instance: 0x5f1c_0d3e_9a7b_2c44, count: 16 }),
+        patients: vec!["123"],
+        unread: true,
         scopes: vec!["patient/Observation.rs"],
         narrowed: vec!["patient=Patient/123"],
         removed: Some(2),
         revocation: Some(Freshness::Fresh),
     }
-    .line()
+    .line(&Discretion::new(&["_id".to_owned()], Some(b"a key of this deployment, 32 bytes")))
 }
 
 /// The complete line, the lines of the golden files and a checkpoint.
@@ -100,10 +106,9 @@ fn the_list_has_no_field_that_is_never_written() {
                     missing(fields, value, &pointer, found);
                 }
                 (Some(Value::Array(items)), Kind::Objects(fields)) => {
-                    let all = |item: &Value| fields.iter().all(|one| item.get(one.name).is_some());
-                    if !items.iter().any(all) {
-                        found.push(pointer);
-                    }
+                    let some = |one: &&Field| items.iter().any(|item| item.get(one.name).is_some());
+                    let none = fields.iter().filter(|one| !some(one));
+                    found.extend(none.map(|one| format!("{pointer}/{}", one.name)));
                 }
                 _ => {}
             }
@@ -188,7 +193,7 @@ fn what_phiward_never_writes_has_no_canonical_form() {
         ("\"observe\":true", "\"observe\":1"),
         ("\"scopes\":[\"patient/Observation.rs\"]", "\"scopes\":\"patient/Observation.rs\""),
         ("\"scopes\":[\"patient/Observation.rs\"]", "\"scopes\":[null]"),
-        ("{\"name\":\"category\"}", "\"category\""),
+        ("{\"name\":\"category\",\"hash\":\"PyAkGlVkPNwnWdUd\"}", "\"category\""),
         ("\"from\":{\"address\":\"10.0.0.7:51234\",\"tls\":\"TLSv1.3\"}", "\"from\":[]"),
     ];
     for (written, forged) in rows {

@@ -106,7 +106,7 @@ impl Event<'_> {
     fn subtypes(&self, decided: bool) -> Value {
         let role = if decided { AUTHZ_ROLE.value() } else { Value::Null };
         let interaction = self.text("/what/interaction").filter(|code| kind::is_code(code));
-        let interaction = interaction.map(|code| coding(INTERACTIONS, code, code));
+        let interaction = interaction.map(|code| coding(INTERACTIONS, code, ""));
         list([role, interaction.unwrap_or_default()])
     }
 

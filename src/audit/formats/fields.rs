@@ -33,6 +33,7 @@ pub(crate) const RECORD: &[Field] = &[
     field("schema", Kind::Text),
     field("time", Kind::Text),
     field("id", Kind::Text),
+    field("part_of", Kind::Text),
     field("request_id", Kind::Text),
     field("decision", Kind::Text),
     field("observe", Kind::Flag),
@@ -42,6 +43,8 @@ pub(crate) const RECORD: &[Field] = &[
     field("from", Kind::Always(FROM)),
     field("what", Kind::Always(WHAT)),
     field("outcome", Kind::Object(OUTCOME)),
+    field("patients", Kind::Texts),
+    field("patients_unread", Kind::Flag),
     field("scopes", Kind::Texts),
     field("narrowed", Kind::Texts),
     field("removed", Kind::Count),
@@ -73,12 +76,14 @@ const WHAT: &[Field] = &[
     field("parameters", Kind::Objects(PARAMETER)),
 ];
 
-const PARAMETER: &[Field] = &[field("name", Kind::Text), field("value", Kind::Text)];
+const PARAMETER: &[Field] =
+    &[field("name", Kind::Text), field("value", Kind::Text), field("hash", Kind::Text)];
 
 const OUTCOME: &[Field] = &[
     field("status", Kind::Count),
     field("bytes", Kind::Count),
     field("duration_ms", Kind::Milliseconds),
+    field("failure", Kind::Text),
 ];
 
 /// A checkpoint.

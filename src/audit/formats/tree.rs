@@ -12,7 +12,8 @@ pub(super) fn text<'a>(record: &'a Value, pointer: &str) -> Option<&'a str> {
 /// The texts of the list at a JSON pointer, without the mark that the list was cut.
 pub(super) fn texts<'a>(record: &'a Value, pointer: &str) -> impl Iterator<Item = &'a str> {
     let list = record.pointer(pointer).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).filter(|text| *text != CUT)
+    let said = |text: &&str| *text != CUT && !text.trim().is_empty();
+    list.into_iter().flatten().filter_map(Value::as_str).filter(said)
 }
 
 /// An object of the members that hold something: FHIR knows neither null nor empty values.

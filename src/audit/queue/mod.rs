@@ -17,7 +17,7 @@
 
 use core::time::Duration;
 
-use crate::base::capabilities::{Capabilities, HostFailed, Written};
+use crate::base::capabilities::{Capabilities, HostFailed};
 use crate::base::notice::Notice;
 use crate::base::time::Instant;
 use crate::store::InstanceId;
@@ -26,6 +26,7 @@ use crate::store::lease::Lease;
 mod alive;
 mod backoff;
 mod batch;
+mod own;
 mod ring;
 mod sender;
 mod slot;
@@ -33,7 +34,7 @@ mod slot;
 pub use batch::{Batch, BatchId};
 
 use alive::Alive;
-use ring::{Header, NotPlaced, Ring};
+use ring::{Header, Ring};
 use sender::{Limits, Sender};
 use slot::{Open, SLOT_BYTES};
 
@@ -225,126 +226,6 @@ impl Queue {
     }
 }
 
-// === the slot of this instance ===
-
-impl Queue {
-    /// Adds a line to the open slot; `None` when it needs another one.
-    fn add(&mut self, line: &str, now: Instant, caps: &dyn Capabilities) -> Option<Stored> {
-        let open = self.open.as_mut().filter(|open| open.is_placed() && open.fits(line))?;
-        match open.append(line, now, caps) {
-            Ok(Written::Done) => Some(Stored::Done),
-            Ok(Written::Raced) => {
-                self.let_go();
-                None
-            }
-            Err(HostFailed) => Some(Stored::Unavailable),
-        }
-    }
-
-    /// Closes the open slot and begins another with this line.
-    fn start(
-        &mut self,
-        line: &str,
-        instance: &InstanceId,
-        now: Instant,
-        caps: &dyn Capabilities,
-    ) -> Stored {
-        let mut begin = || {
-            self.close(now, caps)?;
-            let buffer = core::mem::take(&mut self.spare);
-            let mut open = Open::with(line, instance, now, buffer);
-            let placed = self.place(&mut open, caps);
-            self.open = Some(open);
-            placed.inspect_err(|_| self.let_go())
-        };
-        match begin() {
-            Ok(()) => Stored::Done,
-            Err(NotPlaced::Full(_)) => Stored::Full,
-            Err(NotPlaced::Unavailable) => Stored::Unavailable,
-        }
-    }
-
-    fn place(&mut self, open: &mut Open, caps: &dyn Capabilities) -> Result<(), NotPlaced> {
-        let placed = self.ring.put(open, caps);
-        self.seen = match placed {
-            Ok(header) | Err(NotPlaced::Full(header)) => Some(header),
-            Err(NotPlaced::Unavailable) => None,
-        };
-        placed.map(drop)
-    }
-
-    /// Looks at the header; when the open slot is not in the ring, because the header was lost and made
-    /// anew, it gets another number.
-    fn stay_in_ring(&mut self, caps: &dyn Capabilities) -> Result<(), NotPlaced> {
-        self.seen = self.ring.header(caps);
-        let header = self.seen.ok_or(NotPlaced::Unavailable)?;
-        match self.open.take() {
-            Some(mut open) if !open.is_placed() || !header.has(open.seq()) => {
-                let placed = self.place(&mut open, caps);
-                self.open = Some(open);
-                placed
-            }
-            open => {
-                self.open = open;
-                Ok(())
-            }
-        }
-    }
-
-    /// Closes the open slot, if there is one.
-    fn close(&mut self, now: Instant, caps: &dyn Capabilities) -> Result<(), NotPlaced> {
-        if self.open.is_some() {
-            self.stay_in_ring(caps)?;
-        }
-        if let Some(open) = &mut self.open {
-            // Raced: the sender did so before.
-            let _ = open.close(now, caps)?;
-            self.let_go();
-        }
-        Ok(())
-    }
-
-    fn let_go(&mut self) {
-        if let Some(open) = self.open.take() {
-            self.spare = open.into_buffer();
-        }
-    }
-
-    /// Closes the open slot when it is time, else shows that its owner lives. What fails is tried again
-    /// on the next tick.
-    fn keep_slot(&mut self, now: Instant, caps: &dyn Capabilities) {
-        let in_ring = self.stay_in_ring(caps).is_ok();
-        let due = self.open.as_ref().is_some_and(|open| in_ring && self.is_due(open, now));
-        let Some(open) = &mut self.open else { return };
-        let gone = if due {
-            open.close(now, caps).is_ok()
-        } else {
-            open.touch(now, caps) == Ok(Written::Raced)
-        };
-        if gone {
-            self.let_go();
-        }
-    }
-
-    /// While a quarter of the slots waits, because the collector is away, slots are filled before they
-    /// are closed, however slowly; but nobody waits for one that stands in the way of the head.
-    fn is_due(&self, open: &Open, now: Instant) -> bool {
-        let old = now < open.opened() || now.since(open.opened()) >= self.every;
-        let quarter = self.ring.slots().div_ceil(4);
-        let behind = |header: Header| header.in_use() > quarter && header.head != open.seq();
-        old && !self.seen.is_some_and(behind)
-    }
-
-    /// Gives lines of this instance back whose slot found no place in the ring, or can't be closed now.
-    fn close_or_give_back(&mut self, now: Instant, caps: &dyn Capabilities) -> Vec<String> {
-        let closed = self.close(now, caps);
-        let lost = self.open.take().filter(|_| closed.is_err());
-        lost.iter().flat_map(|open| open.text().lines()).map(str::to_owned).collect()
-    }
-}
-
-// === the sender ===
-
 impl Queue {
     /// Whether this instance sends. Nobody else can be elected within its term, so the lease is looked at
     /// only now and then.
@@ -378,8 +259,10 @@ impl Queue {
     }
 
     fn repair(&mut self, caps: &dyn Capabilities) {
-        self.seen = self.ring.repair(caps).ok().flatten();
-        if let Some(header) = self.seen.filter(|header| *header != Header::default()) {
+        let made = self.ring.repair(caps).ok().flatten();
+        self.seen = self.ring.header(caps);
+        // Without slots it is the first one.
+        if let Some(header) = made.filter(|header| *header != Header::default()) {
             self.counters.broken = self.counters.broken.saturating_add(1);
             let text = format!(
                 "audit queue: its header in the host's shared data was overwritten and was made anew \

@@ -162,12 +162,13 @@ impl Ring {
         Err(HostFailed)
     }
 
-    /// Makes a header from what the slots say, in the place of one that can't be read.
+    /// Makes a header from what the slots say, in the place of one that can't be read. `None`: somebody
+    /// else did.
     pub(super) fn repair(&self, caps: &dyn Capabilities) -> Result<Option<Header>, HostFailed> {
         let mut place = self.header_place();
         for _ in 0..ATTEMPTS {
-            if let Some(header) = Header::decode(&place.read(caps)?, self.slots) {
-                return Ok(Some(header));
+            if Header::decode(&place.read(caps)?, self.slots).is_some() {
+                break;
             }
             let header = self.header_by_slots(caps)?;
             if place.write(&header.encode(), caps)? == Written::Done {

@@ -145,7 +145,7 @@ impl Sender {
         self.backoff.end();
         for Taken { seq, stamp } in flight.slots {
             if ring.clear(seq, stamp, caps) != Ok(Written::Done) {
-                self.again.insert(seq);
+                self.look_again(seq);
             }
         }
         flight.lines
@@ -154,7 +154,7 @@ impl Sender {
     /// A batch did not arrive, or nobody knows: how many lines will be sent again.
     pub(super) fn failed(&mut self, id: BatchId, now: Instant, caps: &dyn Capabilities) -> u64 {
         let Some(flight) = self.land(id) else { return 0 };
-        self.again.extend(flight.slots.iter().map(|slot| slot.seq));
+        flight.slots.iter().for_each(|slot| self.look_again(slot.seq));
         self.backoff.grow(now, caps.random());
         self.more = false;
         flight.lines
@@ -173,9 +173,7 @@ impl Sender {
         for Taken { seq, .. } in flight.slots {
             match give_up(seq, ring, caps) {
                 Ok(text) => lines.extend(text.lines().map(str::to_owned)),
-                Err(HostFailed) => {
-                    self.again.insert(seq);
-                }
+                Err(HostFailed) => self.look_again(seq),
             }
         }
         lines
@@ -186,6 +184,13 @@ impl Sender {
     /// After failures one batch at a time tries whether the collector is back.
     fn most_in_flight(&self) -> usize {
         if self.backoff.is_failing() { 1 } else { self.limits.in_flight.max(1) }
+    }
+
+    /// A number that was not looked at since this instance was elected will be anyway.
+    fn look_again(&mut self, seq: u64) {
+        if seq < self.next {
+            self.again.insert(seq);
+        }
     }
 
     fn land(&mut self, id: BatchId) -> Option<Flight> {

@@ -8,6 +8,8 @@ use crate::store::InstanceId;
 use crate::store::bytes::Reader;
 use crate::store::place::Place;
 
+use super::ring::Header;
+
 /// Most bytes of a slot with several lines; a longer line has one to itself.
 pub(super) const SLOT_BYTES: usize = 16 * 1024;
 
@@ -135,6 +137,17 @@ impl Open {
         self.placed
     }
 
+    /// Whether it was written under a number that is in use.
+    pub(super) fn is_within(&self, header: Header) -> bool {
+        self.placed && header.has(self.label.seq)
+    }
+
+    /// Whether somebody took it away, with all lines that were written.
+    pub(super) fn was_taken(&self, caps: &dyn Capabilities) -> Result<bool, HostFailed> {
+        let value = Place::new(self.key.clone()).read(caps)?;
+        Ok(self.placed && !self.is_here(value))
+    }
+
     /// Its number.
     pub(super) fn seq(&self) -> u64 {
         self.label.seq
@@ -229,10 +242,9 @@ impl Open {
 
     /// Writes the slot unless it was taken away. What can't be read is put right.
     fn write_if_mine(&self, caps: &dyn Capabilities) -> Result<Written, HostFailed> {
-        let mine = Label { state: State::Open, ..self.label };
         let mut place = Place::new(self.key.clone());
         for _ in 0..ATTEMPTS {
-            if Slot::decode(place.read(caps)?).is_some_and(|slot| slot.label != mine) {
+            if !self.is_here(place.read(caps)?) {
                 return Ok(Written::Raced);
             }
             if place.write(&self.value, caps)? == Written::Done {
@@ -240,6 +252,12 @@ impl Open {
             }
         }
         Err(HostFailed)
+    }
+
+    /// Whether this value is the open slot, or can't be read.
+    fn is_here(&self, value: Vec<u8>) -> bool {
+        let mine = Label { state: State::Open, ..self.label };
+        Slot::decode(value).is_none_or(|slot| slot.label == mine)
     }
 
     fn relabel(&mut self, label: Label) {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Event;
 use super::types::{Code, encoded, identified, reference, string};
-use crate::audit::formats::tree::{list, object, text};
+use crate::audit::formats::tree::{is_empty, list, object, text};
 
 /// The entities of an event about `patient`.
 pub(super) fn entities(event: &Event<'_>, patient: Option<&str>) -> Value {
@@ -35,6 +35,9 @@ fn data(record: &Value) -> Value {
 
 /// The request, twice as BALP has it: encoded, and to be read.
 fn query(record: &Value) -> Value {
+    if record.get("what").is_none_or(is_empty) {
+        return Value::Null;
+    }
     let request = request(record);
     object([
         ("type", SYSTEM_OBJECT.value()),
@@ -51,9 +54,10 @@ fn about(patient: &str) -> Value {
 
 /// The record that the event was made of, with what AuditEvents have no element for.
 fn origin(record: &Value) -> Value {
-    let details = DETAILS.map(|name| match record.get(name) {
-        None | Some(Value::Null) => Value::Null,
-        Some(value) => object([("type", name.into()), ("valueString", string(&joined(value)))]),
+    let details = DETAILS.map(|name| {
+        let value = record.get(name).map_or(Value::Null, |value| string(&joined(value)));
+        let named = if is_empty(&value) { Value::Null } else { name.into() };
+        object([("type", named), ("valueString", value)])
     });
     object([
         ("what", identified(None, text(record, "/id").unwrap_or_default())),
@@ -75,7 +79,7 @@ fn joined(value: &Value) -> String {
 /// The request line as far as the record knows it, in printable ASCII: of parameters whose values
 /// are not shown there is the name.
 fn request(record: &Value) -> String {
-    let method = text(record, "/what/method").unwrap_or("?");
+    let method = text(record, "/what/method").unwrap_or_default();
     let part = |pointer| text(record, pointer).map(|part| encoded(part).to_string());
     let is_history = text(record, "/what/interaction")
         .is_some_and(|code| code.starts_with("history") || code == "vread");
@@ -92,7 +96,8 @@ fn request(record: &Value) -> String {
     });
     let query = parameters.collect::<Vec<_>>().join("&");
     let mark = if query.is_empty() { "" } else { "?" };
-    format!("{} /{}{mark}{query}", encoded(method), path.collect::<Vec<_>>().join("/"))
+    let path = path.collect::<Vec<_>>().join("/");
+    format!("{} /{path}{mark}{query}", encoded(method)).trim_start().to_owned()
 }
 
 /// The parts of a path in order.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::stream::{Checkpoint, Noted, Stream};
 use crate::audit::seal::{Head, Sealer, Tag};
-use crate::audit::{Decision, Event, EventId, Origin, Outcome, Parameter, What};
+use crate::audit::{Decision, Discretion, Event, EventId, Origin, Outcome, Parameter, What};
 use crate::base::json::parse;
 use crate::base::time::Instant;
 use crate::cli::Exit;
@@ -36,13 +36,21 @@ fn record(stream: u64, count: u64) -> String {
             parameters: vec![Parameter { name: "_id", value: "\u{fc}" }],
             ..What::default()
         },
-        outcome: Outcome { status: Some(200), bytes: 10, duration: Duration::from_millis(12) },
+        outcome: Outcome {
+            status: Some(200),
+            bytes: 10,
+            duration: Duration::from_millis(12),
+            failure: None,
+        },
+        part_of: None,
+        patients: Vec::new(),
+        unread: false,
         scopes: Vec::new(),
         narrowed: Vec::new(),
         removed: None,
         revocation: None,
     }
-    .line()
+    .line(&Discretion::new(&["_id".to_owned()], None))
 }
 
 /// Records 1 to `count`, with a checkpoint after each third one and a last one.

@@ -9,13 +9,15 @@ use std::io;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
+use crate::audit::discretion::Told;
 use crate::audit::event::{Decision, Event, Origin, Outcome, Parameter, What, Who};
+use crate::audit::{Discretion, Failure};
 use crate::base::time::Instant;
 use crate::revocation::Freshness;
 
 /// The event as one line of JSON, without the line's end.
-pub(crate) fn line(event: &Event<'_>) -> String {
-    ascii(&Line::of(event))
+pub(crate) fn line(event: &Event<'_>, discretion: &Discretion) -> String {
+    ascii(&Line::of(event, discretion))
 }
 
 /// A value as one line of JSON in ASCII, without the line's end. Empty when it can't be serialized.
@@ -35,6 +37,8 @@ struct Line<'a> {
     time: String,
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    part_of: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Text<'a>>,
     decision: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +52,10 @@ struct Line<'a> {
     what: WhatLine<'a>,
     outcome: OutcomeLine,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    patients: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patients_unread: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes: Vec<Text<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     narrowed: Vec<Text<'a>>,
@@ -58,12 +66,13 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(event: &'a Event<'a>) -> Line<'a> {
+    fn of(event: &'a Event<'a>, discretion: &Discretion) -> Line<'a> {
         let done = if event.observe { Decision::Allow } else { event.decision };
         Line {
             schema: crate::audit::SCHEMA,
             time: rfc3339(event.time),
             id: event.id.to_string(),
+            part_of: event.part_of.map(|id| id.to_string()),
             request_id: event.request_id.map(Text::bytes),
             decision: done.word(),
             observe: event.observe.then_some(true),
@@ -71,8 +80,10 @@ impl<'a> Line<'a> {
             reason: event.decision.code(),
             who: event.who.as_ref().map(WhoLine::of),
             from: OriginLine::of(&event.from),
-            what: WhatLine::of(&event.what),
+            what: WhatLine::of(&event.what, discretion),
             outcome: OutcomeLine::of(&event.outcome),
+            patients: list(event.patients.iter().copied()),
+            patients_unread: event.unread.then_some(true),
             scopes: list(event.scopes.iter().copied()),
             narrowed: list(event.narrowed.iter().copied()),
             removed: event.removed,
@@ -152,9 +163,10 @@ struct WhatLine<'a> {
 }
 
 impl<'a> WhatLine<'a> {
-    fn of(what: &'a What<'a>) -> WhatLine<'a> {
+    fn of(what: &'a What<'a>, discretion: &Discretion) -> WhatLine<'a> {
         let rest = (what.parameters.len() > MAX_ITEMS).then_some(ParameterLine::CUT);
-        let parameters = what.parameters.iter().take(MAX_ITEMS).map(ParameterLine::of);
+        let parameters = what.parameters.iter().take(MAX_ITEMS);
+        let parameters = parameters.map(|parameter| ParameterLine::of(parameter, discretion));
         WhatLine {
             method: what.method.map(Text::bytes),
             interaction: what.interaction.map(Text::of),
@@ -174,20 +186,21 @@ struct ParameterLine<'a> {
     name: Text<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
 }
 
 impl<'a> ParameterLine<'a> {
     const CUT: ParameterLine<'static> =
-        ParameterLine { name: Text(Cow::Borrowed(CUT)), value: None };
+        ParameterLine { name: Text(Cow::Borrowed(CUT)), value: None, hash: None };
 
-    /// With its value only when the name is exactly one of those that carry an id: a modifier or a
-    /// chain (`patient:identifier`, `patient.name`) makes the value something else.
-    fn of(parameter: &Parameter<'a>) -> ParameterLine<'a> {
-        let shown = VALUES_SHOWN.contains(&parameter.name);
-        ParameterLine {
-            name: Text::of(parameter.name),
-            value: shown.then(|| Text::of(parameter.value)),
-        }
+    fn of(parameter: &Parameter<'a>, discretion: &Discretion) -> ParameterLine<'a> {
+        let (value, hash) = match discretion.of(parameter) {
+            Told::Value => (Some(Text::of(parameter.value)), None),
+            Told::Hash(hash) => (None, Some(hash)),
+            Told::Nothing => (None, None),
+        };
+        ParameterLine { name: Text::of(parameter.name), value, hash }
     }
 }
 
@@ -197,6 +210,8 @@ struct OutcomeLine {
     status: Option<u16>,
     bytes: u64,
     duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'static str>,
 }
 
 impl OutcomeLine {
@@ -206,6 +221,7 @@ impl OutcomeLine {
             status: outcome.status,
             bytes: outcome.bytes,
             duration_ms: microseconds / 1000.0,
+            failure: outcome.failure.map(Failure::word),
         }
     }
 }
@@ -290,13 +306,10 @@ impl Formatter for Ascii {
 const MAX_CHARS: usize = 256;
 
 /// Most items of a list; a longer one ends with [`CUT`].
-const MAX_ITEMS: usize = 64;
+pub(crate) const MAX_ITEMS: usize = 64;
 
 /// Stands for what was cut.
 const CUT: &str = "…";
-
-/// Search parameters whose value is written: it is the id of a resource or a reference to one.
-const VALUES_SHOWN: [&str; 3] = ["_id", "patient", "subject"];
 
 /// Bytes set aside for a line; most are shorter.
 const TYPICAL_BYTES: usize = 1024;
