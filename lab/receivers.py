@@ -42,7 +42,7 @@ class Receiver:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, self.token = port or free_port(), uuid.uuid4().hex
         secrets.append(self.token)
-        self._read, self._events, self._records = 0, [], []
+        self._read, self._events, self._judged, self._records = 0, [], 0, []
         self.url = f"http://127.0.0.1:{self.port}{self.kind.path}"
         self.start()
 
@@ -66,7 +66,10 @@ class Receiver:
 
     def records(self):
         """Every record that it took so far."""
-        self._follow()
+        fresh = self.events()[self._judged:]
+        self._judged += len(fresh)
+        found = (self.kind.record(event) for event in fresh)
+        self._records += [record for record in found if record is not None]
         return self._records[:]
 
     def wait_for(self, enough, seconds=15):
@@ -105,12 +108,7 @@ class Receiver:
             whole = output.read()
         whole = whole[: whole.rfind(b"\n") + 1]
         self._read += len(whole)
-        for line in whole.decode().split("\n")[:-1]:
-            event = json.loads(line)
-            self._events.append(event)
-            record = self.kind.record(event)
-            if record is not None:
-                self._records.append(record)
+        self._events += [json.loads(line) for line in whole.decode().split("\n")[:-1]]
 
     @property
     def _output(self):

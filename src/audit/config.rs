@@ -258,7 +258,8 @@ const DOC_SEAL_EVERY: &str =
     "How often each instance of the filter writes a checkpoint while it has records.";
 const DOC_COLLECTOR: &str = "A server that takes batches of records.";
 const DOC_FHIR: &str = "A FHIR R4 server that takes batches of AuditEvents (IHE BALP).";
-const DOC_SHAPE: &str = "What is posted: the records, one a line (`ndjson`), as ECS documents (`ecs`), or as \
+const DOC_SHAPE: &str = "What is posted: the records, one a line (`ndjson`; \
+    `json`: called `application/json`, as Fluent Bit's input `http` wants it), as ECS documents (`ecs`), or as \
     Splunk's HTTP Event Collector (`splunk_hec`) or OpenTelemetry (`otlp`) take them.";
 const DOC_CLUSTER: &str = "The Envoy cluster that reaches `url`.";
 const DOC_URL: &str = "Where batches are posted; of a FHIR server its base.";

@@ -17,6 +17,8 @@ crate::words! {
     pub enum Shape {
         /// The records, one a line.
         Ndjson = "ndjson",
+        /// The same as `application/json`, which some servers want it to be called.
+        Json = "json",
         /// ECS documents, one a line.
         Ecs = "ecs",
         /// Events of Splunk's HTTP Event Collector.
@@ -54,7 +56,8 @@ pub(in crate::audit) fn posted(
     server: Option<&str>,
 ) -> Posted {
     match shape {
-        Some(Shape::Ndjson) => ndjson::posted(lines),
+        Some(Shape::Ndjson) => ndjson::posted(lines, "application/x-ndjson"),
+        Some(Shape::Json) => ndjson::posted(lines, "application/json"),
         Some(Shape::Ecs) => ecs::posted(&lines),
         Some(Shape::SplunkHec) => splunk_hec::posted(&lines),
         Some(Shape::Otlp) => otlp::posted(&lines),
@@ -69,7 +72,7 @@ pub(in crate::audit) fn answered(shape: Option<Shape>, answer: &HttpAnswer) -> A
         200..=299 => match shape {
             Some(Shape::Otlp) => otlp::answered(&answer.body),
             None => audit_events::answered(&answer.body),
-            Some(Shape::Ndjson | Shape::Ecs | Shape::SplunkHec) => Answered::Taken,
+            Some(Shape::Ndjson | Shape::Json | Shape::Ecs | Shape::SplunkHec) => Answered::Taken,
         },
         400 | 413 | 415 | 422 => Answered::Refused,
         _ => Answered::Later,

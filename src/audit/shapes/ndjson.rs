@@ -2,6 +2,6 @@
 
 use super::Posted;
 
-pub(super) fn posted(lines: String) -> Posted {
-    Posted { content_type: "application/x-ndjson", body: lines.into_bytes() }
+pub(super) fn posted(lines: String, content_type: &'static str) -> Posted {
+    Posted { content_type, body: lines.into_bytes() }
 }
