@@ -1,6 +1,6 @@
 # The only list of commands; CI calls these and nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-core test-formats test-envoy check bench dist schema tables clean
+.PHONY: help setup build demo test test-core test-formats test-envoy test-report check bench dist schema tables clean
 SHELL := /bin/sh
 
 # The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
@@ -33,7 +33,7 @@ build: setup ## the filter: target/phiward.wasm
 demo: build ## a day in the life of a clinic, through a real Envoy
 	@PYTHONPATH=. $(PYTHON) demo/demo.py
 
-test: build test-core test-formats test-envoy ## everything: unit, property, golden and example tests, then the filter in a real Envoy
+test: build test-core test-formats test-envoy test-report ## everything: unit, property, golden and example tests, then the filter in a real Envoy
 
 test-core: ## what needs no Envoy
 	cargo test --locked --quiet --all-features
@@ -44,6 +44,11 @@ test-formats: setup ## the audit trail's AuditEvents before a real FHIR server
 test-envoy: build ## the .wasm of this commit in a real Envoy
 	@lab/setup receivers
 	PYTHONPATH=. $(PYTHON) -m pytest -q -p no:cacheprovider tests/envoy
+
+test-report: setup ## the HTML form of the audit report in a real browser
+	@lab/setup browser
+	cargo build --locked --quiet --features cli --bin phiward
+	$(PYTHON) -m pytest -q -p no:cacheprovider tests/report
 
 check: setup ## format, lints (native and wasm32), dependencies, documentation
 	cargo fmt --check
