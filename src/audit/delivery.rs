@@ -3,9 +3,10 @@
 use super::config::{Sink, Target};
 use super::queue::{Batch, BatchId, Counters, Queue, QueueSettings, Stored};
 use super::shapes::{self, Answered};
-use crate::base::capabilities::Capabilities;
+use crate::base::capabilities::{Capabilities, Written};
 use crate::base::notice::Notice;
-use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
+use crate::store::place::Place;
+use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId, prefix};
 
 /// One instance's part in bringing records to a server.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub(in crate::audit) struct Delivery {
     queue: Queue,
     /// The value of `authorization`, once it was looked up.
     authorization: Option<String>,
-    /// Whether the last answer was a bad one, of which an operator was told.
-    failing: bool,
+    /// Where in the host's shared data stands what an operator was last told.
+    told: String,
     spilled: u64,
 }
 
@@ -37,8 +38,10 @@ impl Delivery {
     pub(in crate::audit) fn new(sink: Sink, target: &Target, server: Option<&str>) -> Delivery {
         let server = server.map(str::to_owned);
         let shape = target.shape.map_or("audit events", shapes::Shape::word);
+        let digest_of = format!("{}|{}|{}|{shape}", sink.word(), target.cluster, target.url);
+        let told = format!("{}told", prefix(&["audit queue", &digest_of]));
         let queue = Queue::new(QueueSettings {
-            digest_of: format!("{}|{}|{}|{shape}", sink.word(), target.cluster, target.url),
+            digest_of,
             bytes: target.queue_bytes,
             every: target.every,
             batch_bytes: MAX_BATCH,
@@ -46,7 +49,7 @@ impl Delivery {
             call_timeout: target.timeout,
         });
         let target = target.clone();
-        Delivery { sink, target, server, queue, authorization: None, failing: false, spilled: 0 }
+        Delivery { sink, target, server, queue, authorization: None, told, spilled: 0 }
     }
 
     /// Looks up what proves who sends: `false` when it is not there.
@@ -113,11 +116,11 @@ impl Delivery {
         match said {
             Answered::Taken => {
                 self.queue.sent(batch, caps);
-                (Vec::new(), self.mended())
+                (Vec::new(), self.mended(caps))
             }
             Answered::Later => {
                 self.queue.failed(batch, caps);
-                (Vec::new(), self.fails(&problem))
+                (Vec::new(), self.fails(&problem, caps))
             }
             Answered::Refused => {
                 let lines = self.queue.rejected(batch, caps);
@@ -168,10 +171,9 @@ impl Delivery {
         }
     }
 
-    fn fails(&mut self, problem: &str) -> Option<Notice> {
-        let known = core::mem::replace(&mut self.failing, true);
+    fn fails(&self, problem: &str, caps: &dyn Capabilities) -> Option<Notice> {
         let sink = self.sink.word();
-        (!known).then(|| {
+        self.is_news(problem, caps).then(|| {
             Notice::warn(format!(
                 "audit sink `{sink}` does not take records: {problem}; they wait, and go to this log when the \
                  queue is full"
@@ -179,10 +181,20 @@ impl Delivery {
         })
     }
 
-    fn mended(&mut self) -> Option<Notice> {
-        let known = core::mem::replace(&mut self.failing, false);
+    fn mended(&self, caps: &dyn Capabilities) -> Option<Notice> {
         let sink = self.sink.word();
-        known.then(|| Notice::info(format!("audit sink `{sink}` takes records again")))
+        let text = format!("audit sink `{sink}` takes records again");
+        self.is_news("", caps).then(|| Notice::info(text))
+    }
+
+    /// Whether no instance told this problem last; an empty one is none. Who can't know tells.
+    fn is_news(&self, problem: &str, caps: &dyn Capabilities) -> bool {
+        let mut place = Place::new(self.told.clone());
+        let Ok(told) = place.read(caps) else { return !problem.is_empty() };
+        let known = told.strip_prefix(TOLD).unwrap_or_default();
+        // Raced: another one tells.
+        known != problem.as_bytes()
+            && place.write(&[TOLD, problem.as_bytes()].concat(), caps) != Ok(Written::Raced)
     }
 }
 
@@ -196,3 +208,5 @@ fn is_header(value: &str) -> bool {
 const MAX_BATCH: usize = 256 * 1024;
 /// Most calls under way at a time.
 const MAX_IN_FLIGHT: usize = 4;
+/// Begins what was told: the host can't tell an empty value from none.
+const TOLD: &[u8] = b":";

@@ -204,17 +204,29 @@ impl Trail {
         let EventId { instance, count } = self.last;
         let line = sealer.checkpoint(instance, count, caps.now(), last);
         self.checkpoint = Checkpoint { time: Some(caps.now()), count };
-        self.write(line, left, caps);
+        // AuditEvents have no place for it; filter state belongs to a request, and there is none.
+        let mut queued = false;
+        for delivery in self.deliveries.iter_mut().filter(|one| one.sink == Sink::Collector) {
+            queued |= delivery.push(&line, &self.instance, caps) == Stored::Done;
+        }
+        let elsewhere = [Sink::Log, Sink::AccessLog].iter().any(|sink| self.writes_to(*sink));
+        if elsewhere || !queued {
+            left.log.push(line);
+        }
     }
 
-    /// Brings a line to every sink.
+    fn writes_to(&self, sink: Sink) -> bool {
+        self.settings.sinks.contains(&sink)
+    }
+
+    /// Brings a record to every sink.
     fn write(&mut self, line: String, left: &mut Left, caps: &dyn Capabilities) {
-        let logged = self.settings.sinks.contains(&Sink::Log);
+        let logged = self.writes_to(Sink::Log);
         let mut spills = false;
         for delivery in &mut self.deliveries {
             spills |= delivery.push(&line, &self.instance, caps) != Stored::Done;
         }
-        if self.settings.sinks.contains(&Sink::AccessLog) {
+        if self.writes_to(Sink::AccessLog) {
             left.access_log.push(line.clone());
         }
         if logged || spills {
@@ -224,7 +236,7 @@ impl Trail {
 
     /// Lines that were queued and can't be sent. Those that are in the log already stay out of it.
     fn unless_logged(&self, lines: Vec<String>) -> Vec<String> {
-        if self.settings.sinks.contains(&Sink::Log) { Vec::new() } else { lines }
+        if self.writes_to(Sink::Log) { Vec::new() } else { lines }
     }
 }
 
