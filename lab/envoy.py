@@ -125,7 +125,7 @@ class Envoy:
     def admin(self, path, method="GET"):
         """Asks Envoy's own interface."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.admin_port}{path}", method=method)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=30) as response:
             return response.read().decode()
 
     def resident_bytes(self):
