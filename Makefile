@@ -1,6 +1,6 @@
 # The only list of commands; CI calls these and nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-core test-envoy test-report check bench dist schema tables clean
+.PHONY: help setup build demo test test-core test-formats test-envoy test-report check bench dist schema tables clean
 SHELL := /bin/sh
 
 # The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
@@ -27,12 +27,16 @@ build: setup ## the filter: target/phiward.wasm
 demo: build ## a day in the life of a clinic, through a real Envoy
 	@PYTHONPATH=. $(PYTHON) demo/demo.py
 
-test: build test-core test-envoy test-report ## everything: unit, property, golden and example tests, then the filter in a real Envoy
+test: build test-core test-formats test-envoy test-report ## everything: unit, property, golden and example tests, then the filter in a real Envoy
 
 test-core: ## what needs no Envoy
 	cargo test --locked --quiet --all-features
 
+test-formats: setup ## the audit trail's AuditEvents before a real FHIR server
+	PYTHONPATH=. $(PYTHON) -m pytest -q -p no:cacheprovider tests/fhir
+
 test-envoy: build ## the .wasm of this commit in a real Envoy
+	@lab/setup receivers
 	PYTHONPATH=. $(PYTHON) -m pytest -q -p no:cacheprovider tests/envoy
 
 test-report: setup ## the HTML form of the audit report in a real browser

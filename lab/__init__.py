@@ -6,6 +6,8 @@ loopback, for the demo and the Envoy tests.
 `fhir_server`   sekmet-fhir with a handful of invented patients
 `auth_server`   oidc-provider: log in as a patient or a clinician, backend service, key rotation
 `servers`       small servers that tests steer: recording upstream, revocation list, key set
+`access_logs`   Envoy's access log service
+`receivers`     real log collectors: Fluent Bit, Tenzir
 `tokens`        any token, made by hand: every algorithm, forged, malformed
 `http`          an HTTP/1.1 client that sends exactly the bytes it is given
 `http2`         the same for the fields of an HTTP/2 request

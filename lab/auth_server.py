@@ -81,16 +81,29 @@ class AuthServer:
         if status != 200:
             raise LabError(f"the authorization server did not revoke a token: {body[:300]}")
 
-    def rotate(self, algorithm=None, drop=False):
-        """A new signing key; with `drop` the others leave the key set."""
-        asked = {**({"alg": algorithm} if algorithm else {}), **({"drop": "1"} if drop else {})}
-        status, _, body = _exchange(self.issuer, "POST", f"/lab/rotate?{urlencode(asked)}")
-        if status != 200:
-            raise LabError(f"the authorization server did not rotate its key: {body[:300]}")
-        return json.loads(body)["kids"]
+    def rotate(self, algorithm=None, drop=False, ahead=False):
+        """A new signing key; with `drop` the others leave the key set, with `ahead` it joins the set and
+        is not used yet. The names of the keys, the one that signs first."""
+        asked = {"alg": algorithm, "drop": drop and "1", "ahead": ahead and "1"}
+        query = urlencode({name: value for name, value in asked.items() if value})
+        return self._change_keys(f"rotate?{query}")
+
+    def use_newest(self):
+        """Signs with the key that joined the set last."""
+        return self._change_keys("use")
+
+    def retire(self):
+        """All keys but the one that signs leave the key set."""
+        return self._change_keys("retire")
 
     def stop(self):
         self._process.stop()
+
+    def _change_keys(self, how):
+        status, _, body = _exchange(self.issuer, "POST", f"/lab/{how}")
+        if status != 200:
+            raise LabError(f"the authorization server did not change its keys: {body[:300]}")
+        return json.loads(body)["kids"]
 
     def _token(self, form):
         status, _, body = _exchange(self.issuer, "POST", "/token", form)

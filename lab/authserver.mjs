@@ -6,8 +6,11 @@
 //   lab-feed      a backend service: private_key_jwt, scopes system/…; its public key is CLIENT_JWK
 //   opaque-chart  a patient's app like growth-chart, whose tokens are opaque
 //   gateway       asks about those: introspection by client_secret_basic, its secret is GATEWAY_SECRET
-// One path that no real server has: POST /lab/rotate?alg=ES384&drop=1 puts a new signing key first,
-// and with `drop` forgets the others.
+// Paths that no real server has:
+//   POST /lab/rotate?alg=ES384   signs with a new key from now on; with `drop` the others leave the key
+//                                set; with `ahead` the new one only joins it, and nothing is signed with it
+//   POST /lab/use                signs with the key that joined last
+//   POST /lab/retire             all keys but the one that it signs with leave the key set
 import http from 'node:http';
 import * as jose from 'jose';
 import Provider, { errors } from 'oidc-provider';
@@ -125,15 +128,23 @@ let answer = build(keys);
 
 async function rotate(url) {
   const fresh = await newKey(url.searchParams.get('alg') ?? keys[0].alg);
-  keys = url.searchParams.has('drop') ? [fresh] : [fresh, ...keys];
-  answer = build(keys);
-  return JSON.stringify({ kids: keys.map((key) => key.kid) });
+  if (url.searchParams.has('drop')) return [fresh];
+  return url.searchParams.has('ahead') ? [...keys, fresh] : [fresh, ...keys];
 }
+
+// The first key signs.
+const changes = {
+  '/lab/rotate': rotate,
+  '/lab/use': () => [keys.at(-1), ...keys.slice(0, -1)],
+  '/lab/retire': () => keys.slice(0, 1),
+};
 
 http.createServer(async (request, response) => {
   const url = new URL(request.url, issuer);
-  if (request.method === 'POST' && url.pathname === '/lab/rotate') {
-    response.end(await rotate(url));
+  if (request.method === 'POST' && changes[url.pathname]) {
+    keys = await changes[url.pathname](url);
+    answer = build(keys);
+    response.end(JSON.stringify({ kids: keys.map((key) => key.kid) }));
   } else {
     answer(request, response);
   }

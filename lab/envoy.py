@@ -22,26 +22,37 @@ AUDIT_MARK = '"schema":"phiward.audit/1"'
 class Envoy:
     """A running Envoy. Listeners come and go while it runs; clusters are fixed when it starts.
 
-    `clusters`: name to port on 127.0.0.1, for `fhir`, `auth`, `revocations` and any more.
+    `clusters`: name to port on 127.0.0.1, for `fhir`, `auth`, `revocations` and any more. `http2`: the
+    names of those that are spoken to in HTTP/2, as gRPC needs it.
     """
 
-    def __init__(self, folder, clusters, admin_port=None, workers=2):
-        self.folder, self.clusters = Path(folder), clusters
+    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=()):
+        self.folder, self.clusters, self._http2 = Path(folder), clusters, http2
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "envoy.log"
         self.admin_port = admin_port or free_port()
         self._listeners, self._revision = {}, 0
-        self._read, self._marks = 0, Counter()
+        self._marks = Counter()
         self._audits, self._by_request = [], defaultdict(list)
         self._write_listeners()
         config = self.folder / "envoy.json"
         config.write_text(json.dumps(self._bootstrap(clusters)))
-        self._process = Process("envoy", [
+        self._command = [
             binary(), "--config-path", config, "--concurrency", workers,
             "--disable-hot-restart", "--use-dynamic-base-id", "--log-level", "warning",
             "--component-log-level", "wasm:info", "--file-flush-interval-msec", "100",
-        ], self.log)
+        ]
+        self.start()
+
+    def start(self):
+        """Starts the process, with the listeners there are and a log that is empty."""
+        self._read = 0
+        self._process = Process("envoy", self._command, self.log)
         self._process.wait_until(self._ready)
+
+    def kill(self):
+        """Ends the process at once (SIGKILL), as a crash or a lack of memory does."""
+        self._process.kill()
 
     def listen(self, name, configuration, port=None, wait=True, **changes):
         """Adds or replaces the listener `name` with this configuration of the filter and returns its
@@ -152,7 +163,7 @@ class Envoy:
         config = yaml.safe_load(SHIPPED.read_text())
         shipped = {cluster["name"]: cluster for cluster in config["static_resources"]["clusters"]}
         config["static_resources"] = {"clusters": [
-            cluster(shipped.get(name, shipped["fhir"]), name, port)
+            cluster(shipped.get(name, shipped["fhir"]), name, port, name in self._http2)
             for name, port in clusters.items()
         ]}
         config["admin"]["address"]["socket_address"]["port_value"] = self.admin_port
@@ -249,7 +260,7 @@ def configuration(base_url, issuer, jwks_url, list_url):
     return shipped
 
 
-def cluster(shipped, name, port):
+def cluster(shipped, name, port, http2=False):
     """The shipped cluster with another name and address, without TLS."""
     changed = copy.deepcopy(shipped)
     changed.pop("transport_socket", None)
@@ -257,6 +268,11 @@ def cluster(shipped, name, port):
     changed["type"] = "STATIC"
     changed["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"] = {
         "socket_address": {"address": "127.0.0.1", "port_value": port}}
+    if http2:
+        options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+        changed["typed_extension_protocol_options"] = {options: {
+            "@type": f"type.googleapis.com/{options}",
+            "explicit_http_config": {"http2_protocol_options": {}}}}
     return changed
 
 

@@ -61,18 +61,23 @@ class Process:
 
     def stop(self, seconds=3):
         """Asks the whole group to end, then ends it."""
-        if self in _running:
-            _running.remove(self)
         if self.alive():
-            self._signal(signal.SIGTERM)
+            self.signal(signal.SIGTERM)
             try:
                 self._child.wait(seconds)
             except subprocess.TimeoutExpired:
                 pass
-        self._signal(signal.SIGKILL)
+        self.kill()
+
+    def kill(self):
+        """Ends the whole group at once (SIGKILL)."""
+        if self in _running:
+            _running.remove(self)
+        self.signal(signal.SIGKILL)
         self._child.wait()
 
-    def _signal(self, number):
+    def signal(self, number):
+        """Sends a signal to the whole group."""
         try:
             os.killpg(self._child.pid, number)
         except (ProcessLookupError, PermissionError):  # all gone (macOS: only zombies left)
@@ -119,6 +124,12 @@ def answers(url):
         return True
     except OSError:
         return False
+
+
+def listens(port):
+    """Whether somebody takes connections on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _is_free(port):

@@ -33,11 +33,18 @@ class Server:
     bytes is sent piece by piece as it comes, with the headers as they are."""
 
     def __init__(self, port=0):
+        self._listen(port)
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start_again(self):
+        """Comes back after `stop`, on the same port and with what it had."""
+        self._listen(self.port)
+
+    def _listen(self, port):
         self._http = _Threads(("127.0.0.1", port), _Handler)
         self._http.owner = self
         self._stopped = threading.Event()
         self.port = self._http.server_port
-        self.url = f"http://127.0.0.1:{self.port}"
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
 
     def answer(self, request):

@@ -9,7 +9,8 @@ use crate::fhir::{Id, Interaction, ResourceType};
 use crate::revocation::Freshness;
 use crate::token::Claims;
 
-use super::formats::json;
+use super::formats::phiward;
+use super::{Discretion, Failure};
 
 /// One exchange, from the request head to the last byte of the answer.
 ///
@@ -21,6 +22,9 @@ pub struct Event<'a> {
     pub time: Instant,
     /// Unlike any other event's.
     pub id: EventId,
+    /// The event that this one belongs to: this one is an entry of its batch, or says which further
+    /// patients it touched.
+    pub part_of: Option<EventId>,
     /// The `x-request-id` header as sent to the FHIR server.
     pub request_id: Option<&'a [u8]>,
     /// What the rules say. What was done differs only when [`Event::observe`] is set.
@@ -35,6 +39,10 @@ pub struct Event<'a> {
     pub what: What<'a>,
     /// What came of it.
     pub outcome: Outcome,
+    /// The ids of the patients whose data it touched, as far as that is known.
+    pub patients: Vec<&'a str>,
+    /// An answer from which further patients should have been read could not be read whole.
+    pub unread: bool,
     /// The scopes that allowed it, in the spelling of the token.
     pub scopes: Vec<&'a str>,
     /// What was added to the request so that it stays inside the patient compartment, for example
@@ -49,8 +57,8 @@ pub struct Event<'a> {
 
 impl Event<'_> {
     /// The event as one line of JSON in ASCII, without the line's end.
-    pub fn line(&self) -> String {
-        json::line(self)
+    pub fn line(&self, discretion: &Discretion) -> String {
+        phiward::line(self, discretion)
     }
 }
 
@@ -202,7 +210,7 @@ impl<'a> What<'a> {
 pub struct Parameter<'a> {
     /// Its name with modifier and chain, decoded.
     pub name: &'a str,
-    /// Its value, decoded. Written only for the names `_id`, `patient` and `subject`.
+    /// Its value, decoded. Written as [`Discretion`] allows.
     pub value: &'a str,
 }
 
@@ -215,4 +223,6 @@ pub struct Outcome {
     pub bytes: u64,
     /// From the first byte of the request to the end of the exchange.
     pub duration: Duration,
+    /// Why the answer did not come as the FHIR server sent it, whole.
+    pub failure: Option<Failure>,
 }

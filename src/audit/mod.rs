@@ -1,14 +1,29 @@
-//! Every path ends here: one `Event` per exchange, allowed, refused or failed, written as one line.
+//! Every path ends here: an [`Event`] for each exchange, allowed, refused or failed, and for each entry of
+//! a batch. It becomes a record, one line of JSON, which is sealed and goes to every sink.
 //!
-//! An event carries who, from where, what and the outcome. It has no place for a token, a header's
-//! value (other than the request id) or the value of a search parameter other than `_id`,
-//! `patient` and `subject`, so none of them can leak into the record by mistake.
+//! An event carries who, from where, what and the outcome. It has no place for a token or a header's
+//! value (other than the request id), so none of them can leak into the record by mistake; of the
+//! values of search parameters [`Discretion`] decides.
 
+#[cfg(test)]
+pub(crate) mod canonical;
 pub mod config;
+mod delivery;
+mod discretion;
 mod event;
+mod failure;
 mod formats;
+pub mod queue;
+pub mod reasons;
+pub mod seal;
+mod shapes;
+mod trail;
 
+pub use discretion::Discretion;
 pub use event::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};
+pub use failure::Failure;
+pub(crate) use formats::phiward::MAX_ITEMS;
+pub use trail::{Left, Sent, Trail};
 
 /// Name and version of the record's form, its first field. The form only ever gains fields; another
 /// meaning gets another version. Described by `docs/audit.schema.json`.

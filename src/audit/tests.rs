@@ -45,7 +45,11 @@ fn event<'a>(who: Option<Who<'a>>, decision: Decision) -> Event<'a> {
             status: Some(200),
             bytes: 1234,
             duration: Duration::from_nanos(12_345_678),
+            failure: None,
         },
+        part_of: None,
+        patients: Vec::new(),
+        unread: false,
         scopes: Vec::new(),
         narrowed: Vec::new(),
         removed: None,
@@ -70,15 +74,22 @@ fn narrowed_search<'a>(claims: &'a Claims) -> Event<'a> {
         scopes: vec!["patient/Observation.rs"],
         narrowed: vec!["patient=Patient/123"],
         removed: Some(2),
+        patients: vec!["123"],
         revocation: Some(Freshness::Fresh),
         ..event(Some(Who::of(claims)), Decision::Allow)
     }
 }
 
 fn refused<'a>(status: u16, who: Option<Who<'a>>, decision: Decision) -> Event<'a> {
-    let outcome = Outcome { status: Some(status), bytes: 310, duration: Duration::from_micros(87) };
+    let duration = Duration::from_micros(87);
+    let outcome = Outcome { status: Some(status), bytes: 310, duration, failure: None };
     let what = What { method: Some(b"GET"), ..What::default() };
     Event { outcome, what, ..event(who, decision) }
+}
+
+fn discretion() -> Discretion {
+    let shown = ["_id", "patient", "subject"].map(str::to_owned);
+    Discretion::new(&shown, Some(b"a key of this deployment, 32 bytes"))
 }
 
 fn schema() -> Value {
@@ -87,7 +98,7 @@ fn schema() -> Value {
 
 /// Compares with `tests/golden/audit/`, and with the schema.
 fn check(name: &str, event: &Event<'_>) {
-    let line = event.line();
+    let line = event.line(&discretion());
     let value: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(violations(&schema(), &value), Vec::<String>::new(), "{name}: {line}");
     golden(&format!("tests/golden/audit/{name}.json"), &format!("{line}\n"));
@@ -106,7 +117,9 @@ fn lines_are_as_in_the_golden_files_and_as_the_schema_says() {
         patient: Some("123"),
         ..What::default()
     };
-    let aborted = Outcome { status: None, bytes: 0, duration: Duration::from_secs(30) };
+    let duration = Duration::from_secs(30);
+    let failure = Some(Failure::ClientGone);
+    let aborted = Outcome { status: None, bytes: 0, duration, failure };
     check("allowed-search-narrowed", &narrowed_search(&claims));
     check(
         "denied-scope",
@@ -181,6 +194,7 @@ fn the_page_has_every_field_of_the_schema_and_the_line_of_the_golden_file() {
         "schema",
         "time",
         "id",
+        "part_of",
         "request_id",
         "decision",
         "observe",
@@ -190,10 +204,13 @@ fn the_page_has_every_field_of_the_schema_and_the_line_of_the_golden_file() {
         "from",
         "what",
         "outcome",
+        "patients",
+        "patients_unread",
         "scopes",
         "narrowed",
         "removed",
         "revocation",
+        "seal",
     ];
     let schema = schema();
     assert_eq!(schema["properties"].as_object().unwrap().len(), order.len());
@@ -201,7 +218,7 @@ fn the_page_has_every_field_of_the_schema_and_the_line_of_the_golden_file() {
     let table = format!("\n| field | | meaning |\n|---|---|---|\n{fields}\n");
     generated("docs/audit.md", "fields", &table);
     let claims = claims();
-    let line = narrowed_search(&claims).line();
+    let line = narrowed_search(&claims).line(&discretion());
     generated("docs/audit.md", "example", &format!("\n```json\n{line}\n```\n\n"));
 }
 
@@ -215,7 +232,7 @@ fn strings_from_outside_cannot_break_the_line() {
         ..event(Some(Who::of(&claims)), Decision::Allow)
     };
     check("hostile-strings", &event);
-    let value: Value = serde_json::from_str(&event.line()).unwrap();
+    let value: Value = serde_json::from_str(&event.line(&discretion())).unwrap();
     assert_eq!(value["who"]["sub"], nasty);
     assert_eq!(value["request_id"], "\u{fffd}\u{fffd}\r\nx");
     assert_eq!(value["decision"], "allow");
@@ -234,7 +251,7 @@ fn long_strings_and_lists_are_cut_and_say_so() {
         narrowed: vec!["patient=1"; 65],
         ..event(Some(Who::of(&claims)), Decision::Allow)
     };
-    let value: Value = serde_json::from_str(&event.line()).unwrap();
+    let value: Value = serde_json::from_str(&event.line(&discretion())).unwrap();
     assert_eq!(violations(&schema(), &value), Vec::<String>::new());
     assert_eq!(value["who"]["sub"], format!("{}…", "é".repeat(256)));
     assert_eq!(value["request_id"], format!("{}…", "\u{fffd}".repeat(256)));
@@ -248,7 +265,7 @@ fn long_strings_and_lists_are_cut_and_say_so() {
 }
 
 #[test]
-fn values_are_written_only_for_parameters_that_carry_an_id() {
+fn values_are_written_only_for_parameters_that_are_shown() {
     let secret = "078-05-1120";
     let rows = [
         ("_id", true),
@@ -266,7 +283,7 @@ fn values_are_written_only_for_parameters_that_carry_an_id() {
     for (name, shown) in rows {
         let parameters = vec![Parameter { name, value: secret }];
         let what = What { parameters, ..What::default() };
-        let line = Event { what, ..event(None, Decision::Allow) }.line();
+        let line = Event { what, ..event(None, Decision::Allow) }.line(&discretion());
         assert_eq!(line.contains(secret), shown, "`{name}`: {line}");
     }
 }
@@ -292,7 +309,7 @@ fn times_and_durations_have_three_decimals_at_most() {
     ];
     for (nanoseconds, expected) in rows {
         let time = Instant::from_nanoseconds(nanoseconds);
-        let line = Event { time, ..event(None, Decision::Allow) }.line();
+        let line = Event { time, ..event(None, Decision::Allow) }.line(&discretion());
         assert!(line.contains(&format!("\"time\":\"{expected}\"")), "{nanoseconds}: {line}");
     }
     let rows = [(0, "0.0"), (499, "0.0"), (1_500, "0.002"), (87_000, "0.087")];
@@ -300,26 +317,41 @@ fn times_and_durations_have_three_decimals_at_most() {
     for (nanoseconds, expected) in rows.into_iter().chain([long]) {
         let duration = Duration::from_nanos(nanoseconds);
         let outcome = Outcome { duration, ..Outcome::default() };
-        let line = Event { outcome, ..event(None, Decision::Allow) }.line();
+        let line = Event { outcome, ..event(None, Decision::Allow) }.line(&discretion());
         assert!(line.contains(&format!("\"duration_ms\":{expected}}}")), "{nanoseconds}: {line}");
     }
 }
 
 #[test]
-fn the_section_wants_at_least_one_sink_each_once() {
+fn each_sink_is_named_once_and_has_its_section() {
+    let server = json!({"cluster": "c", "url": "http://c/"});
     let rows = [
-        (json!({}), None),
-        (json!({"sinks": ["log"]}), None),
-        (json!({"sinks": []}), Some("/sinks")),
-        (json!({"sinks": ["log", "log"]}), Some("/sinks")),
-        (json!({"sinks": ["file"]}), Some("/sinks/0")),
-        (json!({"sinks": "log"}), Some("/sinks")),
+        (json!({}), vec![]),
+        (json!({"sinks": ["log", "access_log"]}), vec![]),
+        (json!({"sinks": []}), vec![]),
+        (json!({"sinks": ["collector"], "collector": server}), vec![]),
+        (json!({"sinks": ["fhir", "collector"], "fhir": server, "collector": server}), vec![]),
+        (json!({"sinks": ["log", "log"]}), vec!["/sinks"]),
+        (json!({"sinks": ["file"]}), vec!["/sinks/0"]),
+        (json!({"sinks": "log"}), vec!["/sinks"]),
+        (json!({"sinks": ["collector"]}), vec!["/collector"]),
+        (json!({"fhir": server}), vec!["/fhir"]),
+        (
+            json!({"sinks": ["fhir"], "fhir": {"cluster": "c", "url": "http://c/", "every": "2m"}}),
+            vec!["/fhir/every"],
+        ),
+        (json!({"seal": {"key": "K"}}), vec!["/seal/key_id"]),
+        (json!({"seal": {"key": "the secret!", "key_id": "1"}}), vec!["/seal/key"]),
+        (
+            json!({"sinks": ["fhir"], "fhir": {"cluster": "c", "url": "http://c/", "queue_mib": 0}}),
+            vec!["/fhir/queue_mib"],
+        ),
     ];
     for (document, wrong) in rows {
-        let (settings, errors) = read_document(&document, config::Settings::read);
-        assert_eq!(settings.sinks, [config::Sink::Log], "{document}");
+        let (_, errors) = read_document(&document, config::Settings::read);
         let pointers: Vec<&str> = errors.iter().map(|error| error.pointer.as_str()).collect();
-        assert_eq!(pointers, wrong.into_iter().collect::<Vec<_>>(), "{document}");
+        assert_eq!(pointers, wrong, "{document}");
+        assert!(errors.iter().all(|error| !error.to_string().contains("secret!")), "{document}");
     }
 }
 
@@ -337,7 +369,7 @@ proptest! {
             what: What { parameters: vec![Parameter { name: &name, value: &value }], ..What::default() },
             ..event(Some(Who::of(&claims)), Decision::Allow)
         };
-        let line = event.line();
+        let line = event.line(&discretion());
         prop_assert!(line.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{}", line);
         let read: Value = serde_json::from_str(&line).unwrap();
         prop_assert_eq!(violations(&schema(), &read), Vec::<String>::new());

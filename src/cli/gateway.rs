@@ -73,6 +73,7 @@ impl Gateway {
         feeds: &Feeds,
     ) -> (Gateway, Fed) {
         configuration.revocation = configuration.revocation.map(revocation::Settings::offline);
+        configuration.audit = configuration.audit.offline();
         let caps = Native::at(now);
         let issuers: Vec<String> = configuration.issuers.names().map(str::to_owned).collect();
         let base = format!("{}/", configuration.fhir.base_path);
@@ -104,6 +105,7 @@ impl Gateway {
                 (
                     Callout::Keys(_)
                     | Callout::Introspection(_)
+                    | Callout::Audit(_)
                     | Callout::Revocations(Which::Status(_) | Which::Events(_)),
                     _,
                 ) => {
@@ -117,6 +119,7 @@ impl Gateway {
 
     /// Does what is done in slices. A list is one file here: nobody has its further pages.
     fn work(&mut self, fed: &mut Fed) {
+        fed.revocations = self.worker.notices().pop().or(fed.revocations.take());
         while self.worker.is_busy() {
             for (callout, _) in self.worker.tick(&self.caps) {
                 let nothing = Err(CallFailed::Undispatched);
@@ -158,7 +161,8 @@ impl Gateway {
         }
         let status = outcome.shown.as_ref().map(|(status, _)| *status);
         let end = End { status, ..End::default() };
-        let line = exchange.end(&end, &mut self.worker, &self.caps);
+        let records = exchange.end(&end, &mut self.worker, &self.caps).log;
+        let line = records.first().map(String::as_str).unwrap_or_default();
         outcome.audit = serde_json::from_str(&line).unwrap_or_default();
         outcome
     }

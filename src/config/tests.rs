@@ -48,9 +48,9 @@ fn the_reference_page_has_every_key() {
 type Folder = (&'static str, &'static [&'static Reason], &'static [&'static str]);
 
 /// Every folder that refuses, in the order of the flow.
-fn folders() -> [Folder; 10] {
+fn folders() -> [Folder; 11] {
     use crate::{
-        binding, export, fhir, flow, limits, policy, request, response, revocation, token,
+        audit, binding, export, fhir, flow, limits, policy, request, response, revocation, token,
     };
     [
         ("request", request::reasons::ALL, request::reasons::MEANINGS),
@@ -60,6 +60,7 @@ fn folders() -> [Folder; 10] {
         ("revocation", revocation::reasons::ALL, revocation::reasons::MEANINGS),
         ("limits", limits::reasons::ALL, limits::reasons::MEANINGS),
         ("policy", policy::reasons::ALL, policy::reasons::MEANINGS),
+        ("audit", audit::reasons::ALL, audit::reasons::MEANINGS),
         ("response", response::reasons::ALL, response::reasons::MEANINGS),
         ("export", export::reasons::ALL, export::reasons::MEANINGS),
         ("flow", flow::reasons::ALL, flow::reasons::MEANINGS),

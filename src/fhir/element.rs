@@ -51,11 +51,7 @@ pub(super) fn of(
     parameter: &str,
 ) -> Option<impl Iterator<Item = Element>> {
     let elements = tables::of(release).elements;
-    let named = |owner: &str| {
-        let parameters = tables::find(elements, owner)?.split(';');
-        let mut parameters = parameters.filter_map(|written| written.split_once('='));
-        parameters.find(|(name, _)| *name == parameter).map(|(_, written)| written)
-    };
+    let named = |owner: &str| tables::find(tables::find(elements, owner)?, parameter);
     let written = named(resource.name()).or_else(|| named(EVERY_TYPE))?;
     Some(written.split(',').filter_map(Element::parse))
 }
@@ -143,9 +139,8 @@ mod tests {
             let tables = tables::of(release);
             let mut count = 0usize;
             for (owner, parameters) in tables.elements {
-                for parameter in parameters.split(';') {
-                    let (name, written) = parameter.split_once('=').unwrap();
-                    let row = format!("{release:?} {owner} {parameter}");
+                for (name, written) in *parameters {
+                    let row = format!("{release:?} {owner} {name} {written}");
                     count = count.saturating_add(1);
                     for one in written.split(',') {
                         let element = Element::parse(one).unwrap();

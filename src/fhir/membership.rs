@@ -10,8 +10,11 @@
 //! What can't be told counts as not the patient's: a reference by identifier only, to a contained
 //! resource, by a `urn:` that is no alias, or of a shape that the release does not allow.
 
+use std::cell::RefCell;
+
 use super::compartment;
 use super::element::{self, Element, Kind};
+use super::references::local;
 use super::{Id, Release, ResourceType};
 use crate::base::node::Node;
 
@@ -49,6 +52,31 @@ pub fn is_member(
     let named = |end: &Node<'_>| end.text_of("reference").is_some_and(|text| naming.names(text));
     let mut elements = references(release, naming.owner, membership, found);
     elements.any(|element| element.any(resource, &named))
+}
+
+/// The patients whose this resource is, as [`is_member`] has it, for whoever may see it all.
+pub fn patients(
+    release: Release,
+    membership: Membership,
+    resource: &Node<'_>,
+    base_urls: &[String],
+) -> Vec<String> {
+    let Some(found) = type_of(release, resource) else { return Vec::new() };
+    if found.name() == compartment::PATIENT {
+        return resource.text_of("id").map(str::to_owned).into_iter().collect();
+    }
+    let all = RefCell::new(Vec::new());
+    let collect = |end: &Node<'_>| {
+        let local = end.text_of("reference").and_then(|text| local(text, release, base_urls));
+        if let Some((_, id)) = local.filter(|(of, _)| of.name() == compartment::PATIENT) {
+            all.borrow_mut().push(id.as_str().to_owned());
+        }
+        false
+    };
+    for element in references(release, compartment::PATIENT, membership, found) {
+        element.any(resource, &collect);
+    }
+    all.into_inner()
 }
 
 /// How a patient, or an encounter, is named in references.

@@ -1,5 +1,7 @@
 //! The body of a create or update, read strictly: what two readers could take differently is refused.
 
+use std::collections::BTreeSet;
+
 use super::content::{self, MediaType};
 use super::reasons::{
     BODY_ENCODING, BODY_ID, BODY_MEDIA_TYPE, BODY_MEMBER, BODY_MISSING, BODY_PARTIAL, BODY_TYPE,
@@ -104,20 +106,13 @@ fn has_fhir_names(node: &Node<'_>) -> bool {
     match node {
         Node::Array(items) => items.iter().all(has_fhir_names),
         Node::Object(members) => {
-            let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_ref()).collect();
-            names.sort_unstable_by(|one, other| lower(one).cmp(lower(other)));
-            names.iter().all(|name| is_element(name))
-                && names
-                    .windows(2)
-                    .all(|pair| !matches!(pair, [one, other] if one.eq_ignore_ascii_case(other)))
-                && members.iter().all(|(_, value)| has_fhir_names(value))
+            let mut known = BTreeSet::new();
+            members.iter().all(|(name, value)| {
+                is_element(name) && known.insert(name.to_ascii_lowercase()) && has_fhir_names(value)
+            })
         }
         _ => true,
     }
-}
-
-fn lower(name: &str) -> impl Iterator<Item = u8> {
-    name.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
 fn is_parameter(parameter: &[u8], name: &[u8], value: &[u8]) -> bool {

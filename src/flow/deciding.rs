@@ -14,7 +14,8 @@ use crate::base::time::Instant;
 use crate::binding;
 use crate::config::Configuration;
 use crate::export;
-use crate::fhir::{self, Body, Routed};
+use crate::fhir::bundle;
+use crate::fhir::{self, Body, Interaction, Routed};
 use crate::limits::{self, AdmittedToken};
 use crate::policy::{self, Decision, Evidence, Grants, Lookup, Permit, Stored};
 use crate::request::{self, Head, Headers};
@@ -124,6 +125,7 @@ impl Exchange {
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Passed, Refusal> {
+        worker.trail.admit(caps)?;
         let head = request::read(headers)?;
         if !end_of_stream && !head.method().takes_body() {
             return Err(Refusal::new(&reasons::BODY_UNEXPECTED));
@@ -229,8 +231,9 @@ impl Exchange {
         let evidence = Evidence::new(held.body.as_deref(), &held.stored);
         let Configuration { fhir, smart, .. } = &worker.config;
         let decision =
-            policy::decide(token, grants, &held.request, &held.head, evidence, fhir, smart)?;
-        match decision {
+            policy::decide(token, grants, &held.request, &held.head, evidence, fhir, smart);
+        self.note_entries(&held, decision.as_ref(), &worker.config);
+        match decision? {
             Decision::Permit(permit) => {
                 if export::is_kickoff(&held.request.interaction) {
                     held.linked = Some(Linked::kickoff(&caller, &held.head, worker, caps)?);
@@ -245,6 +248,25 @@ impl Exchange {
                 let call = probe::call(first, &held.head, worker)?;
                 Ok(Passed::Stored(held, call))
             }
+        }
+    }
+
+    /// A batch that is decided is recorded entry by entry, as far as it can be read.
+    fn note_entries(
+        &mut self,
+        held: &Held,
+        decision: Result<&Decision, &Refusal>,
+        config: &Configuration,
+    ) {
+        let permit = match decision {
+            Ok(Decision::Permit(permit)) => Some(&**permit),
+            Ok(Decision::Body | Decision::Stored(_)) => return,
+            Err(_) => None,
+        };
+        let body = held.body.as_deref().filter(|_| held.request.interaction == Interaction::Batch);
+        let batch = body.and_then(|body| bundle::read(body, &held.head, &config.fhir).ok());
+        if let Some(batch) = batch {
+            self.record.entries(batch, permit);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use crate::audit::Failure;
 use crate::forward::Edit;
 use crate::request::Headers;
 use crate::store::{CallFailed, HttpAnswer, HttpCall};
@@ -65,6 +66,8 @@ pub struct End {
     pub bytes: Option<u64>,
     /// From the first byte of the request to the end.
     pub duration: Option<Duration>,
+    /// Why the client did not get the whole answer.
+    pub failure: Option<Failure>,
     /// The client's address, `ip:port`.
     pub address: Option<String>,
     /// TLS version of the client's connection, for example `TLSv1.3`; `None` on plain text.

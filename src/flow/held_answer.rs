@@ -44,21 +44,28 @@ impl Exchange {
     ) -> Step {
         match response::body(expected, status, &body, &worker.config.fhir, &worker.config.smart) {
             // A count says how much there is even where nothing was removed.
-            Verdict::Whole if !expected.counted && !only_reports(worker) => Step {
-                effects: vec![Effect::RemoveAnswerHeader(response::COUNT)],
-                next: Next::Continue,
-            },
-            Verdict::Whole => pass(),
+            Verdict::Whole => {
+                self.saw(&body, worker);
+                if expected.counted || only_reports(worker) {
+                    return pass();
+                }
+                Step {
+                    effects: vec![Effect::RemoveAnswerHeader(response::COUNT)],
+                    next: Next::Continue,
+                }
+            }
             Verdict::Refuse(refusal) => self.refuse_answer(&refusal, worker),
-            Verdict::Replace { body, removed } => {
+            Verdict::Replace { body: shown, removed } => {
                 if removed > 0 {
                     self.record.removed(removed);
                 }
                 if only_reports(worker) {
                     self.record.only_observed();
+                    self.saw(&body, worker);
                     return pass();
                 }
-                replace(body)
+                self.saw(&shown, worker);
+                replace(shown)
             }
         }
     }

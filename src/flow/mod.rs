@@ -11,6 +11,7 @@ mod probe;
 pub mod reasons;
 pub mod record;
 pub mod status;
+mod watch;
 pub mod worker;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use core::mem;
 pub use effect::{Effect, End, Event, Next, Reply, Step};
 pub use worker::{Callout, Worker};
 
+use crate::audit::Left;
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
 use crate::config::Mode;
@@ -32,11 +34,14 @@ use deciding::{Held, Passed};
 use export::Linked;
 use file::{File, Part};
 use record::Record;
+use watch::Watch;
 
 /// Filter state that a filter behind us requires: nothing passes that we did not permit.
 pub const PERMIT_STATE: &str = "phiward.permit";
 /// Filter state with the reason code of the decision, for access logs.
 pub const DECISION_STATE: &str = "phiward.decision";
+/// Filter state with the audit records of the exchange, one a line, for access logs.
+pub const AUDIT_STATE: &str = "phiward.audit";
 /// The one value of [`PERMIT_STATE`].
 pub const PERMITTED: &str = "permit";
 /// Longest form body of a search, in bytes.
@@ -75,6 +80,10 @@ enum Waits {
     FilePart(Box<File>),
     /// For the end of a file that was refused after it had begun to go on.
     FileCut,
+    /// For the head of an answer that is read for the audit record alone.
+    Watched,
+    /// For more of it.
+    Watching(Box<Watch>),
     /// For its end: there is nothing left to decide.
     End,
 }
@@ -133,6 +142,15 @@ impl Exchange {
                 self.file_part(file, Part::Trailers, worker)
             }
             (Waits::FileCut, event) => self.file_after_cut(&event),
+            (Waits::Watched, Event::ResponseHead { headers, end_of_stream }) => {
+                self.watched_head(&headers, end_of_stream)
+            }
+            (Waits::Watching(watch), Event::ResponsePart { part, end_of_stream }) => {
+                self.watched_part(watch, Part::of(&part, end_of_stream), worker)
+            }
+            (Waits::Watching(watch), Event::ResponseTrailers) => {
+                self.watched_part(watch, Part::Trailers, worker)
+            }
             _ => self.step(Err(Refusal::new(&reasons::OUT_OF_ORDER)), Vec::new(), worker),
         }
     }
@@ -153,7 +171,7 @@ impl Exchange {
 
     /// Whether the answer's head must be handed over.
     pub fn wants_answer(&self) -> bool {
-        matches!(self.waits, Waits::Answer(_) | Waits::Links(_) | Waits::File(_))
+        matches!(self.waits, Waits::Answer(_) | Waits::Links(_) | Waits::File(_) | Waits::Watched)
     }
 
     /// Whether the answer must be held and its body handed over.
@@ -164,7 +182,7 @@ impl Exchange {
     /// Whether what comes of the answer's body must be handed over, part by part and as it comes, and
     /// its end by trailers.
     pub fn wants_answer_parts(&self) -> bool {
-        matches!(self.waits, Waits::FilePart(_) | Waits::FileCut)
+        matches!(self.waits, Waits::FilePart(_) | Waits::FileCut | Waits::Watching(_))
     }
 
     /// While it waits for news its body may come in; it is not read before the client is known.
@@ -194,8 +212,8 @@ impl Exchange {
         self.step(passed, sanitized, worker)
     }
 
-    /// The audit line of this exchange, which is over.
-    pub fn end(&mut self, end: &End, worker: &mut Worker, caps: &dyn Capabilities) -> String {
+    /// Records this exchange, which is over; gives what the host writes.
+    pub fn end(&mut self, end: &End, worker: &mut Worker, caps: &dyn Capabilities) -> Left {
         if self.wants_news() {
             self.waits = Waits::End;
             worker.waits_no_more();
@@ -203,7 +221,10 @@ impl Exchange {
         if self.wants_answer_body() {
             self.record.refused(&Refusal::new(&reasons::ANSWER_UNFINISHED));
         }
-        self.record.line(end, worker, caps.now())
+        if matches!(self.waits, Waits::Watching(_)) {
+            self.record.unread();
+        }
+        self.record.write(end, worker, caps)
     }
 
     /// What to do now that the request is decided, or not yet.
@@ -257,6 +278,8 @@ impl Exchange {
             self.waits = Waits::Answer(expected.clone());
         } else if let Some(linked) = held.linked {
             self.waits = Waits::Links(linked);
+        } else if Exchange::watches(worker) {
+            self.waits = Waits::Watched;
         }
         Ok(go_on(self.record.code(), forward.edits, forward.body))
     }

@@ -31,6 +31,8 @@ pub(crate) struct Gateway {
 pub(crate) struct Answered {
     /// The audit record.
     pub(crate) audit: Value,
+    /// The records that are part of it.
+    pub(crate) more: Vec<Value>,
     /// Status as the client sees it.
     pub(crate) status: u16,
     /// The body as the client sees it.
@@ -47,6 +49,8 @@ pub(crate) struct Answered {
 pub(crate) struct Sent {
     /// The audit record.
     pub(crate) audit: Value,
+    /// The records that are part of it.
+    pub(crate) more: Vec<Value>,
     /// The answer of our own, if there is one.
     pub(crate) reply: Option<Reply>,
     /// Whether it went on, with the permit that the next filter requires.
@@ -80,6 +84,7 @@ impl Gateway {
             let document = match callout {
                 Callout::Keys(_) => json!({"keys": [self.signer.jwk()]}),
                 Callout::Introspection(_) => json!({"active": false}),
+                Callout::Audit(_) => json!({}),
                 Callout::Revocations(_) => list(&call.path),
             };
             let headers = [(b":status".to_vec(), b"200".to_vec())];
@@ -196,13 +201,19 @@ impl Gateway {
         if exchange.wants_answer_parts() {
             answered.body.clear();
             for part in body.chunks(7) {
+                if !exchange.wants_answer_parts() {
+                    answered.body.extend(part);
+                    continue;
+                }
                 let event = Event::ResponsePart { part: part.to_vec(), end_of_stream: false };
                 let step = exchange.on(event, &mut self.worker, &self.caps);
                 assert_eq!(step.next, Next::Continue, "it streams");
                 answered.take_part(step, part);
             }
-            let event = Event::ResponsePart { part: Vec::new(), end_of_stream: true };
-            answered.take_part(exchange.on(event, &mut self.worker, &self.caps), b"");
+            if exchange.wants_answer_parts() {
+                let event = Event::ResponsePart { part: Vec::new(), end_of_stream: true };
+                answered.take_part(exchange.on(event, &mut self.worker, &self.caps), b"");
+            }
         }
         if exchange.wants_answer_body() {
             answered.held = true;
@@ -210,8 +221,8 @@ impl Gateway {
             answered.take(exchange.on(whole, &mut self.worker, &self.caps));
         }
         let end = End { status: Some(answered.status), ..End::default() };
-        let line = exchange.end(&end, &mut self.worker, &self.caps);
-        answered.audit = serde_json::from_str(&line).expect("one JSON object");
+        let lines = exchange.end(&end, &mut self.worker, &self.caps).log;
+        (answered.audit, answered.more) = records(&lines);
         answered
     }
 
@@ -255,9 +266,9 @@ impl Gateway {
         assert_eq!(reply.is_some(), !forwarded, "what does not go on is answered");
         let status = reply.as_ref().map_or(200, |reply| reply.status);
         let end = End { status: Some(status), ..End::default() };
-        let line = exchange.end(&end, &mut self.worker, &self.caps);
-        let audit = serde_json::from_str(&line).expect("one JSON object");
-        Sent { audit, reply, forwarded, headers, body }
+        let lines = exchange.end(&end, &mut self.worker, &self.caps).log;
+        let (audit, more) = records(&lines);
+        Sent { audit, more, reply, forwarded, headers, body }
     }
 }
 
@@ -297,6 +308,12 @@ impl Answered {
             }
         }
     }
+}
+
+/// The record of an exchange, and those that are part of it.
+fn records(lines: &[String]) -> (Value, Vec<Value>) {
+    let mut records = lines.iter().map(|line| serde_json::from_str(line).expect("a JSON object"));
+    (records.next().expect("a record"), records.collect())
 }
 
 /// Header fields of these pairs.

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::status::{Telling, Told};
-use crate::audit::EventId;
+use crate::audit::{self, Left, Trail};
 use crate::base::capabilities::Capabilities;
 use crate::base::notice::Notice;
 use crate::config::Configuration;
@@ -36,9 +36,11 @@ pub struct Worker {
     pub(in crate::flow) limits: Limits,
     pub(in crate::flow) tokens: TokenCache<Known>,
     pub(in crate::flow) keyring: Keyring,
+    pub(in crate::flow) trail: Trail,
     instance: InstanceId,
-    events: EventId,
     notices: Vec<Notice>,
+    /// Audit records for the host's log.
+    left: Vec<String>,
     awake: bool,
     /// Exchanges that wait for news.
     waiting: usize,
@@ -67,6 +69,8 @@ pub enum Callout {
     Introspection(Inquiry),
     /// What tells revoked tokens.
     Revocations(Which),
+    /// A batch of audit records.
+    Audit(audit::Sent),
 }
 
 impl Known {
@@ -80,7 +84,7 @@ impl Worker {
     /// A worker that decides by `config`. Nothing else counts here, see the module `host`: what is
     /// published is adopted by the first request or tick, and nothing is fetched before that.
     pub fn new(config: Configuration, caps: &dyn Capabilities) -> Worker {
-        let instance = u128::from_be_bytes(caps.random()) as u64; // half of it is plenty
+        let instance = InstanceId::draw(caps);
         Worker {
             keys: Keys::new(&config.issuers),
             introspection: Introspection::new(&config.issuers),
@@ -88,9 +92,14 @@ impl Worker {
             limits: Limits::new(config.sessions.clone()),
             tokens: TokenCache::new(TOKENS),
             keyring: Keyring::default(),
-            instance: InstanceId::draw(caps),
-            events: EventId { instance, count: 0 },
+            trail: Trail::new(
+                config.audit.clone(),
+                instance,
+                config.fhir.base_urls.first().map(String::as_str),
+            ),
+            instance,
             notices: Vec::new(),
+            left: Vec::new(),
             awake: false,
             waiting: 0,
             news: 0,
@@ -125,12 +134,21 @@ impl Worker {
         calls.extend(
             revocations.into_iter().map(|(which, call)| (Callout::Revocations(which), call)),
         );
+        let (batches, left, notices) = self.trail.due(caps);
+        self.notices.extend(notices);
+        calls.extend(batches.into_iter().map(|(sent, call)| (Callout::Audit(sent), call)));
+        self.left.extend(left.log);
         calls
     }
 
     /// What an operator should read of the ticks since the last call.
     pub fn notices(&mut self) -> Vec<Notice> {
         core::mem::take(&mut self.notices)
+    }
+
+    /// Audit records of the time since the last call that the host's log must take.
+    pub fn records(&mut self) -> Vec<String> {
+        core::mem::take(&mut self.left)
     }
 
     /// Takes the answer of a call; gives what an operator should read of it.
@@ -140,6 +158,11 @@ impl Worker {
         answer: Result<HttpAnswer, CallFailed>,
         caps: &dyn Capabilities,
     ) -> Option<Notice> {
+        if let Callout::Audit(sent) = callout {
+            let (left, notice) = self.trail.answered(sent, &answer, caps);
+            self.left.extend(left.log);
+            return notice;
+        }
         self.hears_of(matches!(callout, Callout::Keys(_)));
         let notice = match callout {
             Callout::Keys(asked) => self.keys.answered(asked, answer, caps),
@@ -147,6 +170,7 @@ impl Worker {
                 self.introspection.answered(inquiry, answer, &self.config.issuers, caps)
             }
             Callout::Revocations(which) => self.revocation.answered(which, answer, caps),
+            Callout::Audit(_) => None,
         };
         // What the answer brought is worked on at once, as far as one slice goes.
         let worked = self.revocation.work(&self.config.issuers, &self.keys, caps);
@@ -165,7 +189,7 @@ impl Worker {
     /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work
     /// that is done in slices.
     pub fn hurries(&self) -> bool {
-        self.waiting > 0 || self.is_busy()
+        self.waiting > 0 || self.is_busy() || self.trail.hurries()
     }
 
     /// Whether there is work that is done in slices.
@@ -198,10 +222,9 @@ impl Worker {
         self.waiting = self.waiting.saturating_sub(1);
     }
 
-    /// An id for the next audit event.
-    pub(in crate::flow) fn event_id(&mut self) -> EventId {
-        self.events.count = self.events.count.wrapping_add(1);
-        self.events
+    /// The instance ends: gives what the host must still write.
+    pub fn end(&mut self, caps: &dyn Capabilities) -> Left {
+        self.trail.end(caps)
     }
 
     fn adopt(&mut self, caps: &dyn Capabilities) {

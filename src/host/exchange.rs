@@ -10,8 +10,11 @@ use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::capabilities::Host;
 use super::{calls, fields};
+use crate::audit::Failure;
 use crate::base::refusal::Refusal;
-use crate::flow::{Effect, End, Event, Exchange, Next, Reply, Step, Worker, answer, reasons};
+use crate::flow::{
+    AUDIT_STATE, Effect, End, Event, Exchange, Next, Reply, Step, Worker, answer, reasons,
+};
 use crate::forward::Edit;
 use crate::request::Headers;
 use crate::store::CallFailed;
@@ -223,9 +226,19 @@ impl HttpContext for HostExchange {
         else {
             return;
         };
-        let line = self.exchange.end(&end(), &mut worker, &Host);
+        let left = self.exchange.end(&end(), &mut worker, &Host);
         drop(worker);
-        log::info!("{line}");
+        for line in &left.log {
+            log::info!("{line}");
+        }
+        if !left.access_log.is_empty() {
+            let lines = left.access_log.join("\n");
+            if hostcalls::set_property(vec![AUDIT_STATE], Some(lines.as_bytes())).is_err() {
+                log::error!(
+                    "the host took no filter state: an audit record is missing in its access logs"
+                );
+            }
+        }
     }
 }
 
@@ -273,6 +286,7 @@ fn end() -> End {
         status: number(&["response", "code"]).and_then(|code| u16::try_from(code).ok()),
         bytes: number(&["response", "size"]),
         duration: number(&["request", "duration"]).map(Duration::from_nanos),
+        failure: number(&["response", "flags"]).and_then(Failure::of),
         address: text(&["source", "address"]),
         tls: text(&["connection", "tls_version"]),
     }

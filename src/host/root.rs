@@ -67,12 +67,11 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let Some(worker) = self.worker.clone() else { return };
-        let (calls, told, notices, hurries) = match worker.try_borrow_mut() {
-            Ok(mut worker) => {
-                (worker.tick(&Host), worker.tell(&Host), worker.notices(), worker.hurries())
-            }
-            Err(_) => return,
-        };
+        let Ok(mut awake) = worker.try_borrow_mut() else { return };
+        let (calls, told) = (awake.tick(&Host), awake.tell(&Host));
+        let (notices, records, hurries) = (awake.notices(), awake.records(), awake.hurries());
+        drop(awake);
+        write(&records);
         self.tell(told);
         notices.iter().for_each(tell);
         self.waiting.hurry(hurries);
@@ -98,6 +97,14 @@ impl RootContext for Root {
 }
 
 impl Context for Root {
+    /// The configuration was replaced, or Envoy ends: nobody asks this instance again.
+    fn on_done(&mut self) -> bool {
+        if let Some(Ok(mut worker)) = self.worker.as_ref().map(|worker| worker.try_borrow_mut()) {
+            write(&worker.end(&Host).log);
+        }
+        true
+    }
+
     fn on_http_call_response(
         &mut self,
         number: u32,
@@ -131,7 +138,15 @@ impl Root {
             return;
         };
         worker.answered(callout, answer, &Host).iter().for_each(tell);
+        write(&worker.records());
         self.waiting.hurry(worker.hurries());
+    }
+}
+
+/// Writes audit records.
+fn write(records: &[String]) {
+    for record in records {
+        log::info!("{record}");
     }
 }
 

@@ -8,6 +8,7 @@ use super::granular::{Criterion, Granular};
 use super::permission::{Permission, Permissions};
 use super::scope::{Context, Scope};
 use crate::base::node::Node;
+use crate::base::set_of;
 use crate::fhir::config::Api;
 use crate::fhir::{Release, ResourceType};
 
@@ -178,7 +179,7 @@ impl Coverage {
     pub(super) fn parameters(&self, of: ResourceType) -> BTreeSet<&str> {
         let scopes = self.rows(Some(of)).flat_map(|row| &row.granular);
         let criteria = scopes.flat_map(|scope| scope.criteria.iter());
-        criteria.map(|criterion| criterion.name.as_str()).collect()
+        set_of(criteria.map(|criterion| criterion.name.as_str()))
     }
 
     /// The rows that count for a type: its own and that of every type.

@@ -1,12 +1,12 @@
 //! Proof that a request was decided and allowed.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::found::Search;
 use super::sight::{Sight, Vouched};
+use crate::base::set_of;
 use crate::fhir::{Id, ResourceType};
 
 /// Proof that the policy allows a request, and what must hold for it to be lawful. Made only by
@@ -183,8 +183,8 @@ impl Permit {
     /// A Bundle whose entries are allowed, each by its own permit.
     pub(in crate::policy) fn of_entries(entries: Vec<EntryPermit>) -> Permit {
         let permits = || entries.iter().map(|entry| &entry.permit);
-        let scopes: BTreeSet<&str> =
-            permits().filter_map(Permit::allowed_by).flat_map(|scopes| scopes.split(' ')).collect();
+        let scopes = permits().filter_map(Permit::allowed_by);
+        let scopes = set_of(scopes.flat_map(|scopes| scopes.split(' ')));
         let scopes = scopes.into_iter().collect::<Vec<_>>().join(" ");
         let patient = permits().find_map(|permit| permit.patient.clone());
         let strict = permits().any(|permit| permit.strict);

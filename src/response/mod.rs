@@ -17,6 +17,7 @@ mod found;
 mod headers;
 mod judge;
 mod line;
+mod patients;
 pub mod reasons;
 mod resource;
 mod result;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use headers::is_ndjson;
 pub use line::line;
+pub use patients::{is_readable, patients};
 
 use crate::base::refusal::Refusal;
 use crate::fhir::Api;

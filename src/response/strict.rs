@@ -35,7 +35,7 @@ impl<'a> Strict<'a> {
 
     /// Ends the object.
     pub(super) fn close<E: Error>(&mut self, open: usize) -> Result<(), E> {
-        let repeats = self.names.get_mut(open..).is_some_and(has_repeats);
+        let repeats = self.names.get(open..).is_some_and(has_repeats);
         self.names.truncate(open);
         if repeats { Err(E::custom("duplicate member")) } else { Ok(()) }
     }
@@ -43,9 +43,9 @@ impl<'a> Strict<'a> {
 
 /// Whether a name comes twice. Most objects have few members: comparing each with each is quicker
 /// than sorting, until it isn't.
-pub(super) fn has_repeats(names: &mut [Cow<'_, str>]) -> bool {
+pub(super) fn has_repeats(names: &[Cow<'_, str>]) -> bool {
     if names.len() <= 16 {
-        let mut rest = &*names;
+        let mut rest = names;
         while let [name, tail @ ..] = rest {
             if tail.contains(name) {
                 return true;
@@ -54,6 +54,7 @@ pub(super) fn has_repeats(names: &mut [Cow<'_, str>]) -> bool {
         }
         return false;
     }
+    let mut names: Vec<&str> = names.iter().map(Cow::as_ref).collect();
     names.sort_unstable();
     names.windows(2).any(|pair| matches!(pair, [one, other] if one == other))
 }

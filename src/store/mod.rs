@@ -9,6 +9,7 @@ pub mod feed;
 pub mod head;
 pub mod http;
 pub mod lease;
+pub mod place;
 pub mod status;
 pub mod table;
 pub mod url;
@@ -29,5 +30,15 @@ impl InstanceId {
     /// Draws a new one.
     pub fn draw(caps: &dyn Capabilities) -> InstanceId {
         InstanceId(caps.random())
+    }
+
+    /// The name as it stands in shared values.
+    pub const fn bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Half of it, which is plenty to tell instances apart.
+    pub fn short(&self) -> u64 {
+        u128::from_be_bytes(self.0) as u64
     }
 }

@@ -16,7 +16,8 @@ use core::marker::PhantomData;
 use siphasher::sip128::SipHasher24;
 
 use super::bytes::Reader;
-use crate::base::capabilities::{Capabilities, HostFailed, Shared, Written};
+use super::place::Place;
+use crate::base::capabilities::{Capabilities, HostFailed, Written};
 use crate::base::time::UnixSeconds;
 
 /// What a table keeps for each key: always as long in shared data.
@@ -145,37 +146,6 @@ impl<S: Slot> Table<S> {
     }
 }
 
-/// A shared key between reading and writing it.
-struct Place {
-    key: String,
-    stamp: Option<u32>,
-    absent: bool,
-}
-
-impl Place {
-    fn new(key: String) -> Place {
-        Place { key, stamp: None, absent: false }
-    }
-
-    /// What is there; nothing when it was never written.
-    fn read(&mut self, caps: &dyn Capabilities) -> Result<Vec<u8>, HostFailed> {
-        let Some(Shared { value, stamp }) = caps.shared(&self.key)? else {
-            // The host compares stamps only of keys that exist. So a stamp that no value has creates
-            // the key, unless somebody did meanwhile. One found absent again exists, with nothing in it.
-            self.stamp = Some(NO_STAMP).filter(|_| !self.absent);
-            self.absent = true;
-            return Ok(Vec::new());
-        };
-        self.stamp = Some(stamp);
-        Ok(value)
-    }
-
-    /// Writes, unless somebody wrote since it was read.
-    fn write(&self, value: &[u8], caps: &dyn Capabilities) -> Result<Written, HostFailed> {
-        caps.set_shared(&self.key, value, self.stamp)
-    }
-}
-
 /// One set: slots behind their tags.
 struct Set<S> {
     value: Vec<u8>,
@@ -251,8 +221,6 @@ const TAG: usize = 16;
 const FILL: u64 = 4;
 /// Each attempt that fails is one in which another instance succeeded.
 const ATTEMPTS: usize = 64;
-/// The host counts stamps up from one, a write each.
-const NO_STAMP: u32 = u32::MAX;
 /// Changes with the form of any shared value.
 const FORMAT: &str = "1";
 

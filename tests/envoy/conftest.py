@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-SPARE_LISTS = 64
+SPARE_LISTS = 80
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from clinic import ALGORITHMS, MAX_LIFETIME, SKEW, Clinic  # noqa: E402
 from gateway import BASE, Gateway, Issuer  # noqa: E402
-from lab import envoy as lab_envoy  # noqa: E402
+from lab import envoy as lab_envoy, receivers  # noqa: E402
 from lab.http import Client  # noqa: E402
 from lab.processes import end_on_signals, free_port, stop_all  # noqa: E402
 from lab.servers import Introspection, Revocations, Upstream  # noqa: E402
@@ -93,8 +93,10 @@ def envoy(wasm, upstream, revocations, spare_lists, issuer, turning, introspecti
                 **{str(server.port): server.port for server in spare_lists},
                 # Ports on which nobody listens, until a test does.
                 **{name: free_port() for name in (
-                    "nobody", "real-fhir", "real-auth", "real-opaque", "families", "alone", "binaries")}}
-    with lab_envoy.Envoy(tmp_path_factory.mktemp("envoy"), clusters) as running:
+                    "nobody", "real-fhir", "real-auth", "real-opaque", "families", "alone", "binaries", "als",
+                    *receivers.KINDS)}}
+    over_http2 = {"als", *(name for name, kind in receivers.KINDS.items() if kind.http2)}
+    with lab_envoy.Envoy(tmp_path_factory.mktemp("envoy"), clusters, http2=over_http2) as running:
         yield running
     stop_all()
 

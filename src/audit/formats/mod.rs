@@ -1,3 +1,10 @@
 //! The forms an event can be written in, one file each.
 
-pub(super) mod json;
+pub(super) mod ecs;
+#[cfg(test)]
+pub(super) mod fields;
+pub(super) mod fhir;
+pub(super) mod phiward;
+#[cfg(test)]
+mod testing;
+mod tree;

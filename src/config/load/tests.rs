@@ -87,7 +87,31 @@ fn most() -> Value {
         },
         "mode": "observe",
         "forward": {"token": "keep", "headers": ["subject", "scopes"]},
-        "audit": {"sinks": ["log"]},
+        "audit": {
+            "sinks": ["log", "access_log", "collector", "fhir"],
+            "when_full": "refuse",
+            "patients": "answers",
+            "show": ["_id", "patient"],
+            "hash_key": "PHIWARD_HASH_KEY",
+            "seal": {"key": "PHIWARD_SEAL_KEY", "key_id": "2026-11", "every": "30s"},
+            "collector": {
+                "cluster": "collector",
+                "url": "http://collector:8080/records",
+                "shape": "splunk_hec",
+                "authorization": "PHIWARD_COLLECTOR",
+                "every": "2s",
+                "timeout": "3s",
+                "queue_mib": 16,
+            },
+            "fhir": {
+                "cluster": "audit-fhir",
+                "url": "http://fhir/fhir",
+                "authorization": "PHIWARD_FHIR",
+                "every": "10s",
+                "timeout": "10s",
+                "queue_mib": 16,
+            },
+        },
     })
 }
 
@@ -215,6 +239,17 @@ fn every_default_is_the_documented_one() {
         ("forward.token", json!("strip")),
         ("forward.headers", json!([])),
         ("audit.sinks", json!(["log"])),
+        ("audit.when_full", json!("spill")),
+        ("audit.patients", json!("request")),
+        ("audit.show", json!(["_id", "patient", "subject"])),
+        ("audit.seal.every", json!("1m")),
+        ("audit.collector.shape", json!("ndjson")),
+        ("audit.collector.every", json!("1s")),
+        ("audit.collector.timeout", json!("5s")),
+        ("audit.collector.queue_mib", json!(64)),
+        ("audit.fhir.every", json!("5s")),
+        ("audit.fhir.timeout", json!("5s")),
+        ("audit.fhir.queue_mib", json!(64)),
     ];
     let defaults: Vec<(String, Value)> =
         keys().into_iter().filter_map(|key| Some((key.path, key.default?))).collect();
@@ -284,8 +319,8 @@ fn one_wrong_thing_is_one_error() {
         ),
         (
             "/audit",
-            Some(json!({"sinks": []})),
-            "/audit/sinks: the list is empty, so nothing would be recorded: expected a list of at least one of `log`, each once",
+            Some(json!({"sinks": ["log", "log"]})),
+            "/audit/sinks: the list names a sink twice: expected a list of `log`, `access_log`, `collector` and `fhir`, each once; `[]` records nothing",
         ),
         (
             "/forward",
@@ -414,6 +449,8 @@ fn the_schema_says_the_same_as_the_loader() {
         changed("/mode", Some(json!("observe"))),
         changed("/mode", Some(json!("off"))),
         changed("/audit", Some(json!({"sinks": []}))),
+        changed("/audit", Some(json!({"sinks": ["syslog"]}))),
+        changed("/audit", Some(json!({"seal": {"key": "PHIWARD_KEY"}}))),
         changed("/smart", Some(json!({"shared_types": ["Patient"]}))),
         changed("/revocation", Some(json!({"cluster": "r", "url": "http://r/"}))),
         changed("/revocation", Some(json!({"cluster": "r", "url": "http://r/", "every": 5}))),

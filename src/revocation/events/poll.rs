@@ -17,10 +17,11 @@ pub(super) struct Receipts {
 impl Receipts {
     /// As a shared value: the part of the next poll that says it.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let errors = self.refused.iter().map(|(jti, fault)| {
-            (jti.clone(), json!({"err": fault.code(), "description": fault.describe()}))
-        });
-        let errors: Map<String, Value> = errors.collect();
+        let mut errors = Map::new();
+        for (jti, fault) in &self.refused {
+            let error = json!({"err": fault.code(), "description": fault.describe()});
+            errors.insert(jti.clone(), error);
+        }
         json!({"ack": self.taken, "setErrs": errors}).to_string().into_bytes()
     }
 }
@@ -29,16 +30,14 @@ impl Receipts {
 /// wrote there is left out: its events come again.
 pub(super) fn request(receipts: Option<&[u8]>) -> Vec<u8> {
     let receipts = receipts.and_then(|text| json::parse(text).ok()).unwrap_or_default();
-    let asked = [("maxEvents", json!(MAX_EVENTS)), ("returnImmediately", json!(true))];
-    let handed_in = match (receipts.get("ack"), receipts.get("setErrs")) {
-        (Some(ack @ Value::Array(_)), Some(errors @ Value::Object(_))) => {
-            vec![("ack", ack.clone()), ("setErrs", errors.clone())]
-        }
-        _ => Vec::new(),
-    };
-    let members = asked.into_iter().chain(handed_in);
-    let body: Map<_, _> = members.map(|(name, value)| (name.to_owned(), value)).collect();
-    Value::Object(body).to_string().into_bytes()
+    let mut body = json!({"maxEvents": MAX_EVENTS, "returnImmediately": true});
+    if let (Some(ack @ Value::Array(_)), Some(errors @ Value::Object(_)), Some(body)) =
+        (receipts.get("ack"), receipts.get("setErrs"), body.as_object_mut())
+    {
+        body.insert("ack".to_owned(), ack.clone());
+        body.insert("setErrs".to_owned(), errors.clone());
+    }
+    body.to_string().into_bytes()
 }
 
 /// An answer.

@@ -5,8 +5,6 @@
 //! it. The head names the new version last. It says before the first write that one is under way: what
 //! breaks off is followed by a full list.
 
-use std::collections::BTreeSet;
-
 use super::InForce;
 use super::bucket::Tag;
 use super::context::Context;
@@ -16,6 +14,7 @@ use super::record::{Mask, Record};
 use super::small::Masks;
 use super::summary::{Place, Summary, bits_for};
 use super::table::{Broken, MOST_OF_A_BUCKET, PARTS, Parts, Table};
+use crate::base::set_of;
 use crate::store::{Generation, Head, Receipt};
 
 /// Changes on their way.
@@ -132,7 +131,7 @@ impl Delta {
         if added.len().max(self.removed.get(part).len()) > MOST_OF_A_BUCKET {
             return Err(Broken::Crowded);
         }
-        let stays: BTreeSet<_> = added.iter().map(Record::own).collect();
+        let stays = set_of(added.iter().map(Record::own));
         for record in self.removed.take(part) {
             if !stays.contains(&record.own()) {
                 self.small.remove(&record);

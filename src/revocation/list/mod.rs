@@ -109,7 +109,7 @@ impl List {
         }
     }
 
-    /// Takes the answer to that call.
+    /// Takes the answer to that call. What it brought is worked on by [`List::work`].
     pub(super) fn answered(
         &mut self,
         answer: Result<HttpAnswer, CallFailed>,
@@ -118,10 +118,8 @@ impl List {
         if self.asked.take().is_some() {
             let Some(Task::Load(loading)) = &mut self.task else { return None };
             let page = self.feed.page(answer);
-            if let Err(problem) = page.and_then(|page| loading.answered(page, &self.limits)) {
-                return self.fails(&problem, caps);
-            }
-            return self.work(caps);
+            let taken = page.and_then(|page| loading.answered(page, &self.limits));
+            return taken.err().and_then(|problem| self.fails(&problem, caps));
         }
         let received = self.feed.received(answer, caps);
         self.refresh(caps);
@@ -131,13 +129,13 @@ impl List {
             Received::Failed(problem) => return Some(self.not_renewed(&problem, caps)),
             Received::Unchanged(receipt) => {
                 self.begin_chores(receipt, caps);
-                return self.work(caps);
+                return None;
             }
             Received::Gone(receipt) => Loading::again(receipt, before, &context),
             Received::New { body, receipt } => Loading::new(receipt, body, before, &context),
         };
         self.task = Some(Task::Load(Box::new(loading)));
-        self.work(caps)
+        None
     }
 
     /// Whether there is work to do.

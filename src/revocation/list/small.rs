@@ -68,12 +68,8 @@ impl Masks {
             let (issued_before, expires) = instants(entry);
             Record { hash: hash_of(entry), issued_before, expires, mask }
         });
-        let kept = records.filter(|record| !record.is_over(now));
-        let kept: BTreeMap<_, _> =
-            kept.map(|record| ((record.hash, record.issued_before), record.expires)).collect();
-        self.count = self.count.saturating_add(kept.len());
-        if !kept.is_empty() {
-            self.masks.insert(mask, kept);
+        for record in records.filter(|record| !record.is_over(now)) {
+            self.insert(&record);
         }
     }
 

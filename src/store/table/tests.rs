@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::capabilities::{HostSignature, HostVerdict, Native};
+use crate::base::capabilities::{HostSignature, HostVerdict, Native, Shared};
 use crate::base::time::Instant;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::config::section::{Section, excerpt};
 use crate::config::setting::Setting;
+use crate::config::variable::Variable;
 use crate::store::HttpUrl;
 
 crate::words! {
@@ -53,10 +54,6 @@ pub(super) enum SecretSource {
     /// In the configuration.
     Inline(Secret),
 }
-
-/// The name of an environment variable. Not shown: somebody may have put the secret itself there.
-#[derive(Clone)]
-pub(super) struct Variable(pub(super) String);
 
 /// A secret. Never shown.
 #[derive(Clone)]
@@ -134,33 +131,6 @@ fn text(length: Duration) -> String {
     length.json().as_str().unwrap_or_default().to_owned()
 }
 
-impl Setting for Variable {
-    const EXPECTED: &'static str =
-        "the name of an environment variable: capital letters, digits and `_`";
-
-    /// What is no name may be the secret itself: it is not repeated.
-    fn parse(value: &Value) -> Result<Variable, String> {
-        let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-        match value.as_str() {
-            Some(name)
-                if name.bytes().all(fits)
-                    && name.starts_with(|first: char| !first.is_ascii_digit()) =>
-            {
-                Ok(Variable(name.to_owned()))
-            }
-            _ => Err("the value is not such a name".to_owned()),
-        }
-    }
-
-    fn schema() -> Value {
-        json!({"type": "string", "pattern": "^[A-Z_][A-Z0-9_]*$"})
-    }
-
-    fn json(&self) -> Value {
-        Value::Null
-    }
-}
-
 impl Setting for Secret {
     const EXPECTED: &'static str = "text that is not empty";
 
@@ -197,12 +167,6 @@ impl Setting for Rate {
 
     fn json(&self) -> Value {
         Value::from(self.0)
-    }
-}
-
-impl fmt::Debug for Variable {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Variable(…)")
     }
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::config::section::{Section, excerpt};
 use crate::config::setting::Setting;
+use crate::config::variable::Variable;
 
 /// How an issuer encrypts.
 #[derive(Debug, Clone)]
@@ -35,10 +36,6 @@ pub(super) enum KeyManagement {
     /// ECDH-ES on P-256 with AES Key Wrap of 256 bits.
     EcdhEsA256Kw,
 }
-
-/// The name of an environment variable.
-#[derive(Debug, Clone)]
-pub(super) struct Variable(pub(super) String);
 
 impl Encryption {
     /// Reads `encryption` of an issuer.
@@ -105,37 +102,8 @@ impl Setting for KeyManagement {
     }
 }
 
-impl Setting for Variable {
-    const EXPECTED: &'static str =
-        "the name of an environment variable: letters, digits and `_`, no digit first";
-
-    /// What is no such name is not shown: it may be the key.
-    fn parse(value: &Value) -> Result<Variable, String> {
-        let name = value.as_str().unwrap_or_default();
-        let is_name = name.len() <= MAX_VARIABLE
-            && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        is_name.then(|| Variable(name.to_owned())).ok_or_else(|| "this is no such name".to_owned())
-    }
-
-    fn hint(_value: &Value) -> Option<String> {
-        Some("the key itself goes into `vm_config.environment_variables` of Envoy".to_owned())
-    }
-
-    fn schema() -> Value {
-        json!({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$", "maxLength": MAX_VARIABLE})
-    }
-
-    fn json(&self) -> Value {
-        Value::from(self.0.as_str())
-    }
-}
-
 /// Most keys of one issuer.
 const MAX_KEYS: usize = 8;
-
-/// Longest name of a variable in bytes.
-const MAX_VARIABLE: usize = 128;
 
 const DOC_REQUIRED: &str = "Whether this issuer's tokens must be encrypted. Otherwise those that are signed only are taken as well.";
 const DOC_KEYS: &str = "The private keys for which this issuer encrypts, at most 8.";

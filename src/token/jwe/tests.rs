@@ -703,11 +703,11 @@ fn every_mistake_in_the_configuration_is_reported_at_its_place() {
         (keys(json!({"algorithm": "dir"})), at("/keys/0/algorithm", "unknown algorithm `dir`")),
         (
             keys(json!({"key": "-----BEGIN PRIVATE KEY-----"})),
-            at("/keys/0/key", "this is no such name"),
+            at("/keys/0/key", "the value is no such name"),
         ),
-        (keys(json!({"key": "1KEY"})), at("/keys/0/key", "this is no such name")),
-        (keys(json!({"key": ""})), at("/keys/0/key", "this is no such name")),
-        (keys(json!({"key": {"kty": "RSA"}})), at("/keys/0/key", "this is no such name")),
+        (keys(json!({"key": "1KEY"})), at("/keys/0/key", "the value is no such name")),
+        (keys(json!({"key": ""})), at("/keys/0/key", "the value is no such name")),
+        (keys(json!({"key": {"kty": "RSA"}})), at("/keys/0/key", "the value is no such name")),
     ];
     for (encryption, expected) in cases {
         let issuer = config(

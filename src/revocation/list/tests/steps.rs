@@ -225,6 +225,25 @@ fn requests_wait_for_the_first_list_unless_it_just_failed() {
 }
 
 #[test]
+fn who_takes_an_answer_leaves_the_work_to_a_slice() {
+    for page in [json!({"version": "1", "entries": [], "next": "2"}), with_nurse()] {
+        let mut scene = Scene::of(1, &settings());
+        if page["next"].is_string() {
+            scene.serves(&page);
+        }
+        path(&mut scene);
+        let last = json!({"version": page["version"], "entries": [{"sub": "nurse-17"}]});
+        let (_, revocation) = &mut scene.instances[0];
+        let answer = answer(200, &last.to_string());
+        assert_eq!(revocation.answered(Which::List, answer, &scene.host), None, "{page}");
+        assert!(revocation.busy(), "{page}");
+        assert_eq!(scene.checks(0), Err("revocation_unavailable"), "{page}");
+        assert!(work(&mut scene.instances[0].1, &scene.host).is_some(), "{page}");
+        assert_eq!(scene.checks(0), Err("token_revoked"), "{page}");
+    }
+}
+
+#[test]
 fn loading_goes_on_in_slices_and_stops_when_the_lease_is_lost() {
     let many: Vec<_> = (0..500).map(|number| json!({"jti": number.to_string()})).collect();
     let list = json!({"version": "1", "entries": many}).to_string();
@@ -259,13 +278,13 @@ fn changes_that_broke_off_are_followed_by_a_full_list() {
         path(scene.at(5));
         scene.limits(Limits { steps, ..tiny() });
         let (_, revocation) = &mut scene.instances[0];
-        let notice =
-            revocation.answered(Which::List, answer(200, &changes.to_string()), &scene.host);
-        if notice.is_some() {
+        let answer = answer(200, &changes.to_string());
+        assert_eq!(revocation.answered(Which::List, answer, &scene.host), None);
+        if work(revocation, &scene.host).is_some() {
             continue; // it was done within these steps
         }
         scene.host.fails.set(true);
-        let notice = work(&mut scene.instances[0].1, &scene.host).unwrap();
+        let notice = work(revocation, &scene.host).unwrap();
         assert_eq!(notice.level, log::Level::Warn);
         scene.host.fails.set(false);
         scene.limits(tiny());

@@ -9,17 +9,25 @@ use std::io;
 use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
+use crate::audit::discretion::Told;
 use crate::audit::event::{Decision, Event, Origin, Outcome, Parameter, What, Who};
+use crate::audit::{Discretion, Failure};
 use crate::base::time::Instant;
 use crate::revocation::Freshness;
 
 /// The event as one line of JSON, without the line's end.
-pub(crate) fn line(event: &Event<'_>) -> String {
+pub(crate) fn line(event: &Event<'_>, discretion: &Discretion) -> String {
+    ascii(&Line::of(event, discretion))
+}
+
+/// A value as one line of JSON in ASCII, without the line's end. Empty when it can't be serialized.
+pub(crate) fn ascii(value: &impl Serialize) -> String {
     let mut buffer = Vec::with_capacity(TYPICAL_BYTES);
     let mut serializer = serde_json::Serializer::with_formatter(&mut buffer, Ascii);
-    // Writing to memory can't fail and every key is a string, so there is no error to report.
-    let _ = Line::of(event).serialize(&mut serializer);
-    String::from_utf8(buffer).unwrap_or_default()
+    match value.serialize(&mut serializer) {
+        Ok(()) => String::from_utf8(buffer).unwrap_or_default(),
+        Err(_) => String::new(),
+    }
 }
 
 /// The record, fields in the order they are written.
@@ -28,6 +36,8 @@ struct Line<'a> {
     schema: &'static str,
     time: String,
     id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part_of: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<Text<'a>>,
     decision: &'static str,
@@ -42,6 +52,10 @@ struct Line<'a> {
     what: WhatLine<'a>,
     outcome: OutcomeLine,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    patients: Vec<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patients_unread: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes: Vec<Text<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     narrowed: Vec<Text<'a>>,
@@ -52,12 +66,13 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(event: &'a Event<'a>) -> Line<'a> {
+    fn of(event: &'a Event<'a>, discretion: &Discretion) -> Line<'a> {
         let done = if event.observe { Decision::Allow } else { event.decision };
         Line {
             schema: crate::audit::SCHEMA,
             time: rfc3339(event.time),
             id: event.id.to_string(),
+            part_of: event.part_of.map(|id| id.to_string()),
             request_id: event.request_id.map(Text::bytes),
             decision: done.word(),
             observe: event.observe.then_some(true),
@@ -65,8 +80,10 @@ impl<'a> Line<'a> {
             reason: event.decision.code(),
             who: event.who.as_ref().map(WhoLine::of),
             from: OriginLine::of(&event.from),
-            what: WhatLine::of(&event.what),
+            what: WhatLine::of(&event.what, discretion),
             outcome: OutcomeLine::of(&event.outcome),
+            patients: list(event.patients.iter().copied()),
+            patients_unread: event.unread.then_some(true),
             scopes: list(event.scopes.iter().copied()),
             narrowed: list(event.narrowed.iter().copied()),
             removed: event.removed,
@@ -146,9 +163,10 @@ struct WhatLine<'a> {
 }
 
 impl<'a> WhatLine<'a> {
-    fn of(what: &'a What<'a>) -> WhatLine<'a> {
+    fn of(what: &'a What<'a>, discretion: &Discretion) -> WhatLine<'a> {
         let rest = (what.parameters.len() > MAX_ITEMS).then_some(ParameterLine::CUT);
-        let parameters = what.parameters.iter().take(MAX_ITEMS).map(ParameterLine::of);
+        let parameters = what.parameters.iter().take(MAX_ITEMS);
+        let parameters = parameters.map(|parameter| ParameterLine::of(parameter, discretion));
         WhatLine {
             method: what.method.map(Text::bytes),
             interaction: what.interaction.map(Text::of),
@@ -168,20 +186,21 @@ struct ParameterLine<'a> {
     name: Text<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
 }
 
 impl<'a> ParameterLine<'a> {
     const CUT: ParameterLine<'static> =
-        ParameterLine { name: Text(Cow::Borrowed(CUT)), value: None };
+        ParameterLine { name: Text(Cow::Borrowed(CUT)), value: None, hash: None };
 
-    /// With its value only when the name is exactly one of those that carry an id: a modifier or a
-    /// chain (`patient:identifier`, `patient.name`) makes the value something else.
-    fn of(parameter: &Parameter<'a>) -> ParameterLine<'a> {
-        let shown = VALUES_SHOWN.contains(&parameter.name);
-        ParameterLine {
-            name: Text::of(parameter.name),
-            value: shown.then(|| Text::of(parameter.value)),
-        }
+    fn of(parameter: &Parameter<'a>, discretion: &Discretion) -> ParameterLine<'a> {
+        let (value, hash) = match discretion.of(parameter) {
+            Told::Value => (Some(Text::of(parameter.value)), None),
+            Told::Hash(hash) => (None, Some(hash)),
+            Told::Nothing => (None, None),
+        };
+        ParameterLine { name: Text::of(parameter.name), value, hash }
     }
 }
 
@@ -191,6 +210,8 @@ struct OutcomeLine {
     status: Option<u16>,
     bytes: u64,
     duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<&'static str>,
 }
 
 impl OutcomeLine {
@@ -200,6 +221,7 @@ impl OutcomeLine {
             status: outcome.status,
             bytes: outcome.bytes,
             duration_ms: microseconds / 1000.0,
+            failure: outcome.failure.map(Failure::word),
         }
     }
 }
@@ -248,7 +270,7 @@ fn freshness(list: Freshness) -> &'static str {
 }
 
 /// RFC 3339 in UTC with milliseconds, for example `2026-10-01T08:30:00.250Z`.
-fn rfc3339(time: Instant) -> String {
+pub(crate) fn rfc3339(time: Instant) -> String {
     let nanoseconds = i128::from(time.nanoseconds());
     let utc = time::OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
@@ -284,13 +306,10 @@ impl Formatter for Ascii {
 const MAX_CHARS: usize = 256;
 
 /// Most items of a list; a longer one ends with [`CUT`].
-const MAX_ITEMS: usize = 64;
+pub(crate) const MAX_ITEMS: usize = 64;
 
 /// Stands for what was cut.
 const CUT: &str = "…";
-
-/// Search parameters whose value is written: it is the id of a resource or a reference to one.
-const VALUES_SHOWN: [&str; 3] = ["_id", "patient", "subject"];
 
 /// Bytes set aside for a line; most are shorter.
 const TYPICAL_BYTES: usize = 1024;

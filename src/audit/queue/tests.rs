@@ -1,0 +1,5 @@
+#![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
+
+mod rows;
+mod walks;
+mod world;
