@@ -13,6 +13,12 @@ MAX_WASM := 1500000
 WASM_FEATURES := --enable-bulk-memory --enable-bulk-memory-opt --enable-multivalue --enable-mutable-globals \
 	--enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext
 
+# Functions marked `#[inline]` are copied into their callers only when small: the default, 325, is a choice for speed.
+# Panic messages name source files: without the folder of this machine, so that every machine builds the same bytes.
+CRATES := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS := -Cllvm-args=-inlinehint-threshold=100 \
+	--remap-path-prefix=$(CRATES)= --remap-path-prefix=$(CRATES)/index.crates.io-1949cf8c6b5b557f=
+
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 

@@ -5,7 +5,7 @@
 //! value (other than the request id), so none of them can leak into the record by mistake; of the
 //! values of search parameters [`Discretion`] decides.
 
-#[cfg(test)]
+#[cfg(any(feature = "cli", test))]
 pub(crate) mod canonical;
 pub mod config;
 mod delivery;

@@ -180,8 +180,10 @@ impl Queue {
 
     /// A batch did not arrive, or nobody knows: it is sent again, after a delay.
     pub fn failed(&mut self, batch: BatchId, caps: &dyn Capabilities) {
-        let lines = self.sender.failed(batch, caps.now(), caps);
+        let now = caps.now();
+        let lines = self.sender.failed(batch, now, caps);
         self.counters.retried = self.counters.retried.saturating_add(lines);
+        self.move_head(now, caps);
     }
 
     /// The collector will never take a batch: its lines, which the queue forgets.
@@ -209,7 +211,8 @@ impl Queue {
             let slots = self.ring.drain(caps);
             lines.extend(slots.iter().flat_map(|slot| slot.text.lines()).map(str::to_owned));
             // Should that fail, the next sender does it.
-            self.seen = self.ring.advance(caps).ok().flatten().map(|advanced| advanced.header);
+            self.seen =
+                self.ring.advance(false, caps).ok().flatten().map(|advanced| advanced.header);
         }
         lines
     }
@@ -248,7 +251,7 @@ impl Queue {
         if self.elected.is_none() {
             return;
         }
-        match self.ring.advance(caps) {
+        match self.ring.advance(self.sender.is_failing(), caps) {
             Ok(Some(advanced)) => {
                 self.seen = Some(advanced.header);
                 self.counters.oldest = advanced.oldest.map(|opened| now.since(opened));
@@ -279,7 +282,7 @@ impl Queue {
             self.counters.broken = self.counters.broken.saturating_add(broken);
             let text = format!(
                 "audit queue: {broken} slots in the host's shared data were overwritten: their records \
-                 are lost; give this filter a `vm_id` of its own"
+                 may be lost; give this filter a `vm_id` of its own"
             );
             self.notices.push(Notice::warn(text));
         }
