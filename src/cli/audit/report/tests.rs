@@ -145,6 +145,7 @@ fn everything_is_counted_once() {
     let patients =
         [("p1", 6, 1), ("p2", 1, 0), ("p3", 1, 0), ("p4", 1, 1), ("p5", 1, 0), ("p6", 1, 1)];
     assert_eq!(names(&report["patients"]), patients);
+    assert_eq!(report["patients"]["only_refused"], 2);
     assert_eq!(names(&report["users"]), [("Practitioner/1", 10, 2), ("bob", 1, 1)]);
     assert_eq!(names(&report["clients"]), [("app", 10, 2), ("other", 1, 1)]);
     assert_eq!(names(&report["tokens"]), [("t1", 10, 3), ("t2", 1, 0)]);
