@@ -1,6 +1,6 @@
 # The only list of commands; CI calls these and nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-core test-formats test-envoy check bench dist schema tables clean
+.PHONY: help setup build demo test test-core test-formats test-envoy test-report check bench dist schema tables clean
 SHELL := /bin/sh
 
 # The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
@@ -12,6 +12,12 @@ MAX_WASM := 1500000
 # What rustc uses of WebAssembly by default, and no more.
 WASM_FEATURES := --enable-bulk-memory --enable-bulk-memory-opt --enable-multivalue --enable-mutable-globals \
 	--enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext
+
+# Functions marked `#[inline]` are copied into their callers only when small: the default, 325, is a choice for speed.
+# Panic messages name source files: without the folder of this machine, so that every machine builds the same bytes.
+CRATES := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS := -Cllvm-args=-inlinehint-threshold=100 \
+	--remap-path-prefix=$(CRATES)= --remap-path-prefix=$(CRATES)/index.crates.io-1949cf8c6b5b557f=
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +33,7 @@ build: setup ## the filter: target/phiward.wasm
 demo: build ## a day in the life of a clinic, through a real Envoy
 	@PYTHONPATH=. $(PYTHON) demo/demo.py
 
-test: build test-core test-formats test-envoy ## everything: unit, property, golden and example tests, then the filter in a real Envoy
+test: build test-core test-formats test-envoy test-report ## everything: unit, property, golden and example tests, then the filter in a real Envoy
 
 test-core: ## what needs no Envoy
 	cargo test --locked --quiet --all-features
@@ -38,6 +44,11 @@ test-formats: setup ## the audit trail's AuditEvents before a real FHIR server
 test-envoy: build ## the .wasm of this commit in a real Envoy
 	@lab/setup receivers
 	PYTHONPATH=. $(PYTHON) -m pytest -q -p no:cacheprovider tests/envoy
+
+test-report: setup ## the HTML form of the audit report in a real browser
+	@lab/setup browser
+	cargo build --locked --quiet --features cli --bin phiward
+	$(PYTHON) -m pytest -q -p no:cacheprovider tests/report
 
 check: setup ## format, lints (native and wasm32), dependencies, documentation
 	cargo fmt --check

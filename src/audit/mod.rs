@@ -5,7 +5,7 @@
 //! value (other than the request id), so none of them can leak into the record by mistake; of the
 //! values of search parameters [`Discretion`] decides.
 
-#[cfg(test)]
+#[cfg(any(feature = "cli", test))]
 pub(crate) mod canonical;
 pub mod config;
 mod delivery;
@@ -19,6 +19,7 @@ pub mod seal;
 mod shapes;
 mod trail;
 
+pub use delivery::Tally;
 pub use discretion::Discretion;
 pub use event::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};
 pub use failure::Failure;

@@ -29,7 +29,7 @@ pub enum Exit {
     /// What was asked for is done, and nothing is wrong: the request is allowed, every case is as
     /// expected.
     Ok = 0,
-    /// A case is not as expected.
+    /// A case is not as expected; the trail of audit records is not whole.
     Differs = 1,
     /// The request, or its answer, is refused.
     Denied = 2,
@@ -93,6 +93,8 @@ usage:
   phiward test FILE...     runs files of cases: requests and the decisions that must follow
   phiward audit report [OPTIONS] FILE...
                            who touched which patient and when, what was refused, what is missing
+  phiward audit verify --key ID=FILE FILE...
+                           whether sealed records are whole: changed, forged and missing ones by name
   phiward schema           the JSON Schema of the configuration
   phiward --help           this page
   phiward --version        the version
@@ -122,9 +124,15 @@ and of its form:
   --output FILE       a file to write instead of standard output
   --limit N           so many accesses are listed at most, otherwise 1000
 
+options of audit verify:
+  --key ID=FILE       a key that was in use and its id; `ID=@VARIABLE` takes it from the environment
+  --until TIME        streams that neither ended nor said anything from then on are findings
+  --part              the files are a part of the trail: what came before them is not expected
+  --json              the same as JSON
+
 exit status:
   0  nothing is wrong; allowed; every case is as expected
-  1  a case differs
+  1  a case differs; the trail is not whole
   2  denied
   3  the arguments, the file or what stands in it can't be used
 ";

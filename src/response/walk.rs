@@ -77,7 +77,7 @@ impl<'a> Walk<'a> {
             }
         }
         self.expect(b'}')?;
-        if has_repeats(&mut names) { Err(&ANSWER_UNREADABLE) } else { Ok(members) }
+        if has_repeats(&names) { Err(&ANSWER_UNREADABLE) } else { Ok(members) }
     }
 
     /// Reads an array: `with` reads each element. Gives where the array ends, before its bracket.

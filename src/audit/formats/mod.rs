@@ -1,7 +1,7 @@
 //! The forms an event can be written in, one file each.
 
 pub(super) mod ecs;
-#[cfg(test)]
+#[cfg(any(feature = "cli", test))]
 pub(super) mod fields;
 pub(super) mod fhir;
 pub(super) mod phiward;

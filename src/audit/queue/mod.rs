@@ -157,9 +157,8 @@ impl Queue {
         let now = caps.now();
         self.alive.tell(instance, now, caps);
         self.keep_slot(now, caps);
-        if !self.is_elected(instance, now, caps) {
-            self.sender.rest();
-            self.counters.oldest = None;
+        if self.sender.steps_aside(now) || !self.is_elected(instance, now, caps) {
+            self.step_aside(instance, now, caps);
             return Vec::new();
         }
         let retried = self.sender.forget_lost(now, caps);
@@ -180,8 +179,10 @@ impl Queue {
 
     /// A batch did not arrive, or nobody knows: it is sent again, after a delay.
     pub fn failed(&mut self, batch: BatchId, caps: &dyn Capabilities) {
-        let lines = self.sender.failed(batch, caps.now(), caps);
+        let now = caps.now();
+        let lines = self.sender.failed(batch, now, caps);
         self.counters.retried = self.counters.retried.saturating_add(lines);
+        self.move_head(now, caps);
     }
 
     /// The collector will never take a batch: its lines, which the queue forgets.
@@ -209,7 +210,8 @@ impl Queue {
             let slots = self.ring.drain(caps);
             lines.extend(slots.iter().flat_map(|slot| slot.text.lines()).map(str::to_owned));
             // Should that fail, the next sender does it.
-            self.seen = self.ring.advance(caps).ok().flatten().map(|advanced| advanced.header);
+            self.seen =
+                self.ring.advance(false, caps).ok().flatten().map(|advanced| advanced.header);
         }
         lines
     }
@@ -243,12 +245,28 @@ impl Queue {
         elected
     }
 
+    /// Leaves the sending to others. Who does so because its batches did not arrive still tells how old the
+    /// oldest line is: maybe nobody sends. Others may fare better: one whose configuration is newer may
+    /// know a password that this one does not.
+    fn step_aside(&mut self, instance: &InstanceId, now: Instant, caps: &dyn Capabilities) {
+        self.sender.rest();
+        self.counters.oldest = None;
+        if self.elected.take().is_some() {
+            self.lease.give_back(instance, caps);
+        }
+        if self.sender.steps_aside(now)
+            && let Ok(Some(advanced)) = self.ring.advance(true, caps)
+        {
+            self.counters.oldest = advanced.oldest.map(|opened| now.since(opened));
+        }
+    }
+
     /// Moves the head over what was sent. A header that can't be read is made anew from the slots.
     fn move_head(&mut self, now: Instant, caps: &dyn Capabilities) {
         if self.elected.is_none() {
             return;
         }
-        match self.ring.advance(caps) {
+        match self.ring.advance(self.sender.is_failing(), caps) {
             Ok(Some(advanced)) => {
                 self.seen = Some(advanced.header);
                 self.counters.oldest = advanced.oldest.map(|opened| now.since(opened));
@@ -279,7 +297,7 @@ impl Queue {
             self.counters.broken = self.counters.broken.saturating_add(broken);
             let text = format!(
                 "audit queue: {broken} slots in the host's shared data were overwritten: their records \
-                 are lost; give this filter a `vm_id` of its own"
+                 may be lost; give this filter a `vm_id` of its own"
             );
             self.notices.push(Notice::warn(text));
         }

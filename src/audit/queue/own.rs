@@ -111,12 +111,13 @@ impl Queue {
         }
     }
 
-    /// While a quarter of the slots waits, because the collector is away, slots are filled before they
-    /// are closed, however slowly; but nobody waits for one that stands in the way of the head.
+    /// When a quarter of the slots waits because the collector is away, slots are filled before they are
+    /// closed, however slowly; but nobody waits for one that keeps the head.
     fn is_due(&self, open: &Open, now: Instant) -> bool {
         let old = now < open.opened() || now.since(open.opened()) >= self.every;
         let quarter = self.ring.slots().div_ceil(4);
-        let behind = |header: Header| header.in_use() > quarter && header.head != open.seq();
+        let behind =
+            |header: Header| header.away && header.in_use() > quarter && header.head != open.seq();
         old && !self.seen.is_some_and(behind)
     }
 

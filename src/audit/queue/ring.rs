@@ -23,6 +23,8 @@ pub(super) struct Ring {
 pub(super) struct Header {
     pub(super) head: u64,
     pub(super) tail: u64,
+    /// Whether the collector is away, as the sender found.
+    pub(super) away: bool,
 }
 
 /// Why a slot found no place.
@@ -65,7 +67,7 @@ impl Header {
     }
 
     fn encode(self) -> Vec<u8> {
-        let mut value = vec![FORMAT];
+        let mut value = vec![FORMAT, self.away.into()];
         value.extend(self.head.to_be_bytes());
         value.extend(self.tail.to_be_bytes());
         value
@@ -73,8 +75,8 @@ impl Header {
 
     fn decode(value: &[u8], slots: u64) -> Option<Header> {
         let mut reader = Reader::new(value);
-        let format = reader.u8()?;
-        let header = Header { head: reader.u64()?, tail: reader.u64()? };
+        let (format, away) = (reader.u8()?, reader.u8()? != 0);
+        let header = Header { head: reader.u64()?, tail: reader.u64()?, away };
         let possible = header.head <= header.tail && header.in_use() <= slots && header.tail < LAST;
         (format == FORMAT && possible && reader.is_empty()).then_some(header)
     }
@@ -146,15 +148,20 @@ impl Ring {
         caps.set_shared(&self.slot_key(seq), &Label::sent(seq).encode(""), stamp)
     }
 
-    /// Moves the head over slots that are sent. `None` when the header can't be read.
-    pub(super) fn advance(&self, caps: &dyn Capabilities) -> Result<Option<Advanced>, HostFailed> {
+    /// Moves the head over slots that are sent, and notes whether the collector is away. `None` when the
+    /// header can't be read.
+    pub(super) fn advance(
+        &self,
+        away: bool,
+        caps: &dyn Capabilities,
+    ) -> Result<Option<Advanced>, HostFailed> {
         let mut place = self.header_place();
         for _ in 0..ATTEMPTS {
             let Some(header) = Header::decode(&place.read(caps)?, self.slots) else {
                 return Ok(None);
             };
             let (head, oldest) = self.first_unsent(header, caps)?;
-            let moved = Header { head, ..header };
+            let moved = Header { head, away, ..header };
             if moved == header || place.write(&moved.encode(), caps)? == Written::Done {
                 return Ok(Some(Advanced { header: moved, oldest }));
             }
@@ -306,7 +313,7 @@ impl Ring {
             }
         }
         let head = head.min(tail).max(tail.saturating_sub(self.slots));
-        Ok(Header { head, tail })
+        Ok(Header { head, tail, away: false })
     }
 }
 

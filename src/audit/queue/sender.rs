@@ -105,6 +105,16 @@ impl Sender {
         self.more && self.flights.len() < self.most_in_flight()
     }
 
+    /// Whether the last batch did not arrive.
+    pub(super) fn is_failing(&self) -> bool {
+        self.backoff.is_failing()
+    }
+
+    /// Whether others should try: several batches in a row did not arrive.
+    pub(super) fn steps_aside(&self, now: Instant) -> bool {
+        self.backoff.holds_long(now)
+    }
+
     /// Says that nothing is to be sent by this instance.
     pub(super) fn rest(&mut self) {
         self.more = false;
@@ -260,13 +270,16 @@ impl Sender {
         if self.flights.iter().flat_map(|flight| &flight.slots).any(|slot| slot.seq == seq) {
             return Ok(Look::Done);
         }
-        let (place, found) = ring.slot(seq, caps)?;
+        let (mut place, found) = ring.slot(seq, caps)?;
         let slot = match found {
             Found::Slot(slot) if slot.label.seq > seq => return Ok(Look::Done),
             Found::Slot(slot) if slot.label.seq == seq && !slot.waits() => return Ok(Look::Done),
             Found::Slot(slot) if slot.label.seq == seq && slot.label.state == State::Closed => slot,
             found => {
-                self.close_if_silent(seq, &place, &found, flight.started, caps)?;
+                if self.is_silent(seq, place.stamp(), flight.started) {
+                    let broken = close(seq, &mut place, &found, caps)?;
+                    self.broken = self.broken.saturating_add(broken.into());
+                }
                 return Ok(Look::Open);
             }
         };
@@ -279,36 +292,36 @@ impl Sender {
         Ok(Look::Taken)
     }
 
-    /// Closes a slot that has looked the same for so long that its owner must be dead: next time it is
-    /// seen closed. A number without a slot (its owner died between taking and writing) is given up;
-    /// lines of another round that are found there get the number. What can't be read is lost, unless
-    /// its owner writes it again meanwhile.
-    fn close_if_silent(
-        &mut self,
-        seq: u64,
-        place: &Place,
-        found: &Found,
-        now: Instant,
-        caps: &dyn Capabilities,
-    ) -> Result<(), HostFailed> {
-        let stamp = place.stamp();
+    /// Whether a slot that is not closed has looked the same for so long that its owner must be dead.
+    fn is_silent(&mut self, seq: u64, stamp: Option<u32>, now: Instant) -> bool {
         let known = self.watched.iter().find(|watched| watched.seq == seq).copied();
         let known = known.filter(|known| known.stamp == stamp && now >= known.since);
         let watched = known.unwrap_or(Watched { seq, stamp, since: now });
         self.watched.retain(|watched| watched.seq != seq);
         self.watched.push(watched);
-        if now.since(watched.since) < SILENT {
-            return Ok(());
-        }
-        let value = match found {
-            Found::Slot(slot) if slot.waits() => adopted(slot, seq),
-            _ => Label::sent(seq).encode(""),
-        };
-        let written = place.write(&value, caps)?;
-        let broken = written == Written::Done && *found == Found::Unreadable;
-        self.broken = self.broken.saturating_add(broken.into());
-        Ok(())
+        now.since(watched.since) >= SILENT
     }
+}
+
+/// Closes the slot of a dead owner. A number without a slot (its owner died between taking and writing)
+/// is given up; lines of another round that are found there get the number. What can't be read was not
+/// written again by an owner meanwhile, and is lost: `true`.
+fn close(
+    seq: u64,
+    place: &mut Place,
+    found: &Found,
+    caps: &dyn Capabilities,
+) -> Result<bool, HostFailed> {
+    let value = match found {
+        Found::Slot(slot) if slot.waits() => adopted(slot, seq),
+        _ => Label::sent(seq).encode(""),
+    };
+    if place.write(&value, caps)? == Written::Done {
+        return Ok(*found == Found::Unreadable);
+    }
+    // A key that is neither absent nor holds anything was emptied by others.
+    let emptied = *found == Found::Nothing && place.read(caps)?.is_empty();
+    Ok(emptied && place.write(&value, caps)? == Written::Done)
 }
 
 /// Takes the lines out of a slot; none when they are gone already.

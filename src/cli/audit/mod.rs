@@ -4,6 +4,7 @@ mod arguments;
 mod read;
 mod record;
 mod report;
+mod verify;
 
 use std::io::{self, Write};
 
@@ -16,6 +17,8 @@ pub(super) use arguments::arguments;
 pub(super) enum Command {
     /// `audit report`
     Report(Box<report::Options>),
+    /// `audit verify`
+    Verify(Box<verify::Options>),
 }
 
 /// Does it.
@@ -28,5 +31,6 @@ pub(super) fn execute(
 ) -> io::Result<Exit> {
     match command {
         Command::Report(options) => report::report(options, now, out, err, stderr),
+        Command::Verify(options) => verify::verify(options, out, err, stderr),
     }
 }

@@ -14,6 +14,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use serde_json::Value;
+
 use super::record::{Checkpoint, Record};
 pub(super) use line::Kind;
 
@@ -132,6 +134,15 @@ impl Found {
     /// As for [`Found::record`].
     pub(super) fn checkpoint(&self) -> Result<Checkpoint<'_>, serde_json::Error> {
         serde_json::from_str(&self.text)
+    }
+
+    /// All of it, with the fields that others added.
+    ///
+    /// # Errors
+    ///
+    /// It is not strict JSON.
+    pub(super) fn value(&self) -> Result<Value, serde_json::Error> {
+        crate::base::json::parse(self.text.as_bytes())
     }
 }
 

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::InForce;
 use super::context::Context;
 use super::summary::Place;
-use super::table::{Broken, PARTS, Table};
+use super::table::{BUCKETS, Broken, PARTS, Table};
 use crate::store::Receipt;
 
 /// What is left to do.
@@ -71,7 +71,7 @@ impl Chores {
 /// Empties some buckets: where to go on.
 fn empty(place: Place, from: u32, context: &Context<'_>) -> Result<Option<(Place, u32)>, Broken> {
     let table = Table { feed: context.feed, place };
-    let until = from.saturating_add(STEP).min(place.buckets());
+    let until = from.saturating_add(BUCKETS).min(place.buckets());
     for bucket in from..until {
         table.empty(bucket, context.caps)?;
     }
@@ -82,7 +82,5 @@ fn empty(place: Place, from: u32, context: &Context<'_>) -> Result<Option<(Place
     Ok(None)
 }
 
-/// Buckets emptied in one step.
-const STEP: u32 = 256;
 /// Parts of the table that are swept after one fetch: all of it in 256 fetches.
 const SHARE: usize = 4;

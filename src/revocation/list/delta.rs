@@ -11,9 +11,9 @@ use super::context::Context;
 use super::limits::Limits;
 use super::page::{Header, Page};
 use super::record::{Mask, Record};
-use super::small::Masks;
+use super::small::{Masks, Taken};
 use super::summary::{Place, Summary, bits_for};
-use super::table::{Broken, MOST_OF_A_BUCKET, PARTS, Parts, Table};
+use super::table::{BUCKETS, Broken, MOST_OF_A_BUCKET, PARTS, Parts, Table};
 use crate::base::set_of;
 use crate::store::{Generation, Head, Receipt};
 
@@ -26,6 +26,7 @@ pub(super) struct Delta {
     removed: Parts,
     /// Entries on their way from the small tier to the large one.
     moved: Parts,
+    taken: Vec<Taken>,
     small: Masks,
     /// Whether the buckets have to be made first.
     unprepared: u32,
@@ -60,6 +61,7 @@ impl Delta {
             added: Parts::default(),
             removed: Parts::default(),
             moved: Parts::default(),
+            taken: Vec::new(),
             small: Masks::default(),
             unprepared: 0,
             told: (0, 0),
@@ -124,6 +126,9 @@ impl Delta {
         limits: &Limits,
         context: &Context<'_>,
     ) -> Result<Step, Broken> {
+        if self.moved.push_some(&mut self.taken) {
+            return Ok(Step::Settle(part));
+        }
         if part == PARTS {
             return self.laid_out(context);
         }
@@ -144,7 +149,7 @@ impl Delta {
                 && let Some(mask) = self.small.overgrown_by(record.mask, limits)
             {
                 self.list.summary.masks.push(mask);
-                self.small.take(mask).for_each(|record| self.moved.push(record));
+                self.taken.push(self.small.take(mask));
             }
         }
         Ok(Step::Settle(self.busy_part(part.saturating_add(1))))
@@ -254,6 +259,3 @@ impl Delta {
         self.added.next(from).min(self.removed.next(from))
     }
 }
-
-/// Buckets prepared in one step.
-const BUCKETS: u32 = 256;

@@ -5,9 +5,9 @@ use super::context::Context;
 use super::limits::Limits;
 use super::page::Header;
 use super::record::{Mask, Record};
-use super::small::Masks;
+use super::small::{Masks, Taken};
 use super::summary::{MOST_BITS, Place, Summary, bits_for};
-use super::table::{Broken, PARTS, Parts, Table};
+use super::table::{BUCKETS, Broken, PARTS, Parts, Table};
 use crate::base::time::Instant;
 use crate::store::{Generation, Head, Receipt};
 
@@ -17,6 +17,8 @@ pub(super) struct Full {
     /// What was in force when it began.
     before: Summary,
     small: Masks,
+    /// On their way from the small tier to the large one.
+    taken: Vec<Taken>,
     parts: Parts,
     /// Keys of the large tier.
     masks: Vec<Mask>,
@@ -36,6 +38,7 @@ impl Full {
         Full {
             before,
             small: Masks::default(),
+            taken: Vec::new(),
             parts: Parts::default(),
             masks: Vec::new(),
             place: None,
@@ -60,13 +63,13 @@ impl Full {
             && let Some(mask) = self.small.overgrown_by(record.mask, limits)
         {
             self.masks.push(mask);
-            self.small.take(mask).for_each(|record| self.parts.push(record));
+            self.taken.push(self.small.take(mask));
         }
     }
 
     /// Whether there is something to write before more is added.
     pub(super) fn is_full(&self, limits: &Limits) -> bool {
-        self.parts.len() >= limits.batch
+        !self.taken.is_empty() || self.parts.len() >= limits.batch
     }
 
     /// Says that all was read, and how many that were.
@@ -77,10 +80,13 @@ impl Full {
 
     /// Writes some entries to their buckets: whether all are written.
     pub(super) fn write(&mut self, context: &Context<'_>) -> Result<bool, Broken> {
+        if self.parts.push_some(&mut self.taken) {
+            return Ok(false);
+        }
         let table = Table { feed: context.feed, place: self.place(context)? };
         let (buckets, left_over) = (table.place.buckets(), self.left_over());
         if self.prepared < buckets.max(left_over) {
-            let until = self.prepared.saturating_add(STEP).min(buckets.max(left_over));
+            let until = self.prepared.saturating_add(BUCKETS).min(buckets.max(left_over));
             for bucket in self.prepared..until {
                 match bucket < buckets {
                     true => table.prepare(bucket, context.caps)?,
@@ -166,9 +172,6 @@ impl Full {
 
     /// Whether the slot has buckets to clean up, or entries to take.
     pub(super) fn is_to_write(&self) -> bool {
-        self.parts.len() > 0 || self.prepared < self.left_over()
+        !self.taken.is_empty() || self.parts.len() > 0 || self.prepared < self.left_over()
     }
 }
-
-/// Buckets prepared in one step.
-const STEP: u32 = 256;

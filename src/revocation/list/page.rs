@@ -81,10 +81,11 @@ impl Page {
         self.seen & key.bit() != 0
     }
 
-    /// Reads so many entries: whether it came to the end.
+    /// Reads so many entries, fewer when they are long: whether it came to the end.
     pub(super) fn advance(&mut self, entries: usize) -> Result<bool, String> {
         let until = self.read().saturating_add(entries);
-        while self.read() < until && self.state != State::End {
+        let far = self.at.saturating_add(MOST_OF_AN_ENTRY);
+        while self.read() < until && self.at < far && self.state != State::End {
             self.step()?;
         }
         Ok(self.state == State::End)

@@ -3,6 +3,7 @@
 //! are, without parsing.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::IntoIter;
 
 use super::limits::Limits;
 use super::record::{Holder, Mask, Record};
@@ -109,15 +110,10 @@ impl Masks {
     }
 
     /// Takes all entries with these keys out.
-    pub(super) fn take(&mut self, mask: Mask) -> impl Iterator<Item = Record> {
+    pub(super) fn take(&mut self, mask: Mask) -> Taken {
         let own = self.masks.remove(&mask).unwrap_or_default();
         self.count = self.count.saturating_sub(own.len());
-        own.into_iter().map(move |((hash, issued_before), expires)| Record {
-            hash,
-            issued_before,
-            expires,
-            mask,
-        })
+        Taken { mask, own: own.into_iter() }
     }
 
     /// How many entries there are.
@@ -139,6 +135,22 @@ impl Masks {
             }
         }
         (sections, value)
+    }
+}
+
+/// Entries that were taken out of the tier. There are many: who needs them takes some at a time.
+#[derive(Debug)]
+pub(super) struct Taken {
+    mask: Mask,
+    own: IntoIter<(u64, u32), u32>,
+}
+
+impl Iterator for Taken {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        let ((hash, issued_before), expires) = self.own.next()?;
+        Some(Record { hash, issued_before, expires, mask: self.mask })
     }
 }
 

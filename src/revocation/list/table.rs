@@ -2,6 +2,7 @@
 
 use super::bucket::{Bucket, Inserted};
 use super::record::{NEVER, Record};
+use super::small::Taken;
 use super::summary::{LEAST_BITS, Place};
 use crate::base::capabilities::{Capabilities, HostFailed, Shared, Written};
 use crate::store::Feed;
@@ -201,6 +202,17 @@ impl Parts {
         }
     }
 
+    /// Adds some of the entries that were taken out of the small tier: whether there are more.
+    pub(super) fn push_some(&mut self, taken: &mut Vec<Taken>) -> bool {
+        let Some(first) = taken.last_mut() else { return false };
+        let before = self.count;
+        first.take(PIECE).for_each(|record| self.push(record));
+        if self.count == before {
+            taken.pop();
+        }
+        true
+    }
+
     /// How many entries there are.
     pub(super) fn len(&self) -> usize {
         self.count
@@ -248,5 +260,7 @@ pub(super) const PARTS: usize = 1 << LEAST_BITS;
 const TRIES: usize = 4;
 /// A bucket has 128 entries, and 4 900 when a list has ten million and says that it has few.
 pub(super) const MOST_OF_A_BUCKET: usize = 8192;
-/// Entries written or removed in one step.
+/// Buckets made or emptied in one step.
+pub(super) const BUCKETS: u32 = 64;
+/// Entries moved, written or removed in one step.
 const PIECE: usize = 512;

@@ -28,6 +28,8 @@ pub(super) enum Op {
     Fail(usize, bool),
     /// So many comparing writes lose.
     Race(usize),
+    /// One after the other.
+    All(Vec<Op>),
 }
 
 /// How a call ends. Its lines arrive, or do not.
@@ -117,8 +119,12 @@ impl World {
     /// Does something; what needs an instance that is in the middle of something is left out.
     pub(super) fn run(&self, op: &Op) {
         match *op {
-            Op::Push(who, length) => drop(self.push(who, length)),
-            Op::Tick(who) => drop(self.tick(who)),
+            Op::Push(who, length) => {
+                let _ = self.push(who, length);
+            }
+            Op::Tick(who) => {
+                self.tick(who);
+            }
             Op::Answer(who, answer) => self.answer(who, answer),
             Op::Die(who) => {
                 drop(self.with_member(who, |_| ()).and_then(|()| self.members[who].take()))
@@ -131,6 +137,7 @@ impl World {
             }
             Op::Fail(calls, after) => self.failing.set((calls, after)),
             Op::Race(writes) => self.racing.set(writes),
+            Op::All(ref all) => all.iter().for_each(|op| self.run(op)),
         }
     }
 
@@ -230,6 +237,12 @@ impl World {
         }
     }
 
+    /// Lets everything be sent within so many rounds, then as [`World::check_ledger`].
+    pub(super) fn check_ledger_after(&self, rounds: usize) {
+        assert!(self.settle(rounds), "{} slots are left", self.in_use());
+        self.check_ledger();
+    }
+
     /// Panics unless shared data is as small as promised.
     pub(super) fn check_memory(&self) {
         let shared = self.shared.borrow();
@@ -252,7 +265,7 @@ impl World {
         header.map_or(0, |(_, shared)| {
             let number =
                 |at: usize| u64::from_be_bytes(shared.value[at..at + 8].try_into().unwrap());
-            number(9) - number(1)
+            number(10) - number(2)
         })
     }
 

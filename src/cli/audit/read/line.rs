@@ -34,7 +34,7 @@ fn text(text: &str, depth: usize, found: &mut dyn FnMut(Kind, &str)) {
     }
     if let Some((kind, record)) = after_a_prefix(text) {
         found(kind, record);
-    } else if json && text.contains(ESCAPED) {
+    } else if json {
         found(Kind::Record, text);
     }
 }
@@ -159,9 +159,6 @@ fn after_a_prefix(text: &str) -> Option<(Kind, &str)> {
 
 /// How phiward's records begin.
 const START: &str = r#"{"schema":"phiward.audit"#;
-
-/// The same inside of a string.
-const ESCAPED: &str = r#"{\"schema\":\"phiward.audit"#;
 
 /// Without this there is no record.
 const MARK: &str = "phiward.audit";

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::words;
 use crate::base::time::UnixSeconds;
 use crate::cli::audit::record::{Decision, Record, What};
 
@@ -88,5 +87,5 @@ pub(super) fn resource(what: &What<'_>) -> String {
 pub(super) fn done(access: &Access) -> String {
     let interaction =
         access.interaction.as_deref().or(access.method.as_deref()).unwrap_or_default();
-    words::visible(&format!("{interaction} {}", access.resource)).trim_end().to_owned()
+    format!("{interaction} {}", access.resource).trim_end().to_owned()
 }

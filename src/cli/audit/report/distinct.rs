@@ -35,6 +35,11 @@ impl Distinct {
         (self.few, self.many) = (Vec::new(), Some(registers));
     }
 
+    /// Whether there was none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.few.is_empty() && self.many.is_none()
+    }
+
     /// How many there were.
     pub(super) fn count(&self) -> u64 {
         self.many.as_ref().map_or(self.few.len() as u64, |registers| estimate(registers))

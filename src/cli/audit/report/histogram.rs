@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::base::time::UnixSeconds;
 
 /// Counts of several series over time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Histogram {
     /// Place in [`WIDTHS`], or how often the last of them was doubled beyond it.
     step: usize,
@@ -43,11 +43,26 @@ impl Histogram {
     /// Every bucket of the period with its first second, empty ones too, and a count for each of so many
     /// series.
     pub(super) fn buckets(&self, series: usize) -> Vec<(UnixSeconds, Vec<u64>)> {
-        let (Some(&first), Some(&last)) =
-            (self.buckets.keys().next(), self.buckets.keys().next_back())
-        else {
-            return Vec::new();
-        };
+        self.buckets_of(self, series)
+    }
+
+    /// The same in the buckets of another one that has the same times and more, so that they can be
+    /// drawn below each other.
+    pub(super) fn buckets_of(
+        &self,
+        other: &Histogram,
+        series: usize,
+    ) -> Vec<(UnixSeconds, Vec<u64>)> {
+        let ends = (other.buckets.keys().next(), other.buckets.keys().next_back());
+        let (Some(&first), Some(&last)) = ends else { return Vec::new() };
+        let mut same = self.clone();
+        while same.step < other.step {
+            same.widen();
+        }
+        same.between(first, last, series)
+    }
+
+    fn between(&self, first: u64, last: u64, series: usize) -> Vec<(UnixSeconds, Vec<u64>)> {
         let counts = |number| {
             let mut counts = self.buckets.get(&number).cloned().unwrap_or_default();
             counts.resize(series, 0);
@@ -117,6 +132,23 @@ mod tests {
             assert_eq!(buckets.iter().flat_map(|(_, counts)| counts).sum::<u64>(), 100);
         }
         assert!(Histogram::new().buckets(3).is_empty());
+    }
+
+    #[test]
+    fn two_are_drawn_in_the_same_buckets() {
+        let (mut all, mut some) = (Histogram::new(), Histogram::new());
+        for time in (0..100_000).step_by(10) {
+            all.add(UnixSeconds(time), 0);
+        }
+        [50_000, 50_001, 50_700].iter().for_each(|&time| some.add(UnixSeconds(time), 0));
+        assert!(some.width() < all.width());
+        let (all_buckets, buckets) = (all.buckets(1), some.buckets_of(&all, 1));
+        assert_eq!(buckets.len(), all_buckets.len());
+        assert!(all_buckets.iter().zip(&buckets).all(|(left, right)| left.0 == right.0));
+        let counts: Vec<u64> =
+            buckets.iter().map(|(_, counts)| counts[0]).filter(|&c| c > 0).collect();
+        assert_eq!((counts, all.width()), (vec![2, 1], 900));
+        assert!(some.buckets_of(&Histogram::new(), 1).is_empty());
     }
 
     #[test]

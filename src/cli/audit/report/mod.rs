@@ -9,7 +9,7 @@ mod exports;
 mod filter;
 mod histogram;
 mod html;
-mod progress;
+pub(super) mod progress;
 mod refusals;
 mod streams;
 mod table;

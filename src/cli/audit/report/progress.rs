@@ -7,7 +7,7 @@ use super::words::thousands;
 use crate::cli::Stderr;
 
 /// Tells how far reading is.
-pub(super) struct Progress {
+pub(in crate::cli::audit) struct Progress {
     /// `None` when nobody looks.
     started: Option<Instant>,
     total: Option<u64>,
@@ -17,13 +17,13 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Of so many bytes, if that is known.
-    pub(super) fn new(stderr: Stderr, total: Option<u64>) -> Progress {
+    pub(in crate::cli::audit) fn new(stderr: Stderr, total: Option<u64>) -> Progress {
         let started = (stderr == Stderr::Terminal).then(clock);
         Progress { started, total, records: 0, told: Duration::ZERO }
     }
 
     /// One more record was read, and so many bytes in all.
-    pub(super) fn at(&mut self, bytes: u64, err: &mut dyn Write) -> io::Result<()> {
+    pub(in crate::cli::audit) fn at(&mut self, bytes: u64, err: &mut dyn Write) -> io::Result<()> {
         self.records = self.records.saturating_add(1);
         let Some(started) = self.started else { return Ok(()) };
         if !self.records.is_multiple_of(LOOK_EVERY) {
@@ -39,7 +39,7 @@ impl Progress {
     }
 
     /// Takes back what was told.
-    pub(super) fn end(&self, err: &mut dyn Write) -> io::Result<()> {
+    pub(in crate::cli::audit) fn end(&self, err: &mut dyn Write) -> io::Result<()> {
         if self.told.is_zero() { Ok(()) } else { write!(err, "\r\x1b[K") }
     }
 }

@@ -44,9 +44,9 @@ impl Refusals {
         self.ranked().into_iter().map(|(name, _, count)| (name, count)).collect()
     }
 
-    /// Seconds of a bucket, and the counts of the `most` frequent reasons over time. When there are
-    /// others, they are one more count.
-    pub(super) fn over_time(&self, most: usize) -> (u64, Vec<String>, Buckets) {
+    /// The `most` frequent reasons and their counts over time, in the buckets of all requests. When there
+    /// are other reasons, they are one more count.
+    pub(super) fn over_time(&self, most: usize, requests: &Histogram) -> (Vec<String>, Buckets) {
         let ranked = self.ranked();
         let (told, others) = ranked.split_at(most.min(ranked.len()));
         let mut names: Vec<String> = told.iter().map(|(name, ..)| (*name).to_owned()).collect();
@@ -54,13 +54,13 @@ impl Refusals {
         let sum = |counts: &[u64], of: &[(&str, usize, u64)]| -> u64 {
             of.iter().filter_map(|(_, number, _)| counts.get(*number)).sum()
         };
-        let buckets = self.over_time.buckets(self.counts.len()).into_iter();
+        let buckets = self.over_time.buckets_of(requests, self.counts.len()).into_iter();
         let buckets = buckets.map(|(time, all)| {
             let mut counts: Vec<u64> = told.chunks(1).map(|one| sum(&all, one)).collect();
             counts.extend((!others.is_empty()).then(|| sum(&all, others)));
             (time, counts)
         });
-        (self.over_time.width(), names, buckets.collect())
+        (names, buckets.collect())
     }
 
     /// Name, number and count of each reason, the most frequent first.

@@ -31,7 +31,7 @@ fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     let conditions = report.filter.conditions();
     if !conditions.is_empty() {
-        let words = conditions.iter().map(|(name, value)| format!("{name} {}", visible(value)));
+        let words = conditions.iter().map(|(name, value)| format!("{name} {value}"));
         let words = words.collect::<Vec<_>>().join(", ");
         rows.push(("of these", format!("{} with {words}", thousands(report.taken))));
     }
@@ -49,7 +49,11 @@ fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             format!("{} with {} of parts", thousands(report.batches), decisions(&report.parts));
         rows.push(("batches", batches));
     }
-    rows.iter().try_for_each(|(name, value)| writeln!(out, "{name:<24}{value}"))
+    if report.patients_unread > 0 {
+        let answers = plural(report.patients_unread, "answer");
+        rows.push(("", format!("{answers} could not be read for the patients in them")));
+    }
+    rows.iter().try_for_each(|(name, value)| writeln!(out, "{name:<24}{}", visible(value)))
 }
 
 fn decisions(counted: &super::view::Counted) -> String {
@@ -114,7 +118,7 @@ fn refusals(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn named(title: &str, kind: &str, names: &[Named], out: &mut dyn Write) -> io::Result<()> {
-    let rows = names.iter().map(|named| vec![visible(&named.name).into(), thousands(named.count)]);
+    let rows = names.iter().map(|named| vec![named.name.clone(), thousands(named.count)]);
     section(title, &[kind, ">requests"], rows, 0, out)
 }
 
@@ -143,11 +147,10 @@ fn list(
     head.extend(["first", "last"]);
     head.extend(issuers.then_some("issuer"));
     let rows = list.rows.iter().map(|row| {
-        let mut cells =
-            vec![visible(&row.name).into(), thousands(row.records), thousands(row.refused)];
+        let mut cells = vec![row.name.clone(), thousands(row.records), thousands(row.refused)];
         cells.extend(with_patients.then(|| patients(row)));
         cells.extend([row.first.clone(), row.last.clone()]);
-        cells.extend(issuers.then(|| visible(row.issuer.as_deref().unwrap_or_default()).into()));
+        cells.extend(issuers.then(|| row.issuer.clone().unwrap_or_default()));
         cells
     });
     section(title, &head, rows, list.distinct, out)
@@ -175,7 +178,7 @@ fn exports(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let rows = report.exports.iter().map(|export| {
         let statuses = export.statuses.iter().map(|(status, count)| format!("{status} x{count}"));
         let mut cells: Vec<String> = [&export.client, &export.user, &export.token, &export.request]
-            .map(|text| visible(text).into_owned())
+            .map(String::clone)
             .to_vec();
         cells.extend([thousands(export.requests), thousands(export.refused)]);
         cells.push(statuses.collect::<Vec<_>>().join(" "));
@@ -194,25 +197,24 @@ fn accesses(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let head =
         ["time", "decision", ">status", "user", "client", "token", "what", "patients", "reason"];
     let rows = accesses.iter().map(|access| {
-        let text =
-            |text: &Option<String>| visible(text.as_deref().unwrap_or_default()).into_owned();
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
         vec![
-            visible(&access.time).into(),
+            access.time.clone(),
             access.decision.word().to_owned(),
             access.status.map(|status| status.to_string()).unwrap_or_default(),
             text(&access.user),
             text(&access.client),
             text(&access.token),
             done(access),
-            visible(&access.patients.join(" ")).into(),
-            visible(&access.reason).into(),
+            access.patients.join(" "),
+            access.reason.clone(),
         ]
     });
     let all = (accesses.len() as u64).saturating_add(report.accesses_left_out);
     section("Accesses", &head, rows, all, out)
 }
 
-/// A titled table, unless it has no row. A column whose head begins with `>` is aligned to the right;
+/// A titled table in which everything is visible, unless it has no row. A column whose head begins with `>` is aligned to the right;
 /// when there are more than the rows, that is said.
 fn section(
     title: &str,
@@ -226,7 +228,8 @@ fn section(
         return Ok(());
     }
     let names = head.iter().map(|name| name.trim_start_matches('>').to_owned()).collect();
-    let lines: Vec<Vec<String>> = std::iter::once(names).chain(rows).collect();
+    let shown = |cells: Vec<String>| cells.iter().map(|cell| visible(cell).into_owned()).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(names).chain(rows).map(shown).collect();
     let length = |column: usize| {
         let cells = lines.iter().filter_map(|line| line.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or_default()

@@ -3,6 +3,7 @@
 //! Exact up to so many different names. Then those that occurred least are forgotten, and what is told of
 //! the others is the least it can be (after Metwally and others, *Space-Saving*, 2005, in batches).
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::distinct::Distinct;
@@ -79,20 +80,21 @@ impl Top {
 
     /// The names for which `rank` is highest, at most `limit`.
     pub(super) fn most(&self, limit: usize, rank: impl Fn(&Count) -> u64) -> Vec<(&str, &Count)> {
-        let mut names: Vec<_> = self.names.iter().map(|(name, count)| (&**name, count)).collect();
-        let order = |(left, a): &(&str, &Count), (right, b): &(&str, &Count)| {
-            rank(b).cmp(&rank(a)).then_with(|| left.cmp(right))
+        let ranked = self.names.iter().map(|(name, count)| (Reverse(rank(count)), &**name, count));
+        let mut ranked: Vec<_> = ranked.collect();
+        let order = |a: &(Reverse<u64>, &str, &Count), b: &(Reverse<u64>, &str, &Count)| {
+            (a.0, a.1).cmp(&(b.0, b.1))
         };
-        if names.len() > limit && limit > 0 {
-            names.select_nth_unstable_by(limit.saturating_sub(1), order);
+        if ranked.len() > limit && limit > 0 {
+            ranked.select_nth_unstable_by(limit.saturating_sub(1), order);
         }
-        names.truncate(limit);
-        names.sort_unstable_by(order);
-        names
+        ranked.truncate(limit);
+        ranked.sort_unstable_by(order);
+        ranked.into_iter().map(|(_, name, count)| (name, count)).collect()
     }
 
     fn count_distinct(&mut self, name: &str) {
-        if self.distinct.count() == 0 {
+        if self.distinct.is_empty() {
             self.names.keys().for_each(|known| self.distinct.add(known));
         }
         self.distinct.add(name);

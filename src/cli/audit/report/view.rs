@@ -6,7 +6,7 @@ use super::accesses::Access;
 use super::exports::Export;
 use super::filter::Filter;
 use super::histogram::Histogram;
-use super::refusals::Buckets;
+use super::refusals::{Buckets, Refusals};
 use super::streams::Chain;
 use super::tally::{Decisions, ISSUED_BY, Tally};
 use super::top::{Count, Top};
@@ -30,6 +30,8 @@ pub(super) struct Report {
     pub(super) requests: Counted,
     /// Records of parts of requests, such as the entries of a batch. They are no requests of their own.
     pub(super) parts: Counted,
+    /// Records of answers that could not be read for the patients in them: there may be more patients.
+    pub(super) patients_unread: u64,
     /// Requests that were a batch or a transaction.
     pub(super) batches: u64,
     /// Requests by what was done.
@@ -172,10 +174,11 @@ impl Report {
             taken: tally.taken,
             requests: Counted::of(tally.requests),
             parts: Counted::of(tally.parts),
+            patients_unread: tally.patients_unread,
             batches: tally.batches,
             over_time: Series::of_decisions(&tally.over_time),
             refusals: Named::of(tally.refusals.by_reason()),
-            refusals_over_time: Series::of(tally.refusals.over_time(MOST_REASONS)),
+            refusals_over_time: Series::of_refusals(&tally.refusals, &tally.over_time),
             failures: Named::of_top(&tally.failures),
             patients: List::of_patients(&tally.patients, whom),
             users: List::of(&tally.users, who, |count| count.records),
@@ -232,7 +235,7 @@ impl Counted {
 }
 
 impl Series {
-    fn of((bucket_seconds, names, buckets): (u64, Vec<String>, Buckets)) -> Series {
+    fn of(bucket_seconds: u64, names: Vec<String>, buckets: Buckets) -> Series {
         let buckets = buckets.into_iter();
         let buckets = buckets.map(|(time, counts)| Bucket { time: words::time(time), counts });
         Series { names, bucket_seconds, buckets: buckets.collect() }
@@ -240,7 +243,12 @@ impl Series {
 
     fn of_decisions(histogram: &Histogram) -> Series {
         let names = ["allow", "deny", "error"].map(str::to_owned).to_vec();
-        Series::of((histogram.width(), names, histogram.buckets(3)))
+        Series::of(histogram.width(), names, histogram.buckets(3))
+    }
+
+    fn of_refusals(refusals: &Refusals, requests: &Histogram) -> Series {
+        let (names, buckets) = refusals.over_time(MOST_REASONS, requests);
+        Series::of(requests.width(), names, buckets)
     }
 }
 

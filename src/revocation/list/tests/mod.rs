@@ -17,12 +17,13 @@ use serde_json::{Value, json};
 
 const START: u64 = 1_790_000_000;
 
-/// A host whose shared data can be made to fail, and that counts what is read.
+/// A host whose shared data can be made to fail, and that counts what is read and written.
 #[derive(Default)]
 struct Host {
     native: Native,
     fails: Cell<bool>,
     reads: Cell<usize>,
+    writes: Cell<usize>,
 }
 
 impl Capabilities for Host {
@@ -45,6 +46,7 @@ impl Capabilities for Host {
         value: &[u8],
         stamp: Option<u32>,
     ) -> Result<Written, HostFailed> {
+        self.writes.set(self.writes.get().saturating_add(1));
         if self.fails.get() { Err(HostFailed) } else { self.native.set_shared(key, value, stamp) }
     }
 

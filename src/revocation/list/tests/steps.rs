@@ -244,6 +244,39 @@ fn who_takes_an_answer_leaves_the_work_to_a_slice() {
 }
 
 #[test]
+fn a_step_writes_few_values_and_moves_few_entries() {
+    let many = |from: usize| -> Vec<_> {
+        (from..from + 3_000).map(|number| json!({"jti": number.to_string()})).collect()
+    };
+    let limits = Limits { of_a_mask: 2_500, steps: 1, ..Limits::default() };
+    let mut scene = Scene::of(1, &settings());
+    scene.limits(limits);
+    let mut most = 0;
+    let lists = [
+        json!({"version": "42", "deltas": true, "entries": many(0)[..2_400].to_vec()}),
+        json!({"since": "42", "version": "43", "entries": many(2_400), "removed": many(0)[..9].to_vec()}),
+        json!({"version": "44", "entries": many(0)}),
+    ];
+    for (second, list) in (0..).step_by(5).zip(lists) {
+        path(scene.at(second));
+        let (_, revocation) = &mut scene.instances[0];
+        let answer = answer(200, &list.to_string());
+        assert_eq!(revocation.answered(Which::List, answer, &scene.host), None);
+        let mut steps = 0;
+        while revocation.busy() {
+            let before = scene.host.writes.get();
+            work(revocation, &scene.host);
+            most = most.max(scene.host.writes.get() - before);
+            steps += 1;
+        }
+        assert!(steps > 10, "{steps}");
+    }
+    assert!((64..=66).contains(&most), "{most}");
+    let summary = &scene.list(0).view.as_ref().unwrap().as_ref().unwrap().summary;
+    assert_eq!((summary.entries(), summary.place.buckets()), (3_000, 1_024));
+}
+
+#[test]
 fn loading_goes_on_in_slices_and_stops_when_the_lease_is_lost() {
     let many: Vec<_> = (0..500).map(|number| json!({"jti": number.to_string()})).collect();
     let list = json!({"version": "1", "entries": many}).to_string();

@@ -22,15 +22,15 @@ pub(super) fn write(
         return;
     }
     legend(series, classes, page);
-    page.raw("<svg viewBox=\"0 0 1000 250\" role=\"img\" aria-label=\"");
+    page.raw("<div class=\"scroll\"><svg viewBox=\"0 0 1000 250\" role=\"img\" aria-label=\"");
     page.text(&description(series, what, highest)).raw("\">\n");
-    let scale = Scale::new(highest);
+    let scale = Scale::new(highest, series.buckets.len());
     grid(&scale, page);
-    times(series, page);
+    times(series, &scale, page);
     for (place, bucket) in series.buckets.iter().enumerate() {
         bars(series, bucket, place, classes, &scale, page);
     }
-    page.raw("</svg>\n");
+    page.raw("</svg></div>\n");
     table(series, page);
 }
 
@@ -57,19 +57,29 @@ fn description(series: &Series, what: &str, highest: u64) -> String {
     )
 }
 
-/// The vertical axis.
+/// Both axes.
 struct Scale {
     step: u64,
     top: u64,
+    /// Where the first bucket begins, behind the numbers of the vertical axis.
+    left: f64,
+    /// How much room a bucket has.
+    slot: f64,
 }
 
 impl Scale {
     /// Up to five lines at 1, 2 or 5 times a power of ten.
-    fn new(highest: u64) -> Scale {
+    fn new(highest: u64, buckets: usize) -> Scale {
         let powers = std::iter::successors(Some(1_u64), |power| power.checked_mul(10));
         let mut steps = powers.flat_map(|power| [1, 2, 5].map(|digit| power.saturating_mul(digit)));
         let step = steps.find(|step| highest.div_ceil(*step) <= 5).unwrap_or(u64::MAX);
-        Scale { step, top: highest.div_ceil(step).saturating_mul(step) }
+        let top = highest.div_ceil(step).saturating_mul(step);
+        let left = 12.0 + 7.0 * thousands(top).len() as f64;
+        Scale { step, top, left, slot: (RIGHT - left) / buckets.max(1) as f64 }
+    }
+
+    fn x(&self, bucket: usize) -> f64 {
+        self.left + self.slot * bucket as f64
     }
 
     fn height(&self, count: u64) -> f64 {
@@ -82,13 +92,13 @@ fn grid(scale: &Scale, page: &mut Html) {
     for count in lines.take_while(|count| *count <= scale.top) {
         let y = TOP + HEIGHT - scale.height(count);
         page.raw("<path class=\"grid\" d=\"M")
-            .length(LEFT)
+            .length(scale.left)
             .raw(" ")
             .length(y)
             .raw("H")
-            .length(LEFT + WIDTH);
+            .length(RIGHT);
         page.raw("\"/><text class=\"y\" x=\"")
-            .length(LEFT - 8.0)
+            .length(scale.left - 8.0)
             .raw("\" y=\"")
             .length(y + 4.0)
             .raw("\">");
@@ -97,11 +107,11 @@ fn grid(scale: &Scale, page: &mut Html) {
 }
 
 /// A few times along the horizontal axis, as short as the period allows.
-fn times(series: &Series, page: &mut Html) {
+fn times(series: &Series, scale: &Scale, page: &mut Html) {
     let buckets = series.buckets.len();
     let every = buckets.div_ceil(MOST_TIMES).max(1);
     for (place, bucket) in series.buckets.iter().enumerate().step_by(every) {
-        let x = LEFT + WIDTH * place as f64 / buckets as f64;
+        let x = scale.x(place);
         page.raw("<path class=\"tick\" d=\"M")
             .length(x)
             .raw(" ")
@@ -133,8 +143,7 @@ fn bars(
     scale: &Scale,
     page: &mut Html,
 ) {
-    let slot = WIDTH / series.buckets.len() as f64;
-    let (x, width) = (LEFT + slot * place as f64, (slot * 0.86).min(60.0));
+    let (x, width) = (scale.x(place), (scale.slot * 0.86).min(60.0));
     let mut y = TOP + HEIGHT;
     page.raw("<g><title>").text(&readable(&bucket.time));
     for (name, count) in series.names.iter().zip(&bucket.counts).filter(|(_, count)| **count > 0) {
@@ -171,9 +180,8 @@ fn sum(bucket: &Bucket) -> u64 {
 }
 
 /// Where the bars stand in the drawing.
-const LEFT: f64 = 70.0;
 const TOP: f64 = 10.0;
-const WIDTH: f64 = 920.0;
+const RIGHT: f64 = 1000.0;
 const HEIGHT: f64 = 210.0;
 
 /// Most times along the horizontal axis.

@@ -7,33 +7,47 @@ use crate::cli::audit::report::words::thousands;
 /// Patients, users, clients and tokens.
 pub(super) fn write(report: &Report, page: &mut Html) {
     let issuers = report.several_issuers();
-    list("Patients", "Patient", &report.patients, false, page);
-    list("Users", "User", &report.users, issuers, page);
-    list("Clients", "Client", &report.clients, issuers, page);
-    list("Tokens", "Token", &report.tokens, issuers, page);
+    let records = |row: &Row| (row.records, row.refused);
+    list("Patients", "Patient", &report.patients, false, records, page);
+    list("Users", "User", &report.users, issuers, records, page);
+    list("Clients", "Client", &report.clients, issuers, records, page);
+    list("Tokens", "Token", &report.tokens, issuers, records, page);
     if !report.tokens.complete {
-        list("Tokens with the most patients", "Token", &report.wide_tokens, issuers, page);
+        let patients = |row: &Row| (row.patients.unwrap_or_default(), 0);
+        let title = "Tokens with the most patients";
+        list(title, "Token", &report.wide_tokens, issuers, patients, page);
     }
 }
 
-fn list(title: &str, kind: &str, list: &List, issuers: bool, page: &mut Html) {
+/// A list whose bars show a number, and how much of it is of refused requests.
+fn list(
+    title: &str,
+    kind: &str,
+    list: &List,
+    issuers: bool,
+    shown: impl Fn(&Row) -> (u64, u64),
+    page: &mut Html,
+) {
     if list.rows.is_empty() {
         return;
     }
     page.heading(title, &note(list));
     let with_patients = list.rows.iter().any(|row| row.patients.is_some());
-    let mut head =
-        vec![kind, if list.exact { ">Records" } else { ">Records, at least" }, "", ">Refused"];
+    let records = if list.exact { ">Records" } else { ">Records, at least" };
+    let mut head = vec![kind];
     head.extend(with_patients.then_some(">Patients"));
-    head.extend(["First (UTC)", "Last"]);
+    head.extend([records, "", ">Refused", "First (UTC)", "Last"]);
     head.extend(issuers.then_some("Issuer"));
-    let most = list.rows.iter().map(|row| row.records).max().unwrap_or_default().max(1);
+    let most = list.rows.iter().map(|row| shown(row).0).max().unwrap_or_default();
     let rows = list.rows.iter().map(|row| {
-        let bar = Cell::Bar(part(row.records, most), part(row.refused, row.records));
-        let mut cells =
-            vec![Cell::Code(&row.name), Cell::Number(row.records), bar, Cell::Number(row.refused)];
+        let (number, refused) = shown(row);
+        let mut cells = vec![Cell::Code(&row.name)];
         cells.extend(with_patients.then(|| patients(row)));
-        cells.extend([Cell::Time(&row.first), Cell::Time(&row.last)]);
+        cells.extend([
+            Cell::Number(row.records),
+            Cell::Bar(part(number, most), part(refused, number)),
+        ]);
+        cells.extend([Cell::Number(row.refused), Cell::Time(&row.first), Cell::Time(&row.last)]);
         cells.extend(issuers.then(|| Cell::Text(row.issuer.as_deref().unwrap_or_default())));
         cells
     });

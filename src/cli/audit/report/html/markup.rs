@@ -5,7 +5,7 @@ use crate::cli::audit::report::words;
 
 /// A page that is being written.
 #[derive(Debug, Default)]
-pub(super) struct Html(String);
+pub(in crate::cli::audit::report) struct Html(String);
 
 /// A cell of a table.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Html {
     }
 
     /// Text from anywhere, as the content of an element or in a quoted attribute.
-    pub(super) fn text(&mut self, text: &str) -> &mut Html {
+    pub(in crate::cli::audit::report) fn text(&mut self, text: &str) -> &mut Html {
         for c in words::visible(text).chars() {
             match c {
                 '&' => self.0.push_str("&amp;"),
@@ -105,7 +105,7 @@ impl Html {
     }
 
     /// The page as text.
-    pub(super) fn finish(self) -> String {
+    pub(in crate::cli::audit::report) fn finish(self) -> String {
         self.0
     }
 }

@@ -2,7 +2,7 @@
 
 mod chart;
 mod lists;
-mod markup;
+pub(super) mod markup;
 mod records;
 mod summary;
 

@@ -24,7 +24,7 @@ pub(super) fn accesses(report: &Report, page: &mut Html) {
     let head = [
         "Time (UTC)",
         "Decision",
-        ">Status",
+        "Status",
         "User",
         "Client",
         "Token",
@@ -146,6 +146,7 @@ pub(super) fn missing(report: &Report, page: &mut Html) {
 pub(super) fn input(report: &Report, page: &mut Html) {
     let input = &report.input;
     page.heading("What was read", "");
+    page.raw("<div class=\"narrow\">");
     let rows = [
         ("Records", input.records),
         ("Repeats of them, not counted again", input.repeats),
@@ -160,16 +161,20 @@ pub(super) fn input(report: &Report, page: &mut Html) {
         &["", ">"],
         rows.into_iter().map(|(name, count)| vec![Cell::Text(name), Cell::Number(count)]),
     );
-    if !input.broken_first.is_empty() {
-        let broken = input.broken_first.iter();
-        page.table(
-            &["Broken record", "Problem"],
-            broken.map(|broken| vec![Cell::Code(&broken.place), Cell::Text(&broken.problem)]),
-        );
-    }
+    page.raw("</div>\n");
+    broken(report, page);
     page.raw("<p class=\"files\">From ");
     for (place, file) in input.files.iter().enumerate() {
         page.raw(if place == 0 { "<code>" } else { ", <code>" }).text(file).raw("</code>");
     }
     page.raw(". This page holds what the records hold: keep it as confidential as they are.</p>\n");
+}
+
+fn broken(report: &Report, page: &mut Html) {
+    let broken = &report.input.broken_first;
+    if !broken.is_empty() {
+        let rows = broken.iter();
+        let rows = rows.map(|broken| vec![Cell::Code(&broken.place), Cell::Text(&broken.problem)]);
+        page.table(&["Broken record", "Problem"], rows);
+    }
 }

@@ -68,6 +68,11 @@ fn warnings(report: &Report, page: &mut Html) {
             "record",
             "could not be told from repeats and may be counted twice",
         ),
+        (
+            report.patients_unread,
+            "answer",
+            "could not be read for the patients in them: there may be more",
+        ),
         (report.requests.observed, "request", "only observed: mode enforce would have refused"),
     ];
     for (count, unit, what) in rows.into_iter().filter(|(count, ..)| *count > 0) {
@@ -80,9 +85,9 @@ fn figures(report: &Report, page: &mut Html) {
     let requests = &report.requests;
     page.raw("<dl class=\"figures\">\n");
     figure("Requests", &thousands(requests.total), &batches(report), page);
-    let denied = share(requests.deny, requests.total);
+    let denied = some_share(requests.deny, requests.total);
     figure("Denied", &thousands(requests.deny), &denied, page);
-    let failed = share(requests.error, requests.total);
+    let failed = some_share(requests.error, requests.total);
     figure("Not decided", &thousands(requests.error), &failed, page);
     let lists = [
         ("Patients", &report.patients),
@@ -108,6 +113,10 @@ fn batches(report: &Report) -> String {
             format!("{batches}, {}", plural(report.parts.total, "part"))
         }
     }
+}
+
+fn some_share(part: u64, whole: u64) -> String {
+    if part == 0 { String::new() } else { share(part, whole) }
 }
 
 fn estimated(list: &List) -> &'static str {
