@@ -23,10 +23,10 @@ class Envoy:
     """A running Envoy. Listeners come and go while it runs; clusters are fixed when it starts.
 
     `clusters`: name to port on 127.0.0.1, for `fhir`, `auth`, `revocations` and any more. `http2`: the
-    names of those that are spoken to in HTTP/2, as gRPC needs it.
+    names of those that are spoken to in HTTP/2, as gRPC needs it. `more`: further arguments.
     """
 
-    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=()):
+    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=(), more=()):
         self.folder, self.clusters, self._http2 = Path(folder), clusters, http2
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "envoy.log"
@@ -41,6 +41,7 @@ class Envoy:
             binary(), "--config-path", config, "--concurrency", workers,
             "--disable-hot-restart", "--use-dynamic-base-id", "--log-level", "warning",
             "--component-log-level", "wasm:info", "--file-flush-interval-msec", "100",
+            *more,
         ]
         self.start()
 
@@ -53,6 +54,10 @@ class Envoy:
     def kill(self):
         """Ends the process at once (SIGKILL), as a crash or a lack of memory does."""
         self._process.kill()
+
+    def end(self, seconds=15):
+        """Asks it to end (SIGTERM), as whoever runs it does, and waits until it has."""
+        self._process.end(seconds)
 
     def listen(self, name, configuration, port=None, wait=True, **changes):
         """Adds or replaces the listener `name` with this configuration of the filter and returns its
@@ -77,6 +82,10 @@ class Envoy:
         """Removes a listener."""
         del self._listeners[name]
         self._publish(wait=True)
+
+    def listeners(self):
+        """Names of the listeners there are."""
+        return list(self._listeners)
 
     @property
     def pid(self):
@@ -125,7 +134,7 @@ class Envoy:
     def admin(self, path, method="GET"):
         """Asks Envoy's own interface."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.admin_port}{path}", method=method)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.read().decode()
 
     def resident_bytes(self):

@@ -75,6 +75,14 @@ class Process:
                 pass
         self.kill()
 
+    def end(self, seconds):
+        """Asks the whole group to end, and waits until it has: not to is an error."""
+        self.signal(signal.SIGTERM)
+        try:
+            self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{self.name} did not end within {seconds} s:\n{self.tail()}") from None
+
     def kill(self):
         """Ends the whole group at once (SIGKILL)."""
         if self in _running:

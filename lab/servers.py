@@ -273,6 +273,38 @@ class Introspection(Server):
         }[self.mode]
 
 
+class Collector(Server):
+    """Takes batches of audit records. Set `reply` to a function of the request that returns a status, or
+    what `Server.answer` returns, to answer otherwise. What it did not answer with 2xx it has not taken,
+    and when it was stopped it takes nothing, whatever connections are still open."""
+
+    def __init__(self, port=0):
+        self.reply, self.batches = None, []
+        super().__init__(port)
+
+    def answer(self, request):
+        if self._stopped.is_set():
+            return None
+        answer = self.reply(request) if self.reply else 200
+        if isinstance(answer, int):
+            answer = answer, [], b""
+        self.batches.append((answer[0] if answer else None, request))
+        return answer
+
+    def lines(self):
+        """Each line that it took, in order."""
+        taken = (request for status, request in self.batches[:] if status and status < 300)
+        return [line for request in taken for line in request.body.decode().splitlines()]
+
+    def records(self):
+        """Each record that it took, in order, in the shape `ndjson`."""
+        return [json.loads(line) for line in self.lines()]
+
+    def statuses(self):
+        """How it answered each batch; `None`: not at all."""
+        return [status for status, _ in self.batches[:]]
+
+
 _JSON = [("content-type", "application/json")]
 
 

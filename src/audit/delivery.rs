@@ -3,9 +3,10 @@
 use super::config::{Sink, Target};
 use super::queue::{Batch, BatchId, Counters, Queue, QueueSettings, Stored};
 use super::shapes::{self, Answered};
-use crate::base::capabilities::Capabilities;
+use crate::base::capabilities::{Capabilities, Written};
 use crate::base::notice::Notice;
-use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
+use crate::store::place::Place;
+use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId, prefix};
 
 /// One instance's part in bringing records to a server.
 #[derive(Debug)]
@@ -17,16 +18,30 @@ pub(in crate::audit) struct Delivery {
     queue: Queue,
     /// The value of `authorization`, once it was looked up.
     authorization: Option<String>,
-    /// Whether the last answer was a bad one, of which an operator was told.
-    failing: bool,
+    /// Where in the host's shared data stands what an operator was last told.
+    told: String,
+    spilled: u64,
+}
+
+/// What became of the records of one sink in this instance, and what waits there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// The sink.
+    pub sink: Sink,
+    /// Records that the queue took and what it did with them.
+    pub queue: Counters,
+    /// Records that the queue had no room for, or gave back at the end: the host's log has them.
+    pub spilled: u64,
 }
 
 impl Delivery {
     pub(in crate::audit) fn new(sink: Sink, target: &Target, server: Option<&str>) -> Delivery {
         let server = server.map(str::to_owned);
         let shape = target.shape.map_or("audit events", shapes::Shape::word);
+        let digest_of = format!("{}|{}|{}|{shape}", sink.word(), target.cluster, target.url);
+        let told = format!("{}told", prefix(&["audit queue", &digest_of]));
         let queue = Queue::new(QueueSettings {
-            digest_of: format!("{}|{}|{}|{shape}", sink.word(), target.cluster, target.url),
+            digest_of,
             bytes: target.queue_bytes,
             every: target.every,
             batch_bytes: MAX_BATCH,
@@ -34,7 +49,7 @@ impl Delivery {
             call_timeout: target.timeout,
         });
         let target = target.clone();
-        Delivery { sink, target, server, queue, authorization: None, failing: false }
+        Delivery { sink, target, server, queue, authorization: None, told, spilled: 0 }
     }
 
     /// Looks up what proves who sends: `false` when it is not there.
@@ -50,7 +65,9 @@ impl Delivery {
         instance: &InstanceId,
         caps: &dyn Capabilities,
     ) -> Stored {
-        self.queue.push(line, instance, caps)
+        let stored = self.queue.push(line, instance, caps);
+        self.spilled = self.spilled.saturating_add(u64::from(stored != Stored::Done));
+        stored
     }
 
     pub(in crate::audit) fn has_room(&self) -> bool {
@@ -61,8 +78,8 @@ impl Delivery {
         self.queue.hurries()
     }
 
-    pub(in crate::audit) fn counters(&self) -> Counters {
-        self.queue.counters()
+    pub(in crate::audit) fn tally(&self) -> Tally {
+        Tally { sink: self.sink, queue: self.queue.counters(), spilled: self.spilled }
     }
 
     /// The calls to send now.
@@ -88,6 +105,10 @@ impl Delivery {
             Err(_) => Answered::Later,
         };
         let problem = match answer {
+            // Envoy's own words for a server that it can't reach, or that does not answer in time.
+            Ok(answer @ HttpAnswer { status: 503 | 504, .. }) => {
+                format!("status {} of the server, or of Envoy in its place", answer.status)
+            }
             Ok(answer) => format!("status {}", answer.status),
             Err(CallFailed::Undispatched) => format!("no cluster `{}`", self.target.cluster),
             Err(CallFailed::NoAnswer) => "no answer".to_owned(),
@@ -95,11 +116,11 @@ impl Delivery {
         match said {
             Answered::Taken => {
                 self.queue.sent(batch, caps);
-                (Vec::new(), self.mended())
+                (Vec::new(), self.mended(caps))
             }
             Answered::Later => {
                 self.queue.failed(batch, caps);
-                (Vec::new(), self.fails(&problem))
+                (Vec::new(), self.fails(&problem, caps))
             }
             Answered::Refused => {
                 let lines = self.queue.rejected(batch, caps);
@@ -119,7 +140,10 @@ impl Delivery {
         instance: &InstanceId,
         caps: &dyn Capabilities,
     ) -> Vec<String> {
-        self.queue.end(instance, caps)
+        let left = self.queue.end(instance, caps);
+        let count = u64::try_from(left.len()).unwrap_or(u64::MAX);
+        self.spilled = self.spilled.saturating_add(count);
+        left
     }
 
     /// What an operator should read of the queue.
@@ -147,10 +171,9 @@ impl Delivery {
         }
     }
 
-    fn fails(&mut self, problem: &str) -> Option<Notice> {
-        let known = core::mem::replace(&mut self.failing, true);
+    fn fails(&self, problem: &str, caps: &dyn Capabilities) -> Option<Notice> {
         let sink = self.sink.word();
-        (!known).then(|| {
+        self.is_news(problem, caps).then(|| {
             Notice::warn(format!(
                 "audit sink `{sink}` does not take records: {problem}; they wait, and go to this log when the \
                  queue is full"
@@ -158,10 +181,20 @@ impl Delivery {
         })
     }
 
-    fn mended(&mut self) -> Option<Notice> {
-        let known = core::mem::replace(&mut self.failing, false);
+    fn mended(&self, caps: &dyn Capabilities) -> Option<Notice> {
         let sink = self.sink.word();
-        known.then(|| Notice::info(format!("audit sink `{sink}` takes records again")))
+        let text = format!("audit sink `{sink}` takes records again");
+        self.is_news("", caps).then(|| Notice::info(text))
+    }
+
+    /// Whether no instance told this problem last; an empty one is none. Who can't know tells.
+    fn is_news(&self, problem: &str, caps: &dyn Capabilities) -> bool {
+        let mut place = Place::new(self.told.clone());
+        let Ok(told) = place.read(caps) else { return !problem.is_empty() };
+        let known = told.strip_prefix(TOLD).unwrap_or_default();
+        // Raced: another one tells.
+        known != problem.as_bytes()
+            && place.write(&[TOLD, problem.as_bytes()].concat(), caps) != Ok(Written::Raced)
     }
 }
 
@@ -175,3 +208,5 @@ fn is_header(value: &str) -> bool {
 const MAX_BATCH: usize = 256 * 1024;
 /// Most calls under way at a time.
 const MAX_IN_FLIGHT: usize = 4;
+/// Begins what was told: the host can't tell an empty value from none.
+const TOLD: &[u8] = b":";

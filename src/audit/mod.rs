@@ -19,6 +19,7 @@ pub mod seal;
 mod shapes;
 mod trail;
 
+pub use delivery::Tally;
 pub use discretion::Discretion;
 pub use event::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};
 pub use failure::Failure;

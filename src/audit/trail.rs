@@ -1,8 +1,10 @@
 //! What one instance does with its events: each becomes a record, is sealed, and goes to every sink.
 
+use core::time::Duration;
+
 use super::config::{Settings, Sink, WhenFull};
-use super::delivery::Delivery;
-use super::queue::{BatchId, Counters, Stored};
+use super::delivery::{Delivery, Tally};
+use super::queue::{BatchId, Stored};
 use super::reasons::{AUDIT_FULL, AUDIT_SECRET_MISSING};
 use super::seal::{MIN_SECRET, Sealer};
 use super::{Discretion, Event, EventId};
@@ -24,7 +26,6 @@ pub struct Trail {
     /// Whether the secrets were looked up, and all of them were there.
     prepared: Option<bool>,
     checkpoint: Checkpoint,
-    spilled: u64,
 }
 
 /// What the last checkpoint said.
@@ -66,7 +67,6 @@ impl Trail {
             deliveries: deliveries.collect(),
             prepared: None,
             checkpoint: Checkpoint::default(),
-            spilled: 0,
             instance,
             settings,
         }
@@ -83,7 +83,7 @@ impl Trail {
         }
         let refuses = self.settings.when_full == WhenFull::Refuse;
         if refuses && !self.deliveries.iter().all(Delivery::has_room) {
-            return Err(Refusal::new(&AUDIT_FULL));
+            return Err(Refusal::new(&AUDIT_FULL).retry_after(RETRY_AFTER));
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Trail {
             return Default::default();
         };
         let (lines, notice) = delivery.answered(sent.batch, answer, caps);
-        (self.spill(lines), notice)
+        (Left { log: self.unless_logged(lines), access_log: Vec::new() }, notice)
     }
 
     /// Whether the next tick should come soon.
@@ -157,18 +157,13 @@ impl Trail {
         let instance = self.instance;
         let lines: Vec<String> =
             self.deliveries.iter_mut().flat_map(|delivery| delivery.end(&instance, caps)).collect();
-        left.log.extend(self.spill(lines).log);
+        left.log.extend(self.unless_logged(lines));
         left
     }
 
     /// What happened to the records of each sink that has a queue.
-    pub fn counters(&self) -> impl Iterator<Item = (Sink, Counters)> {
-        self.deliveries.iter().map(|delivery| (delivery.sink, delivery.counters()))
-    }
-
-    /// How many lines went to the host's log because a queue would not take them.
-    pub fn spilled(&self) -> u64 {
-        self.spilled
+    pub fn tallies(&self) -> impl Iterator<Item = Tally> {
+        self.deliveries.iter().map(Delivery::tally)
     }
 }
 
@@ -209,20 +204,29 @@ impl Trail {
         let EventId { instance, count } = self.last;
         let line = sealer.checkpoint(instance, count, caps.now(), last);
         self.checkpoint = Checkpoint { time: Some(caps.now()), count };
-        self.write(line, left, caps);
+        // AuditEvents have no place for it; filter state belongs to a request, and there is none.
+        let mut queued = false;
+        for delivery in self.deliveries.iter_mut().filter(|one| one.sink == Sink::Collector) {
+            queued |= delivery.push(&line, &self.instance, caps) == Stored::Done;
+        }
+        let elsewhere = [Sink::Log, Sink::AccessLog].iter().any(|sink| self.writes_to(*sink));
+        if elsewhere || !queued {
+            left.log.push(line);
+        }
     }
 
-    /// Brings a line to every sink.
+    fn writes_to(&self, sink: Sink) -> bool {
+        self.settings.sinks.contains(&sink)
+    }
+
+    /// Brings a record to every sink.
     fn write(&mut self, line: String, left: &mut Left, caps: &dyn Capabilities) {
-        let logged = self.settings.sinks.contains(&Sink::Log);
+        let logged = self.writes_to(Sink::Log);
         let mut spills = false;
         for delivery in &mut self.deliveries {
             spills |= delivery.push(&line, &self.instance, caps) != Stored::Done;
         }
-        if spills && !logged {
-            self.spilled = self.spilled.saturating_add(1);
-        }
-        if self.settings.sinks.contains(&Sink::AccessLog) {
+        if self.writes_to(Sink::AccessLog) {
             left.access_log.push(line.clone());
         }
         if logged || spills {
@@ -231,12 +235,10 @@ impl Trail {
     }
 
     /// Lines that were queued and can't be sent. Those that are in the log already stay out of it.
-    fn spill(&mut self, lines: Vec<String>) -> Left {
-        if self.settings.sinks.contains(&Sink::Log) {
-            return Left::default();
-        }
-        let count = u64::try_from(lines.len()).unwrap_or(u64::MAX);
-        self.spilled = self.spilled.saturating_add(count);
-        Left { log: lines, access_log: Vec::new() }
+    fn unless_logged(&self, lines: Vec<String>) -> Vec<String> {
+        if self.writes_to(Sink::Log) { Vec::new() } else { lines }
     }
 }
+
+/// When a client may try again for whose request there was no room.
+const RETRY_AFTER: Duration = Duration::from_secs(1);

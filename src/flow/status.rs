@@ -1,9 +1,11 @@
-//! What operators can see of the sources: gauges, and a line in the host's log once a minute.
+//! What operators can see: gauges of the sources and a line in the host's log once a minute, counters of
+//! the audit trail.
 
 use core::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::audit::Tally;
 use crate::base::capabilities::Capabilities;
 use crate::base::time::Instant;
 use crate::store::lease::Lease;
@@ -19,8 +21,11 @@ pub(super) struct Telling {
 /// What to tell now.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Told {
-    /// Gauges: name and value. Every instance of a configuration tells the same.
+    /// Gauges: name and value. Whoever knows one of a configuration tells the same.
     pub gauges: Vec<(String, u64)>,
+    /// What this instance counted since it began: name and number. The host adds up what all of them
+    /// counted.
+    pub counters: Vec<(String, u64)>,
     /// A line for the log, of one instance of all.
     pub line: Option<String>,
 }
@@ -30,29 +35,52 @@ impl Telling {
         Telling { lease: None, next: Instant::from_nanoseconds(0) }
     }
 
-    /// Tells, when it is time to; `statuses` are asked only then.
+    /// Whether it is time to tell again.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        let waits = now < self.next && self.next <= now.plus(EVERY);
+        if !waits {
+            self.next = now.plus(EVERY);
+        }
+        !waits
+    }
+
+    /// Tells of the sources.
     pub(super) fn tell(
         &mut self,
         instance: &InstanceId,
-        statuses: impl FnOnce() -> Vec<Status>,
+        statuses: &[Status],
         caps: &dyn Capabilities,
     ) -> Told {
-        let now = caps.now();
-        let waits = now < self.next && self.next <= now.plus(EVERY);
-        if waits {
-            return Told::default();
-        }
-        self.next = now.plus(EVERY);
-        let statuses = statuses();
         if statuses.is_empty() {
             return Told::default();
         }
-        let lease = self.lease.get_or_insert_with(|| Lease::new(key(&statuses), LINE_EVERY));
+        let lease = self.lease.get_or_insert_with(|| Lease::new(key(statuses), LINE_EVERY));
         let mine = lease.take(instance, LINE_EVERY, caps).unwrap_or_default();
         Told {
             gauges: statuses.iter().flat_map(gauges).collect(),
-            line: mine.then(|| line(&statuses)),
+            line: mine.then(|| line(statuses)),
+            ..Told::default()
         }
+    }
+}
+
+impl Told {
+    /// Tells of the audit trail as well.
+    pub(super) fn add(&mut self, tally: &Tally) {
+        let name = |what: &str| format!("phiward.audit.{}.{what}", tally.sink.word());
+        let queue = &tally.queue;
+        self.gauges.extend([(name("waiting"), queue.waiting), (name("slots"), queue.capacity)]);
+        // While something waits only who sends knows since when.
+        let oldest = queue.oldest.map(|age| age.as_secs()).or((queue.waiting == 0).then_some(0));
+        self.gauges.extend(oldest.map(|age| (name("oldest_seconds"), age)));
+        self.counters.extend([
+            (name("queued"), queue.queued),
+            (name("sent"), queue.sent),
+            (name("retried"), queue.retried),
+            (name("rejected"), queue.rejected),
+            (name("spilled"), tally.spilled),
+            (name("broken"), queue.broken),
+        ]);
     }
 }
 
@@ -109,6 +137,8 @@ const LINE_EVERY: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::config::Sink;
+    use crate::audit::queue::Counters;
     use crate::base::capabilities::Native;
     use crate::base::time::UnixSeconds;
 
@@ -134,7 +164,10 @@ mod tests {
         for second in 1_000..1_120 {
             caps.set_now(at(second));
             for (instance, telling) in &mut instances {
-                let told = telling.tell(instance, || vec![status(Some(3), true)], &caps);
+                if !telling.is_due(caps.now()) {
+                    continue;
+                }
+                let told = telling.tell(instance, &[status(Some(3), true)], &caps);
                 lines += usize::from(told.line.is_some());
                 gauges += told.gauges.len();
             }
@@ -152,8 +185,7 @@ mod tests {
         ];
         for (number, (age, fresh, state, seconds)) in (0..).zip(cases) {
             caps.set_now(Instant::from_seconds(UnixSeconds(1_000 + 100 * number)));
-            let told =
-                Telling::new().tell(&InstanceId::draw(&caps), || vec![status(age, fresh)], &caps);
+            let told = Telling::new().tell(&InstanceId::draw(&caps), &[status(age, fresh)], &caps);
             let name = |what: &str| format!("phiward.revocation_list.{what}");
             let expected = [
                 (name("age_seconds"), seconds),
@@ -175,7 +207,40 @@ mod tests {
     #[test]
     fn without_sources_there_is_nothing_to_tell() {
         let caps = Native::at(Instant::from_seconds(UnixSeconds(1_000)));
-        let told = Telling::new().tell(&InstanceId::draw(&caps), Vec::new, &caps);
+        let told = Telling::new().tell(&InstanceId::draw(&caps), &[], &caps);
         assert_eq!(told, Told::default());
+    }
+
+    #[test]
+    fn what_became_of_records_is_counted_and_only_who_knows_tells_how_old_they_are() {
+        let queue = |waiting, oldest: Option<u64>| Counters {
+            queued: 9,
+            sent: 4,
+            retried: 3,
+            rejected: 2,
+            broken: 1,
+            waiting,
+            capacity: 64,
+            oldest: oldest.map(Duration::from_secs),
+        };
+        for (waiting, oldest, expected) in
+            [(5, Some(7), Some(7)), (5, None, None), (0, None, Some(0))]
+        {
+            let mut told = Told::default();
+            told.add(&Tally { sink: Sink::Fhir, queue: queue(waiting, oldest), spilled: 6 });
+            let name = |what: &str| format!("phiward.audit.fhir.{what}");
+            let mut gauges = vec![(name("waiting"), waiting), (name("slots"), 64)];
+            gauges.extend(expected.map(|age| (name("oldest_seconds"), age)));
+            assert_eq!(told.gauges, gauges);
+            let counters = [
+                ("queued", 9),
+                ("sent", 4),
+                ("retried", 3),
+                ("rejected", 2),
+                ("spilled", 6),
+                ("broken", 1),
+            ];
+            assert_eq!(told.counters, counters.map(|(what, count)| (name(what), count)));
+        }
     }
 }

@@ -179,11 +179,15 @@ impl Worker {
         notice
     }
 
-    /// What operators should see of the sources: asked on every tick.
+    /// What operators should see: asked on every tick.
     pub fn tell(&mut self, caps: &dyn Capabilities) -> Told {
-        let Worker { keys, revocation, telling, instance, .. } = self;
-        let statuses = || [keys.statuses(caps), revocation.statuses(caps)].concat();
-        telling.tell(instance, statuses, caps)
+        if !self.telling.is_due(caps.now()) {
+            return Told::default();
+        }
+        let statuses = [self.keys.statuses(caps), self.revocation.statuses(caps)].concat();
+        let mut told = self.telling.tell(&self.instance, &statuses, caps);
+        self.trail.tallies().for_each(|tally| told.add(&tally));
+        told
     }
 
     /// Whether the next tick should come soon: somebody waits for what it may bring, or there is work
@@ -222,9 +226,13 @@ impl Worker {
         self.waiting = self.waiting.saturating_sub(1);
     }
 
-    /// The instance ends: gives what the host must still write.
-    pub fn end(&mut self, caps: &dyn Capabilities) -> Left {
-        self.trail.end(caps)
+    /// The instance ends: gives the audit records that the host must still write, and the last counts.
+    pub fn end(&mut self, caps: &dyn Capabilities) -> (Left, Told) {
+        let left = self.trail.end(caps);
+        let mut told = Told::default();
+        self.trail.tallies().for_each(|tally| told.add(&tally));
+        told.gauges.clear();
+        (left, told)
     }
 
     fn adopt(&mut self, caps: &dyn Capabilities) {

@@ -16,7 +16,6 @@ use super::metrics::Metrics;
 use super::stream::{Stream, Waiting};
 use crate::base::notice::Notice;
 use crate::config;
-use crate::flow::status::Told;
 use crate::flow::{Callout, Worker};
 use crate::store::{CallFailed, HttpAnswer};
 
@@ -48,6 +47,7 @@ impl RootContext for Root {
                 self.worker = Some(Rc::new(RefCell::new(worker)));
                 // What another worker asked for says nothing to this one, which counts its calls anew.
                 self.callouts.clear();
+                self.metrics = Metrics::default();
                 warn_of_lost_records();
                 if hostcalls::set_tick_period(TICK).is_err() {
                     log::error!(
@@ -72,7 +72,10 @@ impl RootContext for Root {
         let (notices, records, hurries) = (awake.notices(), awake.records(), awake.hurries());
         drop(awake);
         write(&records);
-        self.tell(told);
+        if let Some(line) = &told.line {
+            log::info!("{line}");
+        }
+        self.metrics.tell(told);
         notices.iter().for_each(tell);
         self.waiting.hurry(hurries);
         for (callout, call) in calls {
@@ -100,7 +103,9 @@ impl Context for Root {
     /// The configuration was replaced, or Envoy ends: nobody asks this instance again.
     fn on_done(&mut self) -> bool {
         if let Some(Ok(mut worker)) = self.worker.as_ref().map(|worker| worker.try_borrow_mut()) {
-            write(&worker.end(&Host).log);
+            let (left, told) = worker.end(&Host);
+            write(&left.log);
+            self.metrics.tell(told);
         }
         true
     }
@@ -123,15 +128,6 @@ impl Context for Root {
 }
 
 impl Root {
-    fn tell(&mut self, told: Told) {
-        for (name, value) in told.gauges {
-            self.metrics.set(name, value);
-        }
-        if let Some(line) = told.line {
-            log::info!("{line}");
-        }
-    }
-
     fn answered(&self, callout: Callout, answer: Result<HttpAnswer, CallFailed>) {
         let Some(Ok(mut worker)) = self.worker.as_ref().map(|worker| worker.try_borrow_mut())
         else {

@@ -15,8 +15,8 @@ from lab.processes import ROOT
 from lab.receivers import BINARY, Receiver
 from test_files import documents, runnable
 
-# The filter state that is logged, which the shipped files name as `wasm.phiward.audit`.
-KEY = "wasm.phiward.decision"
+# The filter state that is logged.
+KEY = "wasm.phiward.audit"
 SHIPPED = ("access-log-file.yaml", "access-log-otel.yaml", "access-log-grpc.yaml")
 LOGGERS = ("file", "otlp", "otlp over gRPC", "als")
 # Characters that a log format or a line could stumble over.
@@ -26,7 +26,7 @@ MANY = "&".join(f"code{number}-{'x' * 80}:missing=true" for number in range(64))
 
 def snippet(name):
     """The shipped file: an entry of `access_log`, and the cluster that it names."""
-    return yaml.safe_load((ROOT / "envoy" / name).read_text().replace("wasm.phiward.audit", KEY))
+    return yaml.safe_load((ROOT / "envoy" / name).read_text())
 
 
 class Logged:
@@ -38,7 +38,8 @@ class Logged:
 
     def start(self, otlp, otlp_grpc, als):
         self.otlp = otlp
-        self.gateway = self._listen("access-log", self._configuration(), adjust=self.adjust)
+        document = {**self._configuration(), "audit": {"sinks": ["log", "access_log"]}}
+        self.gateway = self._listen("access-log", document, adjust=self.adjust)
         self._readers = {
             "file": self.lines, "otlp": lambda: bodies(otlp),
             "otlp over gRPC": lambda: bodies(otlp_grpc), "als": lambda: als.objects(KEY)}
@@ -107,8 +108,6 @@ def sent(logged, issuer):
         assert time.monotonic() < deadline, records
         time.sleep(0.01)
     assert [record["reason"] for record in records][-1] == "request_never_seen"
-    if not KEY.endswith(".audit"):
-        return [record["reason"] for record in records[:-1]]
     ids = {record["id"] for record in records}
     log = (line[line.index("{"):] for line in gate.envoy.log.read_text().split("\n")
            if lab_envoy.AUDIT_MARK in line)

@@ -23,6 +23,11 @@ impl Backoff {
         self.failures > 0
     }
 
+    /// Whether nothing should be tried now, and that after several failures in a row.
+    pub(super) fn holds_long(&self, now: Instant) -> bool {
+        self.failures >= MANY && self.holds(now)
+    }
+
     /// After a failure: a second, and twice as long after each further one in a row, at most a minute;
     /// up to an eighth less, so that many proxies don't return all at once. A failure of what was tried
     /// before the last one changes nothing.
@@ -46,6 +51,7 @@ impl Backoff {
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 const MOST_DOUBLINGS: u32 = 6;
+const MANY: u32 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -64,6 +70,7 @@ mod tests {
             assert!(!backoff.holds(after(now)), "failure {failure}");
             backoff.grow(after(now), [0; 16]);
             assert!(backoff.holds(after(now + delay * 1000 - 1)), "failure {failure}");
+            assert_eq!(backoff.holds_long(after(now)), failure >= 2, "failure {failure}");
             now += delay * 1000;
             assert!(!backoff.holds(after(now)), "failure {failure}");
         }

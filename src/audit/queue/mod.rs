@@ -157,9 +157,8 @@ impl Queue {
         let now = caps.now();
         self.alive.tell(instance, now, caps);
         self.keep_slot(now, caps);
-        if !self.is_elected(instance, now, caps) {
-            self.sender.rest();
-            self.counters.oldest = None;
+        if self.sender.steps_aside(now) || !self.is_elected(instance, now, caps) {
+            self.step_aside(instance, now, caps);
             return Vec::new();
         }
         let retried = self.sender.forget_lost(now, caps);
@@ -244,6 +243,22 @@ impl Queue {
         }
         self.elected = elected.then_some(now);
         elected
+    }
+
+    /// Leaves the sending to others. Who does so because its batches did not arrive still tells how old the
+    /// oldest line is: maybe nobody sends. Others may fare better: one whose configuration is newer may
+    /// know a password that this one does not.
+    fn step_aside(&mut self, instance: &InstanceId, now: Instant, caps: &dyn Capabilities) {
+        self.sender.rest();
+        self.counters.oldest = None;
+        if self.elected.take().is_some() {
+            self.lease.give_back(instance, caps);
+        }
+        if self.sender.steps_aside(now)
+            && let Ok(Some(advanced)) = self.ring.advance(true, caps)
+        {
+            self.counters.oldest = advanced.oldest.map(|opened| now.since(opened));
+        }
     }
 
     /// Moves the head over what was sent. A header that can't be read is made anew from the slots.

@@ -110,6 +110,11 @@ impl Sender {
         self.backoff.is_failing()
     }
 
+    /// Whether others should try: several batches in a row did not arrive.
+    pub(super) fn steps_aside(&self, now: Instant) -> bool {
+        self.backoff.holds_long(now)
+    }
+
     /// Says that nothing is to be sent by this instance.
     pub(super) fn rest(&mut self) {
         self.more = false;

@@ -68,7 +68,7 @@ fn work(thread: usize, lines: usize, caps: &Workers, sent: &Mutex<Vec<String>>) 
             full += 1;
             tick(&mut queue, &instance, caps, sent);
         }
-        if queue.counters().queued % 20 == 0 {
+        if queue.counters().queued.is_multiple_of(20) {
             tick(&mut queue, &instance, caps, sent);
         }
     }

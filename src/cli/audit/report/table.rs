@@ -49,6 +49,10 @@ fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             format!("{} with {} of parts", thousands(report.batches), decisions(&report.parts));
         rows.push(("batches", batches));
     }
+    if report.patients_unread > 0 {
+        let answers = plural(report.patients_unread, "answer");
+        rows.push(("", format!("{answers} could not be read for the patients in them")));
+    }
     rows.iter().try_for_each(|(name, value)| writeln!(out, "{name:<24}{}", visible(value)))
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Report {
     pub(super) requests: Counted,
     /// Records of parts of requests, such as the entries of a batch. They are no requests of their own.
     pub(super) parts: Counted,
+    /// Records of answers that could not be read for the patients in them: there may be more patients.
+    pub(super) patients_unread: u64,
     /// Requests that were a batch or a transaction.
     pub(super) batches: u64,
     /// Requests by what was done.
@@ -172,6 +174,7 @@ impl Report {
             taken: tally.taken,
             requests: Counted::of(tally.requests),
             parts: Counted::of(tally.parts),
+            patients_unread: tally.patients_unread,
             batches: tally.batches,
             over_time: Series::of_decisions(&tally.over_time),
             refusals: Named::of(tally.refusals.by_reason()),

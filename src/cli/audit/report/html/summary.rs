@@ -68,6 +68,11 @@ fn warnings(report: &Report, page: &mut Html) {
             "record",
             "could not be told from repeats and may be counted twice",
         ),
+        (
+            report.patients_unread,
+            "answer",
+            "could not be read for the patients in them: there may be more",
+        ),
         (report.requests.observed, "request", "only observed: mode enforce would have refused"),
     ];
     for (count, unit, what) in rows.into_iter().filter(|(count, ..)| *count > 0) {
