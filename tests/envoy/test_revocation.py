@@ -17,6 +17,7 @@ REVOKED = 'Bearer error="invalid_token"'
 TARGET = "/fhir/Patient/ann"
 OTHER_ISSUER = "https://auth.other.example"
 NOW = int(time.time())
+TIMEOUT = 10  # seconds that one call may take
 STALE = 6  # seconds after which a list is too old, where a test waits for that
 
 
@@ -340,7 +341,8 @@ def goes_stale(gateway, lists, issuer, mode):
     for token in (good, bad):
         unavailable(gateway, token, "revocation_stale")
     if mode == "slow":
-        return lists.stop()  # only the end of the call would bring another
+        lists.mode = "ok"
+        yield broke + EVERY + TIMEOUT + 3 - time.monotonic()  # only the end of the call brings another
     log = gateway.envoy.log.read_text(errors="replace")
     assert f"revocation list from `{lists.list_url}`: " in log, "the operator is told"
     if mode == "down":
@@ -408,6 +410,45 @@ def is_allowed_when_stale(gateway, lists, issuer):
     yield 2.5
     allowed(gateway, good, "fresh")
     refused(gateway, bad)
+
+
+def test_an_etag_that_does_not_fit_hides_no_change(revoked, issuer):
+    """A server that names every list alike, or says that nothing changed before it gave any."""
+    gateway, lists = revoked
+    first, second = issuer.patient(), issuer.patient()
+    seen = []
+
+    def alike(request):
+        seen.append(request.header("if-none-match"))
+        return 200, [("etag", '"same"'), ("content-type", "application/json")], lists._body
+
+    lists._ok = alike
+    for token in first, second:
+        allowed(gateway, token)
+        lists.revoke(jti=peek(token)["jti"])
+        until(lambda: all(answer.status == 401 for answer in gateway.on_every_worker(TARGET, token)), 5)
+        refused(gateway, token)
+    until(lambda: seen[-1] == '"same"', 3)
+    lists.set({"jti": peek(second)["jti"]})
+    until(lambda: all(answer.status == 200 for answer in gateway.on_every_worker(TARGET, first)), 5)
+    refused(gateway, second)
+
+
+def test_not_modified_is_no_first_list(listen_to, spare_lists, issuer):
+    lists = spare_lists.pop()
+    lists.mode = "lying"
+    lists._lying = lambda request: (304, [("etag", '"never"')], b"")
+    gateway = listen_to("not-modified", lists, ready=False)
+    with_keys(gateway, issuer)
+    token = issuer.patient()
+    unavailable(gateway, token, "revocation_unavailable")
+    log = gateway.envoy.log.read_text(errors="replace")
+    assert f"revocation list from `{lists.list_url}`: status 304 although the call named no `ETag`" in log
+    lists.set({"jti": peek(token)["jti"]})
+    lists.mode = "ok"
+    until(lambda: all(answer.status == 401 for answer in gateway.on_every_worker(TARGET, token)), 5)
+    refused(gateway, token)
+    allowed(gateway, issuer.patient())
 
 
 @pytest.mark.parametrize("mode", BROKEN)

@@ -23,6 +23,8 @@ pub(super) struct Record<'a> {
     pub(super) outcome: Outcome<'a>,
     #[serde(default)]
     pub(super) patients: Vec<Text<'a>>,
+    #[serde(default)]
+    pub(super) patients_unread: bool,
     pub(super) removed: Option<u64>,
 }
 

@@ -230,7 +230,7 @@ fn what_a_sender_that_vanished_had_under_way_is_sent_again_by_the_next() {
 
 #[test]
 fn an_instance_that_looked_dead_goes_on_in_another_slot() {
-    for lap in [false, true] {
+    for (lap, ticks) in [(false, false), (true, false), (false, true), (true, true)] {
         let world = World::of(2);
         let _ = world.push(0, 5);
         serve(&world, 1, 8);
@@ -242,12 +242,15 @@ fn an_instance_that_looked_dead_goes_on_in_another_slot() {
             });
             fill(&world, 1, 6);
         }
+        if ticks {
+            world.tick(0);
+        }
         let _ = world.push(0, 5);
         wait(&world, 3_000);
         world.tick(0);
-        assert!(world.settle(20), "{lap}");
-        world.check_ledger();
-        assert!(world.arrived.borrow().values().all(|times| *times == 1), "{lap}");
+        world.check_ledger_after(20);
+        let once = world.arrived.borrow().values().all(|times| *times == 1);
+        assert!(once, "lap {lap}, ticks {ticks}");
     }
 }
 
@@ -417,6 +420,38 @@ fn a_header_that_was_set_back_loses_nothing() {
 }
 
 #[test]
+fn an_open_slot_that_is_not_in_the_ring_gets_a_number_on_the_next_tick() {
+    // The header is set back, or ahead; then once more the host fails in the middle.
+    for (number, fails) in [(0, 99), (1, 99), (0, 3), (0, 4), (0, 5)] {
+        let world = World::of(2);
+        let _ = world.push(1, 5);
+        let mut header = vec![1, 0];
+        header.extend([u64::to_be_bytes(number), u64::to_be_bytes(number)].concat());
+        assert!(world.overwrite("/ring", &header));
+        world.between.borrow_mut().push_back((fails, Op::Fail(1, false)));
+        world.tick(1);
+        world.between.borrow_mut().clear();
+        assert_eq!(world.push(1, 5), Some(Stored::Done), "{number} {fails}");
+        world.check_ledger_after(20);
+    }
+}
+
+#[test]
+fn who_takes_a_number_and_sleeps_loses_it_and_takes_another() {
+    // Before the slot of the number is read, and before it is written.
+    for calls in [2, 3] {
+        let world = World::of(2);
+        let others = [Op::Wait(500), Op::Tick(1)];
+        let others = std::iter::repeat_n(others, 14).flatten().collect();
+        world.tick(1);
+        world.between.borrow_mut().push_back((calls, Op::All(others)));
+        assert_eq!(world.push(0, 5), Some(Stored::Done), "{calls}");
+        assert_eq!((world.between.borrow().len(), world.in_use()), (0, 1), "{calls}");
+        world.check_ledger_after(20);
+    }
+}
+
+#[test]
 fn a_slot_that_was_overwritten_is_passed_over_and_told() {
     let other_number = Label::sent(3).encode("");
     for value in [&b"what?"[..], &[0xff; 40], &other_number] {
@@ -458,11 +493,13 @@ fn lines_are_refused_while_the_host_fails_and_stored_again_after() {
             refused += 1;
         }
         assert_eq!(refused, 3, "{after}");
+        let refused = &*world.pushed.borrow() - &*world.stored.borrow();
         world.run(&Op::Fail(9, after));
         world.tick(0);
         assert!(!has_room(&world, 0));
-        assert!(world.settle(20), "{after}");
-        world.check_ledger();
+        world.check_ledger_after(20);
+        let sent = refused.iter().filter(|line| world.arrived.borrow().contains_key(*line));
+        assert!(after || sent.count() == 0, "what was refused is told elsewhere");
     }
 }
 

@@ -28,6 +28,8 @@ pub(super) enum Op {
     Fail(usize, bool),
     /// So many comparing writes lose.
     Race(usize),
+    /// One after the other.
+    All(Vec<Op>),
 }
 
 /// How a call ends. Its lines arrive, or do not.
@@ -135,6 +137,7 @@ impl World {
             }
             Op::Fail(calls, after) => self.failing.set((calls, after)),
             Op::Race(writes) => self.racing.set(writes),
+            Op::All(ref all) => all.iter().for_each(|op| self.run(op)),
         }
     }
 

@@ -140,7 +140,7 @@ mod tests {
         for time in (0..100_000).step_by(10) {
             all.add(UnixSeconds(time), 0);
         }
-        [50_000, 50_001, 50_700].map(|time| some.add(UnixSeconds(time), 0));
+        [50_000, 50_001, 50_700].iter().for_each(|&time| some.add(UnixSeconds(time), 0));
         assert!(some.width() < all.width());
         let (all_buckets, buckets) = (all.buckets(1), some.buckets_of(&all, 1));
         assert_eq!(buckets.len(), all_buckets.len());

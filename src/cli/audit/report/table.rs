@@ -49,6 +49,10 @@ fn summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             format!("{} with {} of parts", thousands(report.batches), decisions(&report.parts));
         rows.push(("batches", batches));
     }
+    if report.patients_unread > 0 {
+        let answers = plural(report.patients_unread, "answer");
+        rows.push(("", format!("{answers} could not be read for the patients in them")));
+    }
     rows.iter().try_for_each(|(name, value)| writeln!(out, "{name:<24}{}", visible(value)))
 }
 
@@ -121,6 +125,10 @@ fn named(title: &str, kind: &str, names: &[Named], out: &mut dyn Write) -> io::R
 fn lists(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let issuers = report.several_issuers();
     list("Patients", "patient", &report.patients, false, out)?;
+    if let Some(refused) = report.patients.only_refused.filter(|refused| *refused > 0) {
+        let patients = plural(refused, "patient");
+        writeln!(out, "  {patients} only in refused records")?;
+    }
     list("Users", "user", &report.users, issuers, out)?;
     list("Clients", "client", &report.clients, issuers, out)?;
     list("Tokens", "token", &report.tokens, issuers, out)?;

@@ -23,6 +23,8 @@ pub(super) struct Tally {
     /// Of the records, those the report is about.
     pub(super) taken: u64,
     pub(super) checkpoints: u64,
+    /// Records of answers whose patients are not known.
+    pub(super) patients_unread: u64,
     pub(super) broken: Broken,
     pub(super) streams: Streams,
     pub(super) period: Option<(UnixSeconds, UnixSeconds)>,
@@ -70,6 +72,7 @@ impl Tally {
             repeats: 0,
             taken: 0,
             checkpoints: 0,
+            patients_unread: 0,
             broken: Broken::default(),
             streams: Streams::new(MAX_INTERVALS),
             period: None,
@@ -133,6 +136,8 @@ impl Tally {
     fn take(&mut self, record: &Record<'_>, patients: &[&str], time: Instant) {
         let time = time.seconds();
         self.taken = self.taken.saturating_add(1);
+        let unread = u64::from(record.patients_unread);
+        self.patients_unread = self.patients_unread.saturating_add(unread);
         let (first, last) = self.period.unwrap_or((time, time));
         self.period = Some((first.min(time), last.max(time)));
         let seen = Seen { time, refused: record.decision != Decision::Allow, patients };

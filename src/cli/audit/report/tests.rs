@@ -100,7 +100,10 @@ fn day() -> Vec<Value> {
             14,
             json!({"what": export, "outcome": {"status": 200, "bytes": 5000}, "removed": 1}),
         ),
-        record(15, json!({"would": "deny", "observe": true, "reason": "scope_insufficient"})),
+        record(
+            15,
+            json!({"patients_unread": true, "would": "deny", "observe": true, "reason": "scope_insufficient"}),
+        ),
     ]
 }
 
@@ -127,7 +130,7 @@ fn everything_is_counted_once() {
     let counted = |total, allow, deny, error, observed| json!({"total": total, "allow": allow, "deny": deny, "error": error, "observed": observed});
     assert_eq!(report["requests"], counted(11, 7, 3, 1, 1));
     assert_eq!(report["parts"], counted(2, 1, 1, 0, 0));
-    assert_eq!(report["batches"], 1);
+    assert_eq!((&report["batches"], &report["patients_unread"]), (&json!(1), &json!(1)));
     assert_eq!(
         report["period"],
         json!({"first": "2026-09-21T14:01:00Z", "last": "2026-09-21T14:15:00Z"})
@@ -142,6 +145,7 @@ fn everything_is_counted_once() {
     let patients =
         [("p1", 6, 1), ("p2", 1, 0), ("p3", 1, 0), ("p4", 1, 1), ("p5", 1, 0), ("p6", 1, 1)];
     assert_eq!(names(&report["patients"]), patients);
+    assert_eq!(report["patients"]["only_refused"], 2);
     assert_eq!(names(&report["users"]), [("Practitioner/1", 10, 2), ("bob", 1, 1)]);
     assert_eq!(names(&report["clients"]), [("app", 10, 2), ("other", 1, 1)]);
     assert_eq!(names(&report["tokens"]), [("t1", 10, 3), ("t2", 1, 0)]);
