@@ -213,17 +213,20 @@ def test_a_batch_says_what_it_is_and_who_sends_it(house, issuer, collector):
 
 def test_what_was_recorded_while_the_collector_was_down_arrives_when_it_is_up(house, issuer, collector):
     collector.stop()
+    before = house.told("does not take records: status 503")
+    again = house.told("audit sink `collector` takes records again")
     gate = house.listen("down", {"sinks": ["collector"], "collector": to(collector)})
     ids = ask(gate, issuer.patient(), 200)
-    until(lambda: house.told("audit sink `collector` does not take records: status 503 of the server, or of Envoy"), 10)
-    time.sleep(3)
+    text = "audit sink `collector` does not take records: status 503 of the server, or of Envoy in its place"
+    until(lambda: house.told(text) > before, 10)
+    time.sleep(4)
     calls = house.calls(collector.cluster)
-    assert 0 < calls["upstream_rq_total"] + calls["upstream_rq_pending_failure_eject"] < 40, calls
+    assert 0 < calls["upstream_cx_connect_fail"] <= 16, calls
     collector.start_again()
     until(lambda: has(collector.records(), ids), 30)
     whole(collector.records())
     assert collector.statuses() == [200] * len(collector.batches)
-    until(lambda: house.told("audit sink `collector` takes records again"), 5)
+    until(lambda: house.told("audit sink `collector` takes records again") > again, 5)
 
 
 def test_a_collector_that_dies_in_the_middle_gets_everything_in_the_end(house, issuer, collector):
@@ -304,6 +307,7 @@ def test_what_the_collector_does_not_take_now_is_kept_and_told_once(house, issue
 @pytest.mark.parametrize("status", [400, 413])
 def test_what_the_collector_will_never_take_is_in_the_log_and_the_rest_goes_on(house, issuer, collector, status):
     collector.reply = lambda _: status
+    before = house.told(f"status {status}; they are in this log instead")
     gate = house.listen("never", {"sinks": ["collector"], "collector": to(collector)})
     refused = ask(gate, issuer.patient(), 50)
     until(lambda: has(house.envoy.audits(), refused), 15)
@@ -315,7 +319,7 @@ def test_what_the_collector_will_never_take_is_in_the_log_and_the_rest_goes_on(h
     logged = [one for one in house.envoy.audits() if one["id"].partition("-")[0] in streams]
     assert not at_once.keys() & {one["id"] for one in logged}
     whole([*at_once.values(), *logged])
-    assert house.told(f"status {status}; they are in this log instead")
+    assert house.told(f"status {status}; they are in this log instead") > before
 
 
 @pytest.mark.parametrize("body", [b"", b"\x00\xff{]not json" * 50, b"<html>Log in</html>", b"{" * 5000])
@@ -651,7 +655,7 @@ def test_counters_tell_what_became_of_records(house, issuer, collector):
     now = metrics(house, "collector")
     assert now["waiting"] > 0 and now["slots"] == 4096 and now["oldest_seconds"] > 0
     collector.reply = lambda _: 400
-    until(lambda: house.told("status 400; they are in this log instead"), 30)
+    until(lambda: 400 in collector.statuses(), 30)
     collector.reply = None
     ask(gate, issuer.patient(), 100)
 
@@ -683,7 +687,7 @@ def test_a_gateway_that_rests_sends_nothing(house, issuer, collector):
     time.sleep(5)
     assert len(collector.batches) == before
     assert house.calls(collector.cluster)["upstream_rq_total"] == calls["upstream_rq_total"] == before
-    assert seconds_of(house.envoy.pid) - busy < 0.5
+    assert seconds_of(house.envoy.pid) - busy < 0.25
 
 
 def seconds_of(pid):
