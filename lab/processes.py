@@ -55,6 +55,12 @@ class Process:
             time.sleep(0.02)
         raise LabError(f"{self.name} was not ready after {seconds} s:\n{self.tail()}")
 
+    def wait(self):
+        """Waits until it ends by itself, as it should."""
+        if self._child.wait() != 0:
+            raise LabError(f"{self.name} ended with {self._child.returncode}:\n{self.tail()}")
+        _running.remove(self)
+
     def tail(self, lines=15):
         text = self.log.read_text(errors="replace").splitlines()[-lines:]
         return "\n".join(f"  | {line}" for line in text) + f"\n  ({self.log})"
