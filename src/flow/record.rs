@@ -209,18 +209,18 @@ impl Record {
             scopes: self.scopes.iter().map(String::as_str).collect(),
             narrowed: self.narrowed.iter().map(String::as_str).collect(),
             removed: self.removed,
-            ..self.event(end, worker, caps.now())
+            ..self.event(end, worker, caps)
         };
         worker.trail.record(&whole, &mut left, caps);
         let part_of = Some(whole.id);
         while let Some(next) = patients.next() {
             let more = patients.by_ref().take(audit::MAX_ITEMS.saturating_sub(1));
             let patients = core::iter::once(next).chain(more).collect();
-            let event = self.event(end, worker, caps.now());
+            let event = self.event(end, worker, caps);
             worker.trail.record(&audit::Event { part_of, patients, ..event }, &mut left, caps);
         }
         for entry in &self.entries {
-            let event = self.event(end, worker, caps.now());
+            let event = self.event(end, worker, caps);
             let event = entry.of(audit::Event { part_of, ..event });
             worker.trail.record(&event, &mut left, caps);
         }
@@ -228,9 +228,14 @@ impl Record {
     }
 
     /// What every event of this exchange has.
-    fn event<'a>(&'a self, end: &'a End, worker: &mut Worker, now: Instant) -> audit::Event<'a> {
+    fn event<'a>(
+        &'a self,
+        end: &'a End,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> audit::Event<'a> {
         audit::Event {
-            time: self.time.unwrap_or(now),
+            time: self.time.unwrap_or_else(|| caps.now()),
             id: worker.trail.next_id(),
             part_of: None,
             request_id: self.request_id.as_deref(),

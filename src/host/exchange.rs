@@ -226,7 +226,8 @@ impl HttpContext for HostExchange {
         else {
             return;
         };
-        let left = self.exchange.end(&end(), &mut worker, &Host);
+        let end = if worker.records_exchanges() { end() } else { End::default() };
+        let left = self.exchange.end(&end, &mut worker, &Host);
         drop(worker);
         for line in &left.log {
             log::info!("{line}");
