@@ -14,7 +14,7 @@ WASM_FEATURES := --enable-bulk-memory --enable-bulk-memory-opt --enable-multival
 	--enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext
 
 # Functions marked `#[inline]` are copied into their callers only when small: the default, 325, is a choice for speed.
-# Panic messages name source files: without the folder of this machine, so that every machine builds the same bytes.
+# Panic messages name source files: without the folder of this machine, so that the bytes do not depend on it.
 CRATES := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
 export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS := -Cllvm-args=-inlinehint-threshold=100 \
 	--remap-path-prefix=$(CRATES)= --remap-path-prefix=$(CRATES)/index.crates.io-1949cf8c6b5b557f=

@@ -2,6 +2,7 @@
 pipe. `lab/setup browser` installs it, on demand only: it is large."""
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -32,19 +33,24 @@ class Browser:
         if not binary.exists():
             raise LabError(f"{binary} is missing: run `lab/setup browser`")
         self._profile = tempfile.mkdtemp(prefix="phiward-browser-")
-        read, answer = os.pipe()
+        self._read, answer = os.pipe()
         command, self._write = os.pipe()
-        # Chromium reads commands from 3 and answers to 4.
-        script = f'exec "$@" 3<&{command} 4>&{answer}'
+
+        def connect():
+            """Chromium reads commands from 3 and writes answers to 4."""
+            ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (command, answer)]
+            os.dup2(ends[0], 3)
+            os.dup2(ends[1], 4)
+
         self._child = subprocess.Popen(
-            ["/bin/sh", "-c", script, "sh", str(binary), *FLAGS, f"--user-data-dir={self._profile}"],
+            [str(binary), *FLAGS, f"--user-data-dir={self._profile}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            pass_fds=(command, answer), start_new_session=True,
+            preexec_fn=connect, pass_fds=(3, 4), start_new_session=True,
             env={**os.environ, "LD_LIBRARY_PATH": str(FOLDER / "lib"),
                  "FONTCONFIG_FILE": str(FOLDER / "fonts.conf"), "HOME": self._profile})
         os.close(command)
         os.close(answer)
-        self._read, self._buffer, self._count, self.events = read, b"", 0, []
+        self._buffer, self._count, self.events = b"", 0, []
         self._session = None
         target = self.ask("Target.createTarget", url="about:blank")["targetId"]
         attached = self.ask("Target.attachToTarget", targetId=target, flatten=True)

@@ -14,9 +14,11 @@ from pathlib import Path
 import yaml
 
 from lab.processes import BIN, ROOT, LabError, Process, free_port
+from lab.tokens import secrets
 
 SHIPPED = ROOT / "envoy" / "envoy.yaml"
 AUDIT_MARK = '"schema":"phiward.audit/1"'
+CHECKPOINT_MARK = '"schema":"phiward.audit.checkpoint/1"'
 
 
 class Envoy:
@@ -33,7 +35,8 @@ class Envoy:
         self.admin_port = admin_port or free_port()
         self._listeners, self._revision = {}, 0
         self._marks = Counter()
-        self._audits, self._by_request = [], defaultdict(list)
+        self._audits, self._by_request, self._parts = [], defaultdict(list), defaultdict(list)
+        self._checkpoints, self._lives = [], 0
         self._write_listeners()
         config = self.folder / "envoy.json"
         config.write_text(json.dumps(self._bootstrap(clusters)))
@@ -46,8 +49,12 @@ class Envoy:
         self.start()
 
     def start(self):
-        """Starts the process, with the listeners there are and a log that is empty."""
+        """Starts the process, with the listeners there are and a log that is empty; an earlier one is
+        kept beside it."""
         self._read = 0
+        if self.log.exists():
+            self._lives += 1
+            self.log.rename(self.log.with_name(f"envoy.{self._lives}.log"))
         self._process = Process("envoy", self._command, self.log)
         self._process.wait_until(self._ready)
 
@@ -117,8 +124,20 @@ class Envoy:
         self._follow()
         return self._audits
 
+    def checkpoints(self):
+        """Every checkpoint of the audit trail so far, in order."""
+        self._follow()
+        return self._checkpoints
+
+    def parts(self, record):
+        """The audit lines that are part of this one, in order: entries of its batch, further patients.
+        They are written with it."""
+        self._follow()
+        return self._parts[record["id"]]
+
     def audit(self, request_id, seconds=5):
-        """The audit line of a request; it is written when the exchange ends, so this waits."""
+        """The audit line of a request, which may have `parts`; it is written when the exchange ends, so
+        this waits."""
         deadline = time.monotonic() + seconds
         while True:
             self._follow()
@@ -132,7 +151,7 @@ class Envoy:
             time.sleep(0.01)
 
     def admin(self, path, method="GET"):
-        """Asks Envoy's own interface."""
+        """Asks Envoy's own interface, which has to wait while Envoy compiles a filter."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.admin_port}{path}", method=method)
         with urllib.request.urlopen(request, timeout=60) as response:
             return response.read().decode()
@@ -163,9 +182,16 @@ class Envoy:
         for line in whole.decode(errors="replace").split("\n"):
             self._marks.update(mark for mark in (_TRAP, _SKIPPED) if mark in line)
             if AUDIT_MARK in line:
-                record = json.loads(line[line.index("{"):])
-                self._audits.append(record)
-                self._by_request[record.get("request_id")].append(record)
+                self._take(json.loads(line[line.index("{"):]))
+            elif CHECKPOINT_MARK in line:
+                self._checkpoints.append(json.loads(line[line.index("{"):]))
+
+    def _take(self, record):
+        self._audits.append(record)
+        if "part_of" in record:
+            self._parts[record["part_of"]].append(record)
+        else:
+            self._by_request[record.get("request_id")].append(record)
 
     def _bootstrap(self, clusters):
         """The shipped bootstrap with other addresses; listeners come from a file that we rewrite."""
@@ -190,7 +216,7 @@ class Envoy:
         self._write_listeners()
         if not wait:
             return
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while self._outcomes() == before or self._warming():
             if time.monotonic() > deadline:
                 raise LabError(f"envoy did not take the listeners:\n{self._process.tail()}")
@@ -253,6 +279,7 @@ def listener(shipped, name, port, configuration, hardened=True, without=(), vm_i
         http_filter for http_filter in manager["http_filters"] if http_filter["name"] not in without]
     if adjust:
         adjust(manager)
+    secrets.extend(value for value in _environment(manager).values() if len(value) >= 16)
     return changed
 
 
@@ -316,6 +343,13 @@ def _configure(plugin, configuration, vm_id, wasm):
             "@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration}
     else:
         plugin["configuration"]["value"] = configuration
+
+
+def _environment(manager):
+    """What the VM's environment holds: secrets."""
+    filters = {one["name"]: one for one in manager["http_filters"]}
+    vm = filters.get("phiward", {}).get("typed_config", {}).get("config", {}).get("vm_config", {})
+    return vm.get("environment_variables", {}).get("key_values", {})
 
 
 def _soften(manager):

@@ -6,6 +6,8 @@ import socket
 import time
 from dataclasses import dataclass
 
+from lab.tokens import sent
+
 
 @dataclass
 class Response:
@@ -124,6 +126,7 @@ def message(method, target, port, headers=(), body=b"", token=None):
     if b"host" not in names:
         fields.insert(0, (b"host", b"127.0.0.1:%d" % port))
     if token is not None:
+        sent.add(token if isinstance(token, str) else token.decode("latin-1"))
         fields.append((b"authorization", b"Bearer " + _bytes(token)))
     if (body or method in ("POST", "PUT", "PATCH")) and not names & _FRAMING:
         fields.append((b"content-length", b"%d" % len(body)))

@@ -140,7 +140,8 @@ def decode(part):
 
 
 signed = []  # every token that a key here signed, and opaque ones: none of them may turn up in a log
-secrets = []  # nor may any of these
+sent = set()  # every token that a client here sent, whoever made it: nor may any of these
+secrets = []  # nor any of these
 
 
 def _bytes(number):

@@ -24,7 +24,7 @@ use core::mem;
 pub use effect::{Effect, End, Event, Next, Reply, Step};
 pub use worker::{Callout, Worker};
 
-use crate::audit::Left;
+use crate::audit::{Failure, Left};
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
 use crate::config::Mode;
@@ -218,13 +218,16 @@ impl Exchange {
             self.waits = Waits::End;
             worker.waits_no_more();
         }
+        let mut end = end.clone();
         if self.wants_answer_body() {
             self.record.refused(&Refusal::new(&reasons::ANSWER_UNFINISHED));
+            // The host says the status of the answer that was held, of which the client saw nothing.
+            end.status = end.status.filter(|_| end.failure != Some(Failure::ClientGone));
         }
         if matches!(self.waits, Waits::Watching(_)) {
             self.record.unread();
         }
-        self.record.write(end, worker, caps)
+        self.record.write(&end, worker, caps)
     }
 
     /// What to do now that the request is decided, or not yet.

@@ -1,22 +1,26 @@
 //! What an exchange learns on its way, kept until its audit event is built.
 
+mod asked;
+mod entry;
+
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::effect::End;
 use super::worker::Worker;
-use crate::audit::{self, Decision, Left, Origin, Outcome, Parameter, What, Who};
+use crate::audit::{self, Decision, Left, Origin, Outcome, What, Who};
 use crate::base::capabilities::Capabilities;
 use crate::base::refusal::Refusal;
 use crate::base::time::Instant;
 use crate::export::Claimed;
 use crate::fhir::bundle::Batch;
-use crate::fhir::compartment::PATIENT;
-use crate::fhir::{self, Interaction, Operation, ResourceType};
-use crate::policy::{Permit, Search};
+use crate::fhir::{Interaction, Operation, Request};
+use crate::policy::Permit;
 use crate::request::Headers;
 use crate::revocation::Freshness;
 use crate::token::Claims;
+use asked::{may_write, named, narrowed, patient_of, what};
+use entry::Entry;
 
 /// Longest request id that is repeated to the client.
 const MAX_REQUEST_ID: usize = 128;
@@ -27,7 +31,7 @@ pub(in crate::flow) struct Record {
     time: Option<Instant>,
     request_id: Option<Vec<u8>>,
     method: Option<Vec<u8>>,
-    request: Option<Rc<fhir::Request>>,
+    request: Option<Rc<Request>>,
     /// What stands in place of the request that is no interaction: it follows a link of an export.
     export: Option<Interaction>,
     holder: Option<Rc<Claims>>,
@@ -41,18 +45,10 @@ pub(in crate::flow) struct Record {
     seen: BTreeSet<String>,
     unread: bool,
     entries: Vec<Entry>,
+    /// The request was permitted, whatever became of its answer.
+    permitted: bool,
     decision: Decision,
     observe: bool,
-}
-
-/// An entry of a batch.
-#[derive(Debug)]
-struct Entry {
-    method: Vec<u8>,
-    request: fhir::Request,
-    scopes: Vec<String>,
-    narrowed: Vec<String>,
-    confined_to: Option<String>,
 }
 
 impl Default for Record {
@@ -73,6 +69,7 @@ impl Default for Record {
             seen: BTreeSet::new(),
             unread: false,
             entries: Vec::new(),
+            permitted: false,
             decision: Decision::Error(&super::reasons::NEVER_SEEN),
             observe: false,
         }
@@ -89,7 +86,7 @@ impl Record {
     }
 
     /// The request was classified.
-    pub(in crate::flow) fn request(&mut self, request: &Rc<fhir::Request>) {
+    pub(in crate::flow) fn request(&mut self, request: &Rc<Request>) {
         self.request = Some(Rc::clone(request));
     }
 
@@ -112,6 +109,7 @@ impl Record {
     /// The request may go on.
     pub(in crate::flow) fn permitted(&mut self, permit: Option<&Permit>) {
         self.decision = Decision::Allow;
+        self.permitted = true;
         if let Some(permit) = permit {
             self.scopes = permit.allowed_by().map(str::to_owned).into_iter().collect();
             self.narrowed = narrowed(permit);
@@ -121,23 +119,25 @@ impl Record {
 
     /// It is a batch of these entries, which are permitted, if they are, by this.
     pub(in crate::flow) fn entries(&mut self, batch: Batch<'_>, permit: Option<&Permit>) {
-        let permits = permit.map(Permit::entries).unwrap_or_default();
-        let mut permits = permits.iter().map(|entry| &entry.permit);
-        let entries = batch.entries.into_iter().map(|entry| {
-            let permit = permits.next();
-            Entry {
-                method: entry.head.headers().all(":method").next().unwrap_or_default().to_vec(),
-                scopes: permit
-                    .and_then(Permit::allowed_by)
-                    .map(str::to_owned)
-                    .into_iter()
-                    .collect(),
-                narrowed: permit.map(narrowed).unwrap_or_default(),
-                confined_to: permit.and_then(patient_of),
-                request: entry.request,
+        let mut permits = permit.map(Permit::entries).unwrap_or_default().iter();
+        let entries = batch.entries.into_iter();
+        self.entries = entries
+            .map(|entry| Entry::new(entry, permits.next().map(|entry| &entry.permit)))
+            .collect();
+    }
+
+    /// Whether it is a batch whose entries are known.
+    pub(in crate::flow) fn is_batch(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
+    /// The entries were answered with these statuses, in their order.
+    pub(in crate::flow) fn answered(&mut self, statuses: &[Option<u16>]) {
+        if statuses.len() == self.entries.len() {
+            for (entry, status) in self.entries.iter_mut().zip(statuses) {
+                entry.status = *status;
             }
-        });
-        self.entries = entries.collect();
+        }
     }
 
     /// The answer held data of these patients.
@@ -193,9 +193,6 @@ impl Record {
         if !worker.trail.is_on() {
             return left;
         }
-        let patients = self.patients();
-        let mut patients = patients.iter().map(String::as_str);
-        let first = patients.by_ref().take(audit::MAX_ITEMS).collect();
         let whole = audit::Event {
             outcome: Outcome {
                 status: end.status,
@@ -204,27 +201,43 @@ impl Record {
                 failure: end.failure,
             },
             what: self.what(),
-            patients: first,
             unread: self.unread,
             scopes: self.scopes.iter().map(String::as_str).collect(),
             narrowed: self.narrowed.iter().map(String::as_str).collect(),
             removed: self.removed,
             ..self.event(end, worker, caps)
         };
-        worker.trail.record(&whole, &mut left, caps);
         let part_of = Some(whole.id);
+        self.write_whole(whole, &self.patients(), end, worker, caps, &mut left);
+        for entry in &self.entries {
+            let event = entry.of(audit::Event { part_of, ..self.event(end, worker, caps) });
+            let touched = self.touched(&entry.request);
+            let patients = if touched { entry.patients() } else { BTreeSet::new() };
+            self.write_whole(event, &patients, end, worker, caps, &mut left);
+        }
+        left
+    }
+
+    /// Records an event, and in further ones that are part of it the patients that it has no room for.
+    fn write_whole<'a>(
+        &'a self,
+        event: audit::Event<'a>,
+        patients: &BTreeSet<&'a str>,
+        end: &'a End,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+        left: &mut Left,
+    ) {
+        let part_of = Some(event.id);
+        let mut patients = patients.iter().copied();
+        let first = patients.by_ref().take(audit::MAX_ITEMS).collect();
+        worker.trail.record(&audit::Event { patients: first, ..event }, left, caps);
         while let Some(next) = patients.next() {
             let more = patients.by_ref().take(audit::MAX_ITEMS.saturating_sub(1));
             let patients = core::iter::once(next).chain(more).collect();
             let event = self.event(end, worker, caps);
-            worker.trail.record(&audit::Event { part_of, patients, ..event }, &mut left, caps);
+            worker.trail.record(&audit::Event { part_of, patients, ..event }, left, caps);
         }
-        for entry in &self.entries {
-            let event = self.event(end, worker, caps);
-            let event = entry.of(audit::Event { part_of, ..event });
-            worker.trail.record(&event, &mut left, caps);
-        }
-        left
     }
 
     /// What every event of this exchange has.
@@ -258,12 +271,32 @@ impl Record {
     }
 
     /// Whose data the exchange touched. What was refused touched nobody's.
-    fn patients(&self) -> BTreeSet<String> {
-        if self.decision != Decision::Allow && !self.observe {
+    fn patients(&self) -> BTreeSet<&str> {
+        let request = self.request.as_deref();
+        let mut entries = self.entries.iter();
+        let touched = match request {
+            Some(Request { interaction: Interaction::Batch, .. }) if self.is_batch() => {
+                entries.any(|entry| self.touched(&entry.request))
+            }
+            Some(request) => self.touched(request),
+            None => self.passed(),
+        };
+        if !touched {
             return BTreeSet::new();
         }
-        let asked = self.request.as_deref().map(named).unwrap_or_default();
-        self.confined_to.iter().cloned().chain(asked).chain(self.seen.iter().cloned()).collect()
+        let asked = request.map(named).unwrap_or_default();
+        let known = self.confined_to.iter().chain(&self.seen).map(String::as_str);
+        known.chain(asked).collect()
+    }
+
+    /// Whether such a request of this exchange touched anybody's data. One that may write did so as soon
+    /// as it went on, whatever its answer was.
+    fn touched(&self, request: &Request) -> bool {
+        self.passed() || self.permitted && may_write(&request.interaction)
+    }
+
+    fn passed(&self) -> bool {
+        self.decision == Decision::Allow || self.observe
     }
 
     fn what(&self) -> What<'_> {
@@ -274,74 +307,4 @@ impl Record {
             (None, None) => What { method, ..What::default() },
         }
     }
-}
-
-impl Entry {
-    /// The event of this entry, which otherwise is like `event`.
-    fn of<'a>(&'a self, event: audit::Event<'a>) -> audit::Event<'a> {
-        audit::Event {
-            what: what(Some(&self.method), &self.request),
-            patients: self.patients(&event),
-            scopes: self.scopes.iter().map(String::as_str).collect(),
-            narrowed: self.narrowed.iter().map(String::as_str).collect(),
-            ..event
-        }
-    }
-
-    fn patients<'a>(&'a self, event: &audit::Event<'a>) -> Vec<&'a str> {
-        let Some(patient) = what(None, &self.request).patient.or(self.confined_to.as_deref())
-        else {
-            return Vec::new();
-        };
-        let touched = event.decision == Decision::Allow || event.observe;
-        if touched { vec![patient] } else { Vec::new() }
-    }
-}
-
-fn what<'a>(method: Option<&'a [u8]>, request: &'a fhir::Request) -> What<'a> {
-    let parameters = request.query.params().iter();
-    let parameters =
-        parameters.map(|param| Parameter { name: &param.name, value: &param.value }).collect();
-    What { method, parameters, ..What::of(&request.interaction) }
-}
-
-/// The patients that a request names: in its path, by `patient` and `subject`, by `_id` where it asks for
-/// patients.
-fn named(request: &fhir::Request) -> Vec<String> {
-    let of_patients = request.interaction.resource_type().map(ResourceType::name) == Some(PATIENT);
-    let mut all: Vec<String> =
-        What::of(&request.interaction).patient.map(str::to_owned).into_iter().collect();
-    for param in request.query.params() {
-        let values = param.value.split(',');
-        let id = |value: &str| fhir::Id::parse(value).map(|id| id.as_str().to_owned());
-        let patient = |value: &str| value.strip_prefix("Patient/").and_then(id);
-        match param.name.as_str() {
-            "patient" => all.extend(values.filter_map(|one| patient(one).or_else(|| id(one)))),
-            "subject" | "subject:Patient" | "patient:Patient" => {
-                all.extend(values.filter_map(patient));
-            }
-            "_id" if of_patients => all.extend(values.filter_map(id)),
-            _ => (),
-        }
-    }
-    all
-}
-
-fn patient_of(permit: &Permit) -> Option<String> {
-    permit.patient().map(|patient| patient.as_str().to_owned())
-}
-
-/// What a permit narrows: the criteria added, those of a condition that was looked up among them; the
-/// compartment that is searched instead.
-fn narrowed(permit: &Permit) -> Vec<String> {
-    let lookup = permit.resolved().map(|resolved| &resolved.by);
-    let within = lookup.filter(|by| by.compartment.is_some()).map(Search::path);
-    let added = lookup.map_or([].as_slice(), |by| &by.narrowing);
-    let criteria = permit.narrowing().iter().chain(added);
-    let criteria = criteria.map(|one| format!("{}={}", one.name, one.value));
-    let compartment = permit.compartment().zip(permit.patient());
-    let compartment =
-        compartment.map(|(of, patient)| format!("Patient/{}/{}", patient.as_str(), of.name()));
-    let entries = permit.entries().iter().flat_map(|entry| narrowed(&entry.permit));
-    criteria.chain(compartment).chain(within).chain(entries).collect()
 }

@@ -64,8 +64,11 @@ impl Exchange {
         pass()
     }
 
-    /// An answer passed whole: whose it was is written down.
+    /// An answer passed whole: whose it was is written down, and what became of each entry of a batch.
     pub(super) fn saw(&mut self, body: &[u8], worker: &Worker) {
+        if self.record.is_batch() {
+            self.record.answered(&response::statuses(body));
+        }
         if body.is_empty() || !Self::watches(worker) {
             return;
         }

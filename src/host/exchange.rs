@@ -224,6 +224,7 @@ impl HttpContext for HostExchange {
     fn on_log(&mut self) {
         let Some(Ok(mut worker)) = self.worker.as_ref().map(|worker| worker.try_borrow_mut())
         else {
+            log::error!("an audit record is missing: the instance is busy or has no configuration");
             return;
         };
         let end = if worker.records_exchanges() { end() } else { End::default() };
@@ -287,10 +288,15 @@ fn end() -> End {
         status: number(&["response", "code"]).and_then(|code| u16::try_from(code).ok()),
         bytes: number(&["response", "size"]),
         duration: number(&["request", "duration"]).map(Duration::from_nanos),
-        failure: number(&["response", "flags"]).and_then(Failure::of),
+        failure: failure(),
         address: text(&["source", "address"]),
         tls: text(&["connection", "tls_version"]),
     }
+}
+
+fn failure() -> Option<Failure> {
+    let flags = number(&["response", "flags"]).and_then(Failure::of);
+    flags.or_else(|| Failure::of_details(&text(&["response", "code_details"])?))
 }
 
 /// An integer property: 8 bytes, little endian.

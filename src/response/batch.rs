@@ -4,6 +4,7 @@
 use core::marker::PhantomData;
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
@@ -104,7 +105,11 @@ fn passes(
 /// The number that `response.status` begins with
 /// (<http://hl7.org/fhir/R4/bundle-definitions.html#Bundle.entry.response.status>).
 fn status(fields: &Node<'_>) -> Option<u16> {
-    let text = fields.get("response")?.text_of("status")?;
+    number(fields.get("response")?)
+}
+
+fn number(response: &Node<'_>) -> Option<u16> {
+    let text = response.text_of("status")?;
     let (number, _) = text.split_once(' ').unwrap_or((text, ""));
     let digits = number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit());
     number.parse().ok().filter(|_| digits)
@@ -120,6 +125,24 @@ fn is_plain(judge: &Judge<'_>, fields: &Node<'_>) -> bool {
         "response" => value.members().iter().all(in_response),
         name => judge.is_known(name, value) && !holds_resource(value),
     })
+}
+
+/// The status of each entry's answer, for the audit record: `None` where an entry has none. Empty when
+/// this is no such Bundle.
+pub fn statuses(body: &[u8]) -> Vec<Option<u16>> {
+    #[derive(Deserialize)]
+    struct Answers<'b> {
+        #[serde(borrow, default)]
+        entry: Vec<Answer<'b>>,
+    }
+    #[derive(Deserialize)]
+    struct Answer<'b> {
+        #[serde(borrow)]
+        response: Option<Node<'b>>,
+    }
+    let answers = serde_json::from_slice::<Answers<'_>>(body).map(|answers| answers.entry);
+    let number = |answer: Answer<'_>| number(&answer.response?);
+    answers.unwrap_or_default().into_iter().map(number).collect()
 }
 
 /// An entry that says that a write was done and that its resource is not shown.

@@ -28,6 +28,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
+pub use batch::statuses;
 pub use headers::is_ndjson;
 pub use line::line;
 pub use patients::{is_readable, patients};

@@ -94,8 +94,8 @@ def envoy(wasm, upstream, revocations, spare_lists, issuer, turning, introspecti
                 # Ports on which nobody listens, until a test does.
                 **{name: free_port() for name in (
                     "nobody", "real-fhir", "real-auth", "real-opaque", "families", "alone", "binaries", "als",
-                    *receivers.KINDS)}}
-    over_http2 = {"als", *(name for name, kind in receivers.KINDS.items() if kind.http2)}
+                    "raw", "raw-http2", *receivers.KINDS)}}
+    over_http2 = {"als", "raw-http2", *(name for name, kind in receivers.KINDS.items() if kind.http2)}
     with lab_envoy.Envoy(tmp_path_factory.mktemp("envoy"), clusters, http2=over_http2) as running:
         yield running
     stop_all()

@@ -60,7 +60,7 @@ def test_a_search_says_who_what_and_what_came_of_it(gateway, issuer):
     response = gateway.get("/fhir/Observation?code=8867-4&patient=Patient/ann&_count=5", token)
     line = record(gateway, response)
     assert set(line) == {"schema", "time", "id", "request_id", "decision", "reason", "who", "from",
-                         "what", "outcome", "scopes", "narrowed", "revocation"}
+                         "what", "outcome", "patients", "scopes", "narrowed", "revocation"}
     assert line["schema"] == "phiward.audit/1"
     assert before - 0.01 <= instant(line["time"]) <= time.time() + 0.01
     assert (line["decision"], line["reason"]) == ("allow", "allowed")
@@ -77,6 +77,7 @@ def test_a_search_says_who_what_and_what_came_of_it(gateway, issuer):
     assert line["outcome"]["status"] == 200
     assert line["outcome"]["bytes"] == len(response.body)
     assert 0 < line["outcome"]["duration_ms"] <= response.seconds * 1000 + 1
+    assert line["patients"] == ["ann"]
     assert line["scopes"] == ["patient/Observation.rs"]
     assert line["narrowed"] == ["patient=Patient/ann"]
     assert line["revocation"] == "fresh"

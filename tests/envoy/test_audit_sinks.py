@@ -20,8 +20,10 @@ from test_revocation import until
 
 READ = "/fhir/Patient/ann"
 OVER_HTTP = sorted(name for name, kind in KINDS.items() if not kind.http2)
-# A search whose record is longer than 10 kB: a few dozen fill a queue of 1 MiB, which has 64 slots.
-LONG = "/fhir/Observation?" + "&".join(f"code{number}-{'x' * 150}:missing=true" for number in range(64))
+# Of such a search, by somebody with such roles, the record is longer than 10 kB: each takes one of the 64 slots of a
+# queue of 1 MiB.
+LONG = "/fhir/Observation?" + "&".join(f"code{number}-{'x' * 95}:missing=true" for number in range(64))
+ROLES = [f"{'x' * 200}-{number}" for number in range(16)]
 CHECKPOINT = '"schema":"phiward.audit.checkpoint/1"'
 METRICS = "wasmcustom[.]phiward[.]audit[.]"
 
@@ -29,14 +31,14 @@ METRICS = "wasmcustom[.]phiward[.]audit[.]"
 class House:
     """An Envoy of its own with two workers, and clusters for servers that take records: `pop()` one."""
 
-    def __init__(self, folder, upstream, issuer, revocations, configuration):
+    def __init__(self, folder, upstream, issuer, revocations, configuration, drain_seconds=1):
         self.upstream, self.issuer, self.configuration = upstream, issuer, configuration
         self.spare = [f"collector-{number}" for number in range(40)]
         clusters = {
             "fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port,
             **{name: free_port() for name in (*KINDS, *self.spare)}}
-        # What is replaced ends at once, not after ten minutes.
-        self.envoy = lab_envoy.Envoy(folder, clusters, more=("--drain-time-s", "1"))
+        # What is replaced ends soon, unlike as usual.
+        self.envoy = lab_envoy.Envoy(folder, clusters, more=("--drain-time-s", drain_seconds))
 
     def listen(self, name, audit, environment=None, ready=True, **more):
         """A listener with this section `audit`; `environment`: variables of its VM."""
@@ -355,7 +357,7 @@ def fill(gate, token, until_full, most=400):
 def test_what_a_full_queue_can_not_hold_is_in_the_log(house, issuer, collector):
     collector.stop()
     gate = house.listen("spill", {"sinks": ["collector"], "collector": to(collector, queue_mib=1)})
-    ids, _ = fill(gate, issuer.patient(), lambda _: False, most=150)
+    ids, _ = fill(gate, issuer.patient(roles=ROLES), lambda _: False, most=150)
     spilled = {one["request_id"] for one in house.envoy.audits() if one.get("request_id") in ids}
     assert 80 < len(spilled) < 100, len(spilled)
     collector.start_again()
@@ -372,7 +374,7 @@ def test_no_request_is_let_in_that_can_not_be_recorded(house, issuer, upstream, 
     collector.stop()
     audit = {"sinks": ["collector"], "when_full": "refuse", "collector": to(collector, queue_mib=1)}
     gate = house.listen("refuse", audit)
-    ids, refused = fill(gate, issuer.patient(), lambda answer: answer.status == 503)
+    ids, refused = fill(gate, issuer.patient(roles=ROLES), lambda answer: answer.status == 503)
     assert 30 < len(ids) < 60
     assert (refused.reason, refused.header("retry-after")) == ("audit_full", "1")
     before = len(upstream.requests)
@@ -456,6 +458,28 @@ def test_what_arrives_is_sealed_and_counted(house, issuer, collector):
 
 
 # Another configuration, and the end.
+
+def test_a_password_that_a_new_configuration_mends_is_used_before_the_old_one_is_gone(
+        wasm, issuer, upstream, revocations, configuration, tmp_path):
+    """Envoy keeps old instances for ten minutes, and it may be one of them that sends."""
+    house = House(tmp_path, upstream, issuer, revocations, configuration, drain_seconds=600)
+    good, bad = f"Bearer {uuid.uuid4()}", f"Bearer {uuid.uuid4()}"
+    with house.envoy, Collector(house.envoy.clusters["collector-0"]) as collector:
+        collector.reply = lambda request: 200 if request.header("authorization") == good else 401
+        collector.cluster = "collector-0"
+        audit = {"sinks": ["collector"], "collector": to(collector, authorization="WHO")}
+        gate = house.listen("mended", audit, {"WHO": bad})
+        ids = ask(gate, issuer.patient())
+        until(lambda: 401 in collector.statuses(), 10)
+        time.sleep(2)
+        gate = house.listen("mended", audit, {"WHO": good})
+        ids |= ask(gate, issuer.patient())
+        until(lambda: has(collector.records(), ids), 45)
+        whole(collector.records())
+        assert house.told("does not take records: status 401") == house.told("takes records again") == 1
+        log = house.envoy.log.read_text()
+        assert good not in log and bad not in log
+
 
 def test_what_waits_goes_to_the_same_collector_under_another_configuration(house, issuer, collector):
     collector.stop()
@@ -618,6 +642,7 @@ def metrics(house, sink):
 
 
 def test_counters_tell_what_became_of_records(house, issuer, collector):
+    time.sleep(3)  # what was there before has ended, and told its last
     before = metrics(house, "collector")
     collector.reply = lambda _: 500
     gate = house.listen("metrics", {"sinks": ["collector"], "collector": to(collector)})
@@ -637,7 +662,7 @@ def test_counters_tell_what_became_of_records(house, issuer, collector):
 
     def is_all():
         told = counted()
-        return told["queued"] and told["queued"] == told["sent"] + told["rejected"] and told["rejected"]
+        return told["rejected"] and told["sent"] and told["queued"] == told["sent"] + told["rejected"]
 
     until(is_all, 20)
     until(lambda: metrics(house, "collector")["waiting"] == 0, 10)

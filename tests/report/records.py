@@ -29,7 +29,10 @@ def month(count=6000):
     for number in range(60):
         stolen = one(dice, 0.7 + number / 6000, counts)
         allow(stolen, f"p{number * 7 % 40}")
-        stolen["who"] = {**stolen["who"], "jti": STOLEN, "user": "Practitioner/17", "client": "heart-app"}
+        user = ATTACKS[0] if number == 30 else "Practitioner/17"
+        stolen["who"] = {**stolen["who"], "jti": STOLEN, "user": user, "client": "heart-app"}
+        if number % 20 == 10:
+            stolen.update(decision="deny", reason="token_revoked")
         records.append(stolen)
     for number, name in enumerate(ATTACKS * 3):
         hostile = one(dice, 0.4 + number / 500, counts)

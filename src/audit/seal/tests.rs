@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::json::parse;
+use crate::base::testing::violations;
 
 const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
@@ -53,6 +54,9 @@ fn a_checkpoint_is_as_documented_and_stands_for_every_record_before_it() {
         let tag = URL_SAFE_NO_PAD.encode(&mac[..16]);
         let expected = format!("{body},\"seal\":{{\"key\":\"2026-11\",\"tag\":\"{tag}\"}}}}");
         assert_eq!(sealer.checkpoint(0xff, 2, time, last), expected);
+        let schema = include_bytes!("../../../docs/audit-checkpoint.schema.json");
+        let (schema, line) = (parse(schema).unwrap(), parse(expected.as_bytes()).unwrap());
+        assert_eq!(violations(&schema, &line), Vec::<String>::new(), "{expected}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::audit::Failure;
 use crate::flow::testing::{Gateway, fields};
 use crate::flow::{End, Event, Exchange, Next};
 use crate::token::testing::merge;
@@ -174,6 +175,8 @@ fn an_answer_that_never_came_whole_is_not_recorded_as_allowed() {
     let head = Event::ResponseHead { headers: fields(&head), end_of_stream: false };
     let step = exchange.on(head, &mut gateway.worker, &gateway.caps);
     assert_eq!((step.next, exchange.wants_answer_body()), (Next::Pause, true));
-    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log.concat();
+    let end = End { status: Some(200), failure: Some(Failure::ClientGone), ..End::default() };
+    let line = exchange.end(&end, &mut gateway.worker, &gateway.caps).log.concat();
     assert!(line.contains(r#""decision":"error","reason":"answer_unfinished""#), "{line}");
+    assert!(!line.contains("status"), "the client saw none: {line}");
 }

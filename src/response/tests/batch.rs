@@ -267,3 +267,25 @@ fn what_comes_twice_never_passes() {
         }
     }
 }
+
+#[test]
+fn the_status_of_each_entry_is_told_as_far_as_it_has_one() {
+    let rows = [
+        (json!({"entry": [{"response": {"status": "200 OK"}}]}), vec![Some(200)]),
+        (
+            json!({"entry": [{}, {"response": {"status": 404}}, {"response": {"status": "404"}}]}),
+            vec![None, None, Some(404)],
+        ),
+        (json!({"entry": [{"response": {"status": "OK"}}, {"response": 200}]}), vec![None, None]),
+        (json!({"resourceType": "Bundle", "entry": []}), vec![]),
+        (json!({"resourceType": "Bundle"}), vec![]),
+        (json!({"entry": {"response": {"status": "200"}}}), vec![]),
+        (json!([{"response": {"status": "200"}}]), vec![]),
+    ];
+    for (body, expected) in rows {
+        let body = body.to_string();
+        assert_eq!(crate::response::statuses(body.as_bytes()), expected, "{body}");
+        let cut = body.get(..body.len() - 1).unwrap();
+        assert_eq!(crate::response::statuses(cut.as_bytes()), [], "{cut}");
+    }
+}

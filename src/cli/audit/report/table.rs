@@ -125,6 +125,10 @@ fn named(title: &str, kind: &str, names: &[Named], out: &mut dyn Write) -> io::R
 fn lists(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let issuers = report.several_issuers();
     list("Patients", "patient", &report.patients, false, out)?;
+    if let Some(refused) = report.patients.only_refused.filter(|refused| *refused > 0) {
+        let patients = plural(refused, "patient");
+        writeln!(out, "  {patients} only in refused records")?;
+    }
     list("Users", "user", &report.users, issuers, out)?;
     list("Clients", "client", &report.clients, issuers, out)?;
     list("Tokens", "token", &report.tokens, issuers, out)?;

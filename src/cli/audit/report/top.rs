@@ -78,6 +78,11 @@ impl Top {
         if self.is_exact() { known } else { self.distinct.count().max(known) }
     }
 
+    /// How many names occurred in refused records only, of those that are known.
+    pub(super) fn only_refused(&self) -> u64 {
+        self.names.values().filter(|count| count.refused == count.records).count() as u64
+    }
+
     /// The names for which `rank` is highest, at most `limit`.
     pub(super) fn most(&self, limit: usize, rank: impl Fn(&Count) -> u64) -> Vec<(&str, &Count)> {
         let ranked = self.names.iter().map(|(name, count)| (Reverse(rank(count)), &**name, count));

@@ -127,6 +127,9 @@ pub(super) struct Named {
 #[derive(Debug, Serialize)]
 pub(super) struct List {
     pub(super) rows: Vec<Row>,
+    /// Of a list of patients: how many of them stand in refused records only, so that nobody saw them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) only_refused: Option<u64>,
     /// How many different names there were.
     pub(super) distinct: u64,
     /// Otherwise `distinct` is an estimate and `records` are at least what is told.
@@ -273,7 +276,8 @@ impl List {
     }
 
     fn of_patients(top: &Top, limit: usize) -> List {
-        List::new(top, limit, |count| count.records, |_, _| {})
+        let list = List::new(top, limit, |count| count.records, |_, _| {});
+        List { only_refused: list.exact.then(|| top.only_refused()), ..list }
     }
 
     fn new(
@@ -289,7 +293,7 @@ impl List {
         });
         let rows: Vec<Row> = rows.collect();
         let complete = top.is_exact() && rows.len() as u64 == top.distinct();
-        List { rows, distinct: top.distinct(), exact: top.is_exact(), complete }
+        List { rows, only_refused: None, distinct: top.distinct(), exact: top.is_exact(), complete }
     }
 }
 

@@ -10,21 +10,22 @@ pub(super) const DECISIONS: &[&str] = &["allow", "deny", "error"];
 /// Classes of the series, for their colours.
 pub(super) const REASONS: &[&str] = &["r0", "r1", "r2", "r3", "r4", "r5", "r6"];
 
-/// A chart of `what`, its legend and its table.
+/// A chart of `what`, its legend and its table. It begins where a chart of `above` would.
 pub(super) fn write(
     series: &Series,
+    above: &Series,
     what: &str,
     classes: &'static [&'static str],
     page: &mut Html,
 ) {
-    let highest = series.buckets.iter().map(sum).max().unwrap_or_default();
+    let highest = self::highest(series);
     if highest == 0 {
         return;
     }
     legend(series, classes, page);
     page.raw("<div class=\"scroll\"><svg viewBox=\"0 0 1000 250\" role=\"img\" aria-label=\"");
     page.text(&description(series, what, highest)).raw("\">\n");
-    let scale = Scale::new(highest, series.buckets.len());
+    let scale = Scale::new(highest, self::highest(above), series.buckets.len());
     grid(&scale, page);
     times(series, &scale, page);
     for (place, bucket) in series.buckets.iter().enumerate() {
@@ -69,12 +70,12 @@ struct Scale {
 
 impl Scale {
     /// Up to five lines at 1, 2 or 5 times a power of ten.
-    fn new(highest: u64, buckets: usize) -> Scale {
+    fn new(highest: u64, above: u64, buckets: usize) -> Scale {
         let powers = std::iter::successors(Some(1_u64), |power| power.checked_mul(10));
         let mut steps = powers.flat_map(|power| [1, 2, 5].map(|digit| power.saturating_mul(digit)));
         let step = steps.find(|step| highest.div_ceil(*step) <= 5).unwrap_or(u64::MAX);
         let top = highest.div_ceil(step).saturating_mul(step);
-        let left = 12.0 + 7.0 * thousands(top).len() as f64;
+        let left = 12.0 + 7.0 * thousands(above.max(top)).len() as f64;
         Scale { step, top, left, slot: (RIGHT - left) / buckets.max(1) as f64 }
     }
 
@@ -173,6 +174,10 @@ fn table(series: &Series, page: &mut Html) {
         }),
     );
     page.raw("</details>\n");
+}
+
+fn highest(series: &Series) -> u64 {
+    series.buckets.iter().map(sum).max().unwrap_or_default()
 }
 
 fn sum(bucket: &Bucket) -> u64 {

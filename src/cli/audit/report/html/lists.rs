@@ -62,13 +62,20 @@ fn patients(row: &Row) -> Cell<'_> {
 /// How much of it is here.
 fn note(list: &List) -> String {
     let (shown, all) = (list.rows.len() as u64, thousands(list.distinct));
+    let refused = only_refused(list).map(|note| format!("; {note}")).unwrap_or_default();
     match (list.complete, list.exact) {
-        (true, _) => format!("all {all}"),
-        (false, true) => format!("{} of {all}", thousands(shown)),
+        (true, _) => format!("all {all}{refused}"),
+        (false, true) => format!("{} of {all}{refused}", thousands(shown)),
         (false, false) => {
             format!("{} of about {all}: too many to count all exactly", thousands(shown))
         }
     }
+}
+
+/// How many patients nobody saw.
+pub(super) fn only_refused(list: &List) -> Option<String> {
+    let refused = list.only_refused.filter(|refused| *refused > 0)?;
+    Some(format!("{} only refused", thousands(refused)))
 }
 
 /// Words and how often each was said.

@@ -39,11 +39,17 @@ fn page(report: &Report) -> String {
 fn charts(report: &Report, page: &mut Html) {
     if report.requests.total > 0 {
         page.heading("Requests over time", "");
-        chart::write(&report.over_time, "requests", chart::DECISIONS, page);
+        chart::write(&report.over_time, &report.over_time, "requests", chart::DECISIONS, page);
     }
     if !report.refusals.is_empty() {
         page.heading("Refused requests", "by reason; what the reasons mean: docs/reasons.md");
-        chart::write(&report.refusals_over_time, "refused requests", chart::REASONS, page);
+        chart::write(
+            &report.refusals_over_time,
+            &report.over_time,
+            "refused requests",
+            chart::REASONS,
+            page,
+        );
         lists::named("Reason", &report.refusals, page);
     }
     if !report.failures.is_empty() {

@@ -20,19 +20,13 @@ pub(super) fn accesses(report: &Report, page: &mut Html) {
         ),
     };
     page.heading("Accesses", &note);
+    // Whoever asked for a token knows it.
+    let token = report.filter.token.is_none();
+    let mut head = vec!["Time (UTC)", "Decision", "Status", "User", "Client"];
+    head.extend(token.then_some("Token"));
+    head.extend(["What", "Patients", "Reason"]);
     let texts: Vec<_> = accesses.iter().map(|access| (access, Texts::of(access))).collect();
-    let head = [
-        "Time (UTC)",
-        "Decision",
-        "Status",
-        "User",
-        "Client",
-        "Token",
-        "What",
-        "Patients",
-        "Reason",
-    ];
-    page.table(&head, texts.iter().map(|(access, texts)| texts.cells(access)));
+    page.table(&head, texts.iter().map(|(access, texts)| texts.cells(access, token)));
 }
 
 struct Texts {
@@ -47,20 +41,19 @@ impl Texts {
         Texts { what: done(access), patients: access.patients.join(" "), status }
     }
 
-    fn cells<'a>(&'a self, access: &'a Access) -> Vec<Cell<'a>> {
+    fn cells<'a>(&'a self, access: &'a Access, token: bool) -> Vec<Cell<'a>> {
         let code = |text: &'a Option<String>| Cell::Code(text.as_deref().unwrap_or_default());
         let reason = if access.reason == crate::audit::ALLOWED { "" } else { &access.reason };
-        vec![
+        let mut cells = vec![
             Cell::Time(&access.time),
             Cell::Decision(access.decision.word()),
             Cell::Text(&self.status),
             code(&access.user),
             code(&access.client),
-            code(&access.token),
-            Cell::Text(&self.what),
-            Cell::Code(&self.patients),
-            Cell::Code(reason),
-        ]
+        ];
+        cells.extend(token.then(|| code(&access.token)));
+        cells.extend([Cell::Text(&self.what), Cell::Code(&self.patients), Cell::Code(reason)]);
+        cells
     }
 }
 

@@ -1,5 +1,6 @@
 //! The top of the page: what the report is about, and the figures that matter.
 
+use super::lists;
 use super::markup::Html;
 use crate::cli::audit::report::view::{List, Report};
 use crate::cli::audit::report::words::{plural, readable, share, thousands};
@@ -96,7 +97,8 @@ fn figures(report: &Report, page: &mut Html) {
         ("Tokens", &report.tokens),
     ];
     for (name, list) in lists {
-        figure(name, &thousands(list.distinct), estimated(list), page);
+        let note = lists::only_refused(list).unwrap_or_else(|| estimated(list).to_owned());
+        figure(name, &thousands(list.distinct), &note, page);
     }
     page.raw("</dl>\n");
 }
