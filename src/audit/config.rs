@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::shapes::Shape;
 use crate::config::section::{ConfigError, Section, excerpt};
-use crate::config::setting::Setting;
-use crate::config::variable::Variable;
+use crate::config::setting::{Setting, Variable};
 use crate::store::HttpUrl;
 
 /// Where audit events go, and what of them is written.

@@ -163,7 +163,7 @@ impl Gateway {
         let end = End { status, ..End::default() };
         let records = exchange.end(&end, &mut self.worker, &self.caps).log;
         let line = records.first().map(String::as_str).unwrap_or_default();
-        outcome.audit = serde_json::from_str(&line).unwrap_or_default();
+        outcome.audit = serde_json::from_str(line).unwrap_or_default();
         outcome
     }
 

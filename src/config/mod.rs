@@ -9,7 +9,6 @@ mod load;
 pub mod protobuf;
 pub mod section;
 pub mod setting;
-pub mod variable;
 
 pub use error::ConfigError;
 pub use load::{Configuration, Mode, from_document, keys, load, schema};

@@ -6,6 +6,10 @@ use serde_json::{Value, json};
 
 use super::section::{ConfigError, excerpt};
 
+mod variable;
+
+pub use variable::Variable;
+
 /// A value of the document with one type.
 pub trait Setting: Sized {
     /// What is expected, for error messages: `a duration with unit such as `30s``.

@@ -7,8 +7,7 @@ use core::time::Duration;
 use serde_json::{Value, json};
 
 use crate::config::section::{Section, excerpt};
-use crate::config::setting::Setting;
-use crate::config::variable::Variable;
+use crate::config::setting::{Setting, Variable};
 use crate::store::HttpUrl;
 
 crate::words! {

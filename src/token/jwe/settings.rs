@@ -3,8 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::section::{Section, excerpt};
-use crate::config::setting::Setting;
-use crate::config::variable::Variable;
+use crate::config::setting::{Setting, Variable};
 
 /// How an issuer encrypts.
 #[derive(Debug, Clone)]

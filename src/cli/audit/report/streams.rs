@@ -270,8 +270,8 @@ mod tests {
             prop_assert_eq!(chain.missing, expected.len() as u64);
             prop_assert_eq!(missing, expected);
             for gap in &chain.gaps {
-                prop_assert_eq!(&gap.after, &words::time(at(gap.first - 1)));
-                prop_assert_eq!(&gap.before, &words::time(at(gap.last + 1)));
+                prop_assert_eq!(&gap.after, &words::time(at(gap.first.saturating_sub(1))));
+                prop_assert_eq!(&gap.before, &words::time(at(gap.last.saturating_add(1))));
             }
         }
     }

@@ -132,6 +132,9 @@ fn lists(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     list("Users", "user", &report.users, issuers, out)?;
     list("Clients", "client", &report.clients, issuers, out)?;
     list("Tokens", "token", &report.tokens, issuers, out)?;
+    if report.tokens.complete {
+        return Ok(());
+    }
     let title = "Tokens with the most patients";
     list(title, "token", &report.wide_tokens, issuers, out)
 }

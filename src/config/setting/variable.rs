@@ -4,7 +4,7 @@ use core::fmt;
 
 use serde_json::{Value, json};
 
-use super::setting::Setting;
+use super::Setting;
 
 /// The name of an environment variable of the VM (`vm_config.environment_variables`). Never shown:
 /// somebody may have put the secret itself there.
