@@ -49,7 +49,7 @@ class Proxy:
     def listen(self, name, audit):
         document = lab_envoy.configuration(BASE, ISSUER, self.jwks.jwks_url, self.lists.list_url)
         document["issuers"][0]["jwks"]["refresh"] = "5m"
-        document["revocation"]["every"] = "1m"
+        document["revocation"].update(every="1m", max_staleness="30m")
         document["audit"] = audit
 
         def adjust(manager):

@@ -242,3 +242,6 @@ impl Trail {
 
 /// When a client may try again for whose request there was no room.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -205,12 +205,12 @@ impl Record {
             scopes: self.scopes.iter().map(String::as_str).collect(),
             narrowed: self.narrowed.iter().map(String::as_str).collect(),
             removed: self.removed,
-            ..self.event(end, worker, caps.now())
+            ..self.event(end, worker, caps)
         };
         let part_of = Some(whole.id);
         self.write_whole(whole, &self.patients(), end, worker, caps, &mut left);
         for entry in &self.entries {
-            let event = entry.of(audit::Event { part_of, ..self.event(end, worker, caps.now()) });
+            let event = entry.of(audit::Event { part_of, ..self.event(end, worker, caps) });
             let touched = self.touched(&entry.request);
             let patients = if touched { entry.patients() } else { BTreeSet::new() };
             self.write_whole(event, &patients, end, worker, caps, &mut left);
@@ -222,28 +222,33 @@ impl Record {
     fn write_whole<'a>(
         &'a self,
         event: audit::Event<'a>,
-        patients: &'a BTreeSet<String>,
+        patients: &BTreeSet<&'a str>,
         end: &'a End,
         worker: &mut Worker,
         caps: &dyn Capabilities,
         left: &mut Left,
     ) {
         let part_of = Some(event.id);
-        let mut patients = patients.iter().map(String::as_str);
+        let mut patients = patients.iter().copied();
         let first = patients.by_ref().take(audit::MAX_ITEMS).collect();
         worker.trail.record(&audit::Event { patients: first, ..event }, left, caps);
         while let Some(next) = patients.next() {
             let more = patients.by_ref().take(audit::MAX_ITEMS.saturating_sub(1));
             let patients = core::iter::once(next).chain(more).collect();
-            let event = self.event(end, worker, caps.now());
+            let event = self.event(end, worker, caps);
             worker.trail.record(&audit::Event { part_of, patients, ..event }, left, caps);
         }
     }
 
     /// What every event of this exchange has.
-    fn event<'a>(&'a self, end: &'a End, worker: &mut Worker, now: Instant) -> audit::Event<'a> {
+    fn event<'a>(
+        &'a self,
+        end: &'a End,
+        worker: &mut Worker,
+        caps: &dyn Capabilities,
+    ) -> audit::Event<'a> {
         audit::Event {
-            time: self.time.unwrap_or(now),
+            time: self.time.unwrap_or_else(|| caps.now()),
             id: worker.trail.next_id(),
             part_of: None,
             request_id: self.request_id.as_deref(),
@@ -266,7 +271,7 @@ impl Record {
     }
 
     /// Whose data the exchange touched. What was refused touched nobody's.
-    fn patients(&self) -> BTreeSet<String> {
+    fn patients(&self) -> BTreeSet<&str> {
         let request = self.request.as_deref();
         let mut entries = self.entries.iter();
         let touched = match request {
@@ -280,7 +285,8 @@ impl Record {
             return BTreeSet::new();
         }
         let asked = request.map(named).unwrap_or_default();
-        self.confined_to.iter().cloned().chain(asked).chain(self.seen.iter().cloned()).collect()
+        let known = self.confined_to.iter().chain(&self.seen).map(String::as_str);
+        known.chain(asked).collect()
     }
 
     /// Whether such a request of this exchange touched anybody's data. One that may write did so as soon

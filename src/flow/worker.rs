@@ -226,6 +226,12 @@ impl Worker {
         self.waiting = self.waiting.saturating_sub(1);
     }
 
+    /// Whether what becomes of an exchange is recorded: what only records need is not worth asking for
+    /// otherwise.
+    pub fn records_exchanges(&self) -> bool {
+        self.trail.is_on()
+    }
+
     /// The instance ends: gives the audit records that the host must still write, and the last counts.
     pub fn end(&mut self, caps: &dyn Capabilities) -> (Left, Told) {
         let left = self.trail.end(caps);

@@ -227,7 +227,8 @@ impl HttpContext for HostExchange {
             log::error!("an audit record is missing: the instance is busy or has no configuration");
             return;
         };
-        let left = self.exchange.end(&end(), &mut worker, &Host);
+        let end = if worker.records_exchanges() { end() } else { End::default() };
+        let left = self.exchange.end(&end, &mut worker, &Host);
         drop(worker);
         for line in &left.log {
             log::info!("{line}");

@@ -4,10 +4,8 @@
 //! (`\u2028` too, which some log readers take for a line's end), and lengths are bounded.
 
 use std::borrow::Cow;
-use std::io;
 
 use serde::{Serialize, Serializer};
-use serde_json::ser::Formatter;
 
 use crate::audit::discretion::Told;
 use crate::audit::event::{Decision, Event, Origin, Outcome, Parameter, What, Who};
@@ -23,11 +21,25 @@ pub(crate) fn line(event: &Event<'_>, discretion: &Discretion) -> String {
 /// A value as one line of JSON in ASCII, without the line's end. Empty when it can't be serialized.
 pub(crate) fn ascii(value: &impl Serialize) -> String {
     let mut buffer = Vec::with_capacity(TYPICAL_BYTES);
-    let mut serializer = serde_json::Serializer::with_formatter(&mut buffer, Ascii);
-    match value.serialize(&mut serializer) {
+    let text = match serde_json::to_writer(&mut buffer, value) {
         Ok(()) => String::from_utf8(buffer).unwrap_or_default(),
         Err(_) => String::new(),
+    };
+    // Other control characters are escaped already.
+    let is_plain = text.is_ascii() && !text.as_bytes().contains(&DELETE);
+    if is_plain { text } else { escaped(&text) }
+}
+
+/// Escapes everything but printable ASCII, which in compact JSON occurs in strings alone.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len().saturating_mul(2));
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte @ b' '..=b'~') => escaped.push(byte.into()),
+            _ => escaped.push_str(&format!("\\u{unit:04x}")),
+        }
     }
+    escaped
 }
 
 /// The record, fields in the order they are written.
@@ -231,10 +243,11 @@ struct Text<'a>(Cow<'a, str>);
 
 impl<'a> Text<'a> {
     fn of(text: &'a str) -> Text<'a> {
-        match text.char_indices().nth(MAX_CHARS) {
-            None => Text(Cow::Borrowed(text)),
-            Some(_) => Text(text.chars().take(MAX_CHARS).chain(CUT.chars()).collect()),
+        let is_short = text.len() <= MAX_CHARS || text.char_indices().nth(MAX_CHARS).is_none();
+        if is_short {
+            return Text(Cow::Borrowed(text));
         }
+        Text(text.chars().take(MAX_CHARS).chain(CUT.chars()).collect())
     }
 
     /// Bytes that should be UTF-8; what is not becomes U+FFFD.
@@ -271,35 +284,32 @@ fn freshness(list: Freshness) -> &'static str {
 
 /// RFC 3339 in UTC with milliseconds, for example `2026-10-01T08:30:00.250Z`.
 pub(crate) fn rfc3339(time: Instant) -> String {
-    let nanoseconds = i128::from(time.nanoseconds());
-    let utc = time::OffsetDateTime::from_unix_timestamp_nanos(nanoseconds)
+    let seconds = i64::try_from(time.seconds().0).unwrap_or_default();
+    let utc = time::OffsetDateTime::from_unix_timestamp(seconds)
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     let (year, month, day) = utc.to_calendar_date();
-    let (hour, minute, second, millisecond) = utc.to_hms_milli();
-    let month = u8::from(month);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
+    let (hour, minute, second) = utc.to_hms();
+    let milliseconds = u16::try_from(time.nanoseconds() / 1_000_000 % 1000).unwrap_or_default();
+    let mut text = String::with_capacity(24);
+    push_digits(&mut text, u16::try_from(year).unwrap_or_default(), 1000, '-');
+    push_digits(&mut text, u8::from(month).into(), 10, '-');
+    push_digits(&mut text, day.into(), 10, 'T');
+    push_digits(&mut text, hour.into(), 10, ':');
+    push_digits(&mut text, minute.into(), 10, ':');
+    push_digits(&mut text, second.into(), 10, '.');
+    push_digits(&mut text, milliseconds, 100, 'Z');
+    text
 }
 
-/// Compact JSON that escapes everything but printable ASCII.
-struct Ascii;
-
-impl Formatter for Ascii {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        if fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            return writer.write_all(fragment.as_bytes());
-        }
-        for unit in fragment.encode_utf16() {
-            match u8::try_from(unit) {
-                Ok(byte @ b' '..=b'~') => writer.write_all(&[byte])?,
-                _ => write!(writer, "\\u{unit:04x}")?,
-            }
-        }
-        Ok(())
+/// Digits from that of `place` (1000: the thousands) down, and what ends them. `format!` takes ten times
+/// as long.
+fn push_digits(text: &mut String, number: u16, place: u16, end: char) {
+    let mut place = place;
+    while let Some(above) = number.checked_div(place) {
+        text.push(char::from(b'0'.saturating_add((above % 10) as u8)));
+        place /= 10;
     }
+    text.push(end);
 }
 
 /// Longest string in characters; what is longer ends with [`CUT`].
@@ -310,6 +320,9 @@ pub(crate) const MAX_ITEMS: usize = 64;
 
 /// Stands for what was cut.
 const CUT: &str = "…";
+
+/// The one control character that JSON does not escape.
+const DELETE: u8 = 0x7f;
 
 /// Bytes set aside for a line; most are shorter.
 const TYPICAL_BYTES: usize = 1024;

@@ -9,7 +9,7 @@
 //! A line that was stored is sent at least once or given back, whatever instance dies and whenever;
 //! lines of one instance keep their order within a slot. Twice is possible: after a batch whose answer
 //! was lost, or when an instance that looked dead was not. One assumption is made: no thread stands
-//! still for three seconds ([`sender::SILENT`] less [`slot::FRESH`]) between two calls of the host
+//! still for three seconds (`sender::SILENT` less `slot::FRESH`) between two calls of the host
 //! while the others go once around the ring.
 //!
 //! Memory: as many slots as configured, each as large as its lines; one that was sent takes 34 bytes.

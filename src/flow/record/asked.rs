@@ -15,14 +15,11 @@ pub(super) fn what<'a>(method: Option<&'a [u8]>, request: &'a Request) -> What<'
 
 /// The patients that a request names: in its path, by `patient` and `subject`, by `_id` where it asks for
 /// patients.
-pub(super) fn named(request: &Request) -> Vec<String> {
+pub(super) fn named(request: &Request) -> Vec<&str> {
     let of_patients = request.interaction.resource_type().map(ResourceType::name) == Some(PATIENT);
-    let mut all: Vec<String> =
-        What::of(&request.interaction).patient.map(str::to_owned).into_iter().collect();
+    let mut all: Vec<&str> = What::of(&request.interaction).patient.into_iter().collect();
     for param in request.query.params() {
         let values = param.value.split(',');
-        let id = |value: &str| fhir::Id::parse(value).map(|id| id.as_str().to_owned());
-        let patient = |value: &str| value.strip_prefix("Patient/").and_then(id);
         match param.name.as_str() {
             "patient" => all.extend(values.filter_map(|one| patient(one).or_else(|| id(one)))),
             "subject" | "subject:Patient" | "patient:Patient" => {
@@ -33,6 +30,16 @@ pub(super) fn named(request: &Request) -> Vec<String> {
         }
     }
     all
+}
+
+/// A value that is an id.
+fn id(value: &str) -> Option<&str> {
+    fhir::Id::parse(value).is_some().then_some(value)
+}
+
+/// The id in a reference to a patient.
+fn patient(value: &str) -> Option<&str> {
+    value.strip_prefix("Patient/").and_then(id)
 }
 
 /// Whether an interaction may write. Of an operation nobody knows.

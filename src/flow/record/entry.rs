@@ -45,7 +45,7 @@ impl Entry {
     }
 
     /// Whose data it asks for.
-    pub(super) fn patients(&self) -> BTreeSet<String> {
-        named(&self.request).into_iter().chain(self.confined_to.clone()).collect()
+    pub(super) fn patients(&self) -> BTreeSet<&str> {
+        named(&self.request).into_iter().chain(self.confined_to.as_deref()).collect()
     }
 }

@@ -76,6 +76,44 @@ fn a_line_is_sent_when_its_slot_is_old_enough() {
     assert_eq!(world.value("slot/0").len(), slot::LABEL, "its memory is free");
 }
 
+/// Ticks everybody each half second for so long; calls end as said.
+fn let_all_try(world: &World, seconds: u64, answers: [Answer; 2]) {
+    for half in 0..seconds * 2 {
+        wait(world, 500);
+        for (who, answer) in answers.into_iter().enumerate() {
+            world.tick(who);
+            while world.calls(who) > 0 {
+                world.answer(who, answer);
+            }
+        }
+        let known = [0, 1].map(|who| counters(world, who).oldest);
+        let waits = half > 1 && world.in_use() > 0;
+        assert!(!waits || known.iter().any(Option::is_some), "nobody knows how old: {half}");
+    }
+}
+
+#[test]
+fn who_fails_again_and_again_lets_others_try() {
+    let world = World::of(2);
+    assert_eq!(world.push(0, 5), Some(Stored::Done));
+    let_all_try(&world, 10, [Answer::Failed { arrived: false }, Answer::Sent]);
+    assert_eq!(arrived(&world), once(&["0-1"]));
+    assert_eq!((counters(&world, 0).retried, counters(&world, 1).sent), (3, 1));
+}
+
+#[test]
+fn where_everybody_fails_all_try_ever_more_seldom() {
+    let world = World::of(2);
+    assert_eq!(world.push(0, 5), Some(Stored::Done));
+    let_all_try(&world, 600, [Answer::Failed { arrived: false }; 2]);
+    for who in 0..2 {
+        let retried = counters(&world, who).retried;
+        assert!((10..20).contains(&retried), "{who}: {retried}");
+    }
+    let_all_try(&world, 61, [Answer::Sent; 2]);
+    assert_eq!(arrived(&world), once(&["0-1"]));
+}
+
 #[test]
 fn a_batch_is_its_lines_each_ended() {
     let batch = Batch { id: BatchId(1), text: "a\nb c\n".to_owned() };
