@@ -14,11 +14,19 @@ PATH = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs"
 class AccessLogService:
     """Takes gRPC streams on 127.0.0.1 until it is stopped."""
 
+    all = []
+
     def __init__(self, port=0):
         self._messages, self._changed = [], threading.Condition()
+        self.all.append(self)
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port = self._socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def messages(self):
+        """Everything that it was sent, as it came."""
+        with self._changed:
+            return self._messages[:]
 
     def objects(self, key):
         """The filter state object `key` of every entry so far, as text; `None` where there is none."""

@@ -278,8 +278,11 @@ class Collector(Server):
     what `Server.answer` returns, to answer otherwise. What it did not answer with 2xx it has not taken,
     and when it was stopped it takes nothing, whatever connections are still open."""
 
+    all = []
+
     def __init__(self, port=0):
         self.reply, self.batches = None, []
+        self.all.append(self)
         super().__init__(port)
 
     def answer(self, request):

@@ -12,7 +12,9 @@ import pytest
 
 from hostile import ANN, answers, bundle, ok
 from lab import tokens
+from lab.access_logs import AccessLogService
 from lab.processes import ROOT
+from lab.servers import Collector
 from test_policy import FORM
 
 HASH_KEY, SEAL_KEY = "PHIWARD_AUDIT_HASH_KEY", "PHIWARD_AUDIT_KEY"
@@ -206,6 +208,10 @@ def written(tmp_path_factory, envoy):
         for file in base.glob(pattern):
             if file.is_file():
                 yield file.name, file.read_bytes()
+    for collector in Collector.all:
+        yield f"collector {collector.port}", b"\n".join(request.body for _, request in collector.batches)
+    for service in AccessLogService.all:
+        yield f"access log service {service.port}", b"\n".join(service.messages())
     for path in ("/stats", "/stats/prometheus", "/listeners", "/clusters"):
         yield path, envoy.admin(path).encode()
 

@@ -254,6 +254,23 @@ def test_while_a_stored_resource_is_looked_up(client, trail, issuer, method):
     assert trail.gateway.upstream.with_id(request_id) == []
 
 
+@pytest.mark.parametrize("method, body", [("GET", b""), ("POST", b"code=1")])
+def test_while_keys_are_on_their_way(listen, configuration, trail, issuer, method, body):
+    """Its token names a key that nobody has yet."""
+    may_go = threading.Event()
+    with Raw(trail.gateway.envoy.clusters["raw"], lambda connection: may_go.wait(20)):
+        document = configuration()
+        document["issuers"][0]["jwks"].update(cluster="raw")
+        keyless = listen("keyless", document, vm_id=f"keyless-{method}", ready=False, hardened=False)
+        request_id = left(Http1(keyless.client.port), method, "/fhir/Observation/_search" if body else MINE,
+                          issuer.patient(), FORM if body else (), body, until=lambda _: time.sleep(0.2))
+        record = keyless.envoy.audit(request_id)
+        may_go.set()
+    assert (record["decision"], record["reason"]) == ("error", "request_not_decided")
+    assert record["outcome"].get("failure") == "client_gone"
+    assert "status" not in record["outcome"] and "who" not in record
+
+
 def halves(first, may_go):
     """A body in chunks: the first half, and the end when it may go on."""
     yield b"%x\r\n%s\r\n" % (len(first), first)
