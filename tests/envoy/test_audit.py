@@ -498,5 +498,7 @@ def test_no_token_of_the_whole_run_is_in_envoys_log(gateway, issuer):
     parts = {part for token in tokens.signed for part in token.split(".")}
     assert len(parts) > len(tokens.signed) > 0
     assert not runs & parts
-    assert "eyJ" not in log, "what begins as a JWT begins"
+    # Seals and hashes are random: some spell it too.
+    random = r'(?<="tag":)"[\w-]{22}"|(?<="head":)"[\w-]{43}"|(?<="hash":)"[\w-]{16}"'
+    assert "eyJ" not in re.sub(random, '""', log), "what begins as a JWT begins"
     assert not [secret for secret in tokens.secrets if secret in log]

@@ -193,6 +193,10 @@ class Search:
         return found
 
 
+# Seals and hashes: among so many of them some spell `eyJ`.
+RANDOM = re.compile(rb'(?<="tag":)"[A-Za-z0-9_-]{22}"|(?<="head":)"[A-Za-z0-9_-]{43}"|(?<="hash":)"[A-Za-z0-9_-]{16}"')
+
+
 def hidden():
     """What tests of this run sent or configured that nobody may find in what phiward writes."""
     secrets = [one for one in tokens.secrets if len(one) >= 16]
@@ -224,7 +228,7 @@ def test_no_token_secret_or_name_of_the_whole_run_was_written(tmp_path_factory, 
     assert len(search) > 10 and tokens.sent
     sources = dict(written(tmp_path_factory, envoy))
     assert "envoy.log" in sources
-    found = {name: search.found_in(data) for name, data in sources.items()}
+    found = {name: search.found_in(RANDOM.sub(b'""', data)) for name, data in sources.items()}
     assert not {name: texts for name, texts in found.items() if texts}
 
 
