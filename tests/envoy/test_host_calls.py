@@ -1,0 +1,95 @@
+"""How often a request crosses from the VM to Envoy: each call costs, so one more has to be meant. Counted in
+Envoy's own trace of what a filter calls."""
+
+import re
+import time
+from collections import Counter
+
+import pytest
+
+from lab import envoy as lab_envoy
+from lab.http import Client
+from lab.servers import Collector
+
+SEARCH = "/fhir/Observation?code=8867-4"
+EXPECTED = {}
+
+
+@pytest.fixture(scope="module")
+def traced(wasm, upstream, issuer, revocations, configuration, tmp_path_factory):
+    """An Envoy with one worker that writes every call down, with records in batches; and a client."""
+    with Collector() as collector:
+        clusters = {"fhir": upstream.port, "auth": issuer.jwks.port, "revocations": revocations.port,
+                    "collector": collector.port}
+        document = configuration()
+        document["audit"] = {"sinks": ["collector"],
+                             "collector": {"cluster": "collector", "url": f"{collector.url}/"}}
+        with lab_envoy.Envoy(tmp_path_factory.mktemp("traced"), clusters, workers=1,
+                             wasm_log="trace") as envoy, Client(envoy.listen("traced", document)) as client:
+            deadline = time.monotonic() + 30
+            while client.get("/fhir/Patient/ann", issuer.patient()).status != 200:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            yield envoy, client
+
+
+@pytest.fixture(scope="module")
+def requests(issuer):
+    """Target, token and status by name."""
+    backend, patient = issuer.backend(), issuer.patient()
+    return {
+        "a search by a backend": (SEARCH, backend, 200),
+        "a patient's search, narrowed": (SEARCH, patient, 200),
+        "a patient's read, held": ("/fhir/Observation/ann-1", patient, 200),
+        "another patient's search, refused": (f"{SEARCH}&patient=bob", patient, 403),
+        "garbage, refused": (SEARCH, "garbage", 401),
+        "the capability statement": ("/fhir/metadata", None, 200),
+    }
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_request_makes_these_calls_and_no_more(traced, requests, name):
+    target, token, status = requests[name]
+    envoy, client = traced
+    client.get(target, token)  # so that its token is cached
+    for _ in range(2):
+        start = envoy.log.stat().st_size
+        assert client.get(target, token).status == status
+        assert calls(envoy.log, start) == EXPECTED[name]
+
+
+def calls(log, start, seconds=10):
+    """The calls of the first request after so many bytes of the log, by name, once it is over."""
+    deadline = time.monotonic() + seconds
+    while not (found := _calls(log, start)):
+        assert time.monotonic() < deadline, "no whole request in the trace"
+        time.sleep(0.02)
+    return found
+
+
+def _calls(log, start):
+    """`None` as long as the request is not over."""
+    with log.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode(errors="replace").splitlines()
+    context, inside, count = None, {}, Counter()
+    for thread, way, name, arguments in (line.groups() for line in map(_LINE.search, lines) if line):
+        first = arguments.split(",")[0].strip() if arguments else ""
+        if way == "host->vm":
+            if name == "proxy_on_request_headers" and context is None:
+                context = first
+            inside[thread] = first if name in _OF_A_STREAM else None
+        elif way == "host<-vm":
+            if name == "proxy_on_delete" and inside.get(thread) == context is not None:
+                return dict(count)
+            inside[thread] = None
+        elif way == "vm->host" and context is not None and inside.get(thread) == context:
+            count[name.removeprefix("env.")] += 1
+    return None
+
+
+# A line of the trace: thread, direction, function, arguments.
+_LINE = re.compile(r"\[(\d+)\]\[trace\].*\[(host->vm|host<-vm|vm->host)\] ([\w.]+)(?:\(([^)]*)\))?")
+_OF_A_STREAM = {f"proxy_on_{name}" for name in (
+    "context_create", "request_headers", "request_body", "response_headers", "response_body", "done", "log",
+    "delete")}
