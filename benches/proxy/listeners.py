@@ -14,6 +14,23 @@ PHIWARD = ("phiward", "phiward-lock")
 FLOOR = lab_envoy.ROOT / "target" / "floor.wasm"
 
 
+def _without_access_log(manager):
+    del manager["access_log"]
+
+
+def _log_access(manager):
+    """Only the records."""
+    logger = manager["access_log"][0]["typed_config"]
+    logger["log_format"]["text_format_source"]["inline_string"] = "%FILTER_STATE(wasm.phiward.audit:PLAIN)%\n"
+
+
+def _give_key(manager):
+    _without_access_log(manager)
+    plugin = manager["http_filters"][0]["typed_config"]["config"]
+    plugin["vm_config"]["environment_variables"] = {"key_values": {
+        "AUDIT_KEY": "what-seals-the-records-of-this-benchmark"}}
+
+
 class Listeners:
     """Adds listeners to an Envoy whose clusters are `fhir`, `auth`, `revocations`, `collector` and `yes`."""
 
@@ -37,6 +54,10 @@ class Listeners:
             "phiward-new": self.phiward("phiward-new", batches),
             "phiward-off": self.phiward("phiward-off", {"sinks": []}),
             "phiward-log": self.phiward("phiward-log", {"sinks": ["log"]}),
+            "phiward-access-log": self.phiward(
+                "phiward-access-log", {"sinks": ["access_log"]}, adjust=_log_access),
+            "phiward-sealed": self.phiward(
+                "phiward-sealed", {**batches, "seal": {"key": "AUDIT_KEY", "key_id": "1"}}, adjust=_give_key),
         }
 
     def batches(self):
@@ -59,7 +80,7 @@ class Listeners:
         return self.envoy.listen(name, configuration, without=PHIWARD[1:], vm_id="floor", wasm=FLOOR,
                                  adjust=_without_access_log)
 
-    def phiward(self, name, audit, lists=None, adjust=None):
+    def phiward(self, name, audit, lists=None, adjust=_without_access_log):
         """As shipped, with a lock behind it. `lists`: cluster and URL of another revocation list."""
         document = lab_envoy.configuration(BASE, ISSUER, self.jwks_url, self.list_url)
         document["issuers"][0].update(algorithms=list(self.keys))
@@ -69,12 +90,7 @@ class Listeners:
             document["revocation"].update(cluster=lists[0], url=lists[1])
         document["audit"] = audit
 
-        def change(manager):
-            _without_access_log(manager)
-            if adjust:
-                adjust(manager)
-
-        return self.ready(name, self.envoy.listen(name, document, adjust=change))
+        return self.ready(name, self.envoy.listen(name, document, adjust=adjust))
 
     def ready(self, name, port, seconds=600):
         """Waits until phiward has its keys and its list."""
@@ -132,7 +148,3 @@ def _answer_directly(manager):
     body = '{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"login"}]}'
     manager["route_config"]["virtual_hosts"][0]["routes"] = [{
         "match": {"prefix": "/"}, "direct_response": {"status": 401, "body": {"inline_string": body}}}]
-
-
-def _without_access_log(manager):
-    del manager["access_log"]

@@ -20,7 +20,7 @@ class Spread:
         return cls(*statistics.quantiles(values, n=4, method="inclusive"))
 
     def __str__(self):
-        return f"{shown(self.middle)} ({shown(self.low)}–{shown(self.high)})"
+        return f"{shown(self.middle)} ({shown(self.low)} to {shown(self.high)})"
 
 
 @dataclass

@@ -77,8 +77,10 @@ def _floors():
 
 def _phiward():
     yield Row(ALLOWED, "phiward", records=True)
+    yield Row(f"{ALLOWED}, records sealed", "phiward-sealed", records=True)
     yield Row(f"{ALLOWED}, nothing recorded", "phiward-off")
     yield Row(f"{ALLOWED}, records to Envoy's log", "phiward-log")
+    yield Row(f"{ALLOWED}, records to the access log", "phiward-access-log")
     yield Row(NARROWED, "phiward", "patient", records=True)
     for size, share in zip(SIZES, (1, 0.5, 0.1)):
         yield Row(read(size), "phiward", f"read {size}", bare(size), share=share, records=True)
