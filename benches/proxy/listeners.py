@@ -14,23 +14,6 @@ PHIWARD = ("phiward", "phiward-lock")
 FLOOR = lab_envoy.ROOT / "target" / "floor.wasm"
 
 
-def _without_access_log(manager):
-    del manager["access_log"]
-
-
-def _log_access(manager):
-    """Only the records."""
-    logger = manager["access_log"][0]["typed_config"]
-    logger["log_format"]["text_format_source"]["inline_string"] = "%FILTER_STATE(wasm.phiward.audit:PLAIN)%\n"
-
-
-def _give_key(manager):
-    _without_access_log(manager)
-    plugin = manager["http_filters"][0]["typed_config"]["config"]
-    plugin["vm_config"]["environment_variables"] = {"key_values": {
-        "AUDIT_KEY": "what-seals-the-records-of-this-benchmark"}}
-
-
 class Listeners:
     """Adds listeners to an Envoy whose clusters are `fhir`, `auth`, `revocations`, `collector` and `yes`."""
 
@@ -80,7 +63,7 @@ class Listeners:
         return self.envoy.listen(name, configuration, without=PHIWARD[1:], vm_id="floor", wasm=FLOOR,
                                  adjust=_without_access_log)
 
-    def phiward(self, name, audit, lists=None, adjust=_without_access_log):
+    def phiward(self, name, audit, lists=None, adjust=None):
         """As shipped, with a lock behind it. `lists`: cluster and URL of another revocation list."""
         document = lab_envoy.configuration(BASE, ISSUER, self.jwks_url, self.list_url)
         document["issuers"][0].update(algorithms=list(self.keys))
@@ -90,7 +73,7 @@ class Listeners:
             document["revocation"].update(cluster=lists[0], url=lists[1])
         document["audit"] = audit
 
-        return self.ready(name, self.envoy.listen(name, document, adjust=adjust))
+        return self.ready(name, self.envoy.listen(name, document, adjust=adjust or _without_access_log))
 
     def ready(self, name, port, seconds=600):
         """Waits until phiward has its keys and its list."""
@@ -148,3 +131,20 @@ def _answer_directly(manager):
     body = '{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"login"}]}'
     manager["route_config"]["virtual_hosts"][0]["routes"] = [{
         "match": {"prefix": "/"}, "direct_response": {"status": 401, "body": {"inline_string": body}}}]
+
+
+def _without_access_log(manager):
+    del manager["access_log"]
+
+
+def _log_access(manager):
+    """Only the records."""
+    logger = manager["access_log"][0]["typed_config"]
+    logger["log_format"]["text_format_source"]["inline_string"] = "%FILTER_STATE(wasm.phiward.audit:PLAIN)%\n"
+
+
+def _give_key(manager):
+    _without_access_log(manager)
+    plugin = manager["http_filters"][0]["typed_config"]["config"]
+    plugin["vm_config"]["environment_variables"] = {"key_values": {
+        "AUDIT_KEY": "what-seals-the-records-of-this-benchmark"}}
