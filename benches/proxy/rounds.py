@@ -12,7 +12,8 @@ from lab.processes import LabError
 from .meter import Meter
 
 CONNECTIONS, WARM, WARM_WALKING = 16, 200, 20
-PACE, PACED = 1000, 300  # requests a second, and how many, while latency is measured
+PACE, PACED = 1000, 300  # requests a second at most, and how many, while latency is measured
+BUSY = 0.3  # of its core that Envoy works then, at most
 LATENCY_EVERY = 3  # rounds
 
 
@@ -53,7 +54,7 @@ class Rounds:
                 costs[side.name].append(self.turn(side))
             if latency and number % LATENCY_EVERY == 0:
                 for side in self._shuffled(sides):
-                    latencies[side.name].append(self._latency(side))
+                    latencies[side.name].append(self._latency(side, costs[side.name][-1].all))
                 self.quiet()
         return costs, latencies
 
@@ -85,8 +86,9 @@ class Rounds:
         while before != (before := self._collector.lines()):
             time.sleep(seconds)
 
-    def _latency(self, side):
-        outcome = self.send(side, PACED, rate=PACE)
+    def _latency(self, side, cost):
+        rate = min(PACE, BUSY * 1e6 / cost)
+        outcome = self.send(side, round(PACED * rate / PACE), rate=rate)
         return outcome["p50_us"], outcome["p99_us"]
 
     def _until(self, lines, seconds=30):
