@@ -90,11 +90,11 @@ class Lab:
         self.collector, self.yes = load.Collector(folder, keep=False), load.Collector(folder / "yes", keep=False)
         self.jwks, self.lists = Jwks(*self.traffic.keys.values()), Revocations()
 
-    def envoy(self, name, workers, clusters):
-        """An Envoy, its listeners and its meter. With one worker it runs on the core for Envoy."""
+    def envoy(self, name, workers, clusters, pin=True):
+        """An Envoy, its listeners and its meter; on the core for Envoy, or on any."""
         clusters = {"fhir": self.upstream.port, "yes": self.yes.port, "collector": self.collector.port,
                     "auth": self.jwks.port, "revocations": self.lists.port, **clusters}
-        with pinned(self._core if workers == 1 else self._cores):
+        with pinned(self._core if pin else self._cores):
             envoy = lab_envoy.Envoy(self.folder / name, clusters, workers=workers)
         listeners = Listeners(envoy, self.traffic.keys, self.jwks.jwks_url, self.lists.list_url,
                               self.traffic.patient())

@@ -37,23 +37,31 @@ class Flat:
 
 @dataclass
 class Growth:
-    """Two sides, and what differs between them."""
+    """Two sides, and what differs between them. `floor`: the same requests without a filter, when theirs
+    differ as well."""
 
     name: str
     few: int
     many: int
     small: Side
     large: Side
+    floor: tuple = ()
+
+    @property
+    def sides(self):
+        return [self.small, self.large, *self.floor]
 
     def of(self, costs):
-        small, large = ([one.all for one in costs[side.name]] for side in (self.small, self.large))
+        small, large, *floor = ([one.all for one in costs[side.name]] for side in self.sides)
         more = [many - few for few, many in zip(small, large)]
+        if floor:
+            more = [one - (many - few) for one, few, many in zip(more, *floor)]
         return Flat(self.name, self.few, self.many, Spread.of(small), Spread.of(more))
 
 
 class Flatness:
-    """Measures it, with Envoys of their own: `start(name, workers, clusters)` gives an Envoy, its listeners
-    and its meter."""
+    """Measures it, with Envoys of their own: `start(name, workers, clusters, pin)` gives an Envoy, its
+    listeners and its meter."""
 
     def __init__(self, start, folder, traffic, collector, entries, count):
         self._start, self._traffic, self._entries, self._count = start, traffic, entries, count
@@ -62,7 +70,7 @@ class Flatness:
     def run(self, rounds):
         """What is flat, and the goal of memory."""
         growths = [*self._in_one_envoy(), self._workers()]
-        sides = {side.name: side for one in growths for side in (one.small, one.large)}
+        sides = {side.name: side for one in growths for side in one.sides}
         costs, _ = self._rounds.run(list(sides.values()), rounds, latency=False)
         return [one.of(costs) for one in growths], self._memory_goal()
 
@@ -80,9 +88,11 @@ class Flatness:
         few, cached, many = (self._tokens(number, listeners, meter) for number in (FEW, CACHED, MANY))
         yield Growth(TOKENS, FEW, CACHED, few, cached)
         yield Growth(MORE_TOKENS, FEW, MANY, few, many)
-        scopes = listeners.phiward("scopes", NOT_RECORDED)
-        yield Growth(SCOPES, 1, FEW, self._side("1 scope", meter, plain, scopes),
-                     self._side(f"{FEW} scopes", meter, self._scopes(), scopes))
+        bare, scopes, long = listeners.native("bare"), listeners.phiward("scopes", NOT_RECORDED), self._scopes()
+        small, large, *floor = (
+            self._side(f"{number}, {port}", meter, file, port)
+            for port in (scopes, bare) for number, file in (("1 scope", plain), (f"{FEW} scopes", long)))
+        yield Growth(SCOPES, 1, FEW, small, large, tuple(floor))
         meter.rest()
 
     def _tokens(self, number, listeners, meter):
@@ -108,7 +118,7 @@ class Flatness:
         sides = {}
         for workers in 1, 2, 4:
             name = f"{workers} workers"
-            envoy, listeners, meter = self._start(name, workers, {})
+            envoy, listeners, meter = self._start(name, workers, {}, pin=False)
             port = listeners.phiward(name, NOT_RECORDED)
             side = self._side(name, meter, all_of_them, port)
             self._rounds.send(side, CACHED * (PASSES if workers > 1 else 1), CONNECTIONS)
