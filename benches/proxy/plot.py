@@ -55,4 +55,4 @@ def _x(value, decades):
 
 def _text(x, y, text, anchor, colour="#1b1f24", size=13):
     return (f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}" fill="{colour}" font-size="{size}">'
-            f"{escape(text)}</text>")
+            f"{escape(text, quote=False)}</text>")
