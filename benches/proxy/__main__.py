@@ -39,7 +39,7 @@ def main():
 
 def arguments():
     parser = argparse.ArgumentParser(prog="benches.proxy", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help="in which all rows take turns (20)")
+    parser.add_argument("--rounds", type=int, default=15, help="in which all rows take turns (15)")
     parser.add_argument("--requests", type=int, default=3000, help="of a turn, at most (3000)")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows with this in their name, and bare ones")
     parser.add_argument("--entries", type=int, default=1_000_000, help="of the long revocation list (10^6)")
