@@ -25,10 +25,11 @@ class Envoy:
     """A running Envoy. Listeners come and go while it runs; clusters are fixed when it starts.
 
     `clusters`: name to port on 127.0.0.1, for `fhir`, `auth`, `revocations` and any more. `http2`: the
-    names of those that are spoken to in HTTP/2, as gRPC needs it. `more`: further arguments.
+    names of those that are spoken to in HTTP/2, as gRPC needs it. `wasm_log`: the log level of wasm
+    filters. `more`: further arguments.
     """
 
-    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=(), more=()):
+    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=(), wasm_log="info", more=()):
         self.folder, self.clusters, self._http2 = Path(folder), clusters, http2
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "envoy.log"
@@ -43,7 +44,7 @@ class Envoy:
         self._command = [
             binary(), "--config-path", config, "--concurrency", workers,
             "--disable-hot-restart", "--use-dynamic-base-id", "--log-level", "warning",
-            "--component-log-level", "wasm:info", "--file-flush-interval-msec", "100",
+            "--component-log-level", f"wasm:{wasm_log}", "--file-flush-interval-msec", "100",
             *more,
         ]
         self.start()

@@ -2,20 +2,25 @@
 //! standard library, so that `rustc` alone builds it; `lab/load.py` does.
 //!
 //! ```text
-//! load send    port=P requests=FILE [count=N] [seconds=S] [rate=R] [connections=C] [abort=0.1] [prefix=X]
+//! load send    port=P requests=FILE [first=N] [count=N] [seconds=S] [rate=R] [connections=C] [abort=0.1] [prefix=X]
 //! load serve   port=P
-//! load collect port=P file=FILE [delay_ms=D]
+//! load collect port=P [file=FILE] [delay_ms=D]
 //! ```
 //!
 //! `send` sends the requests of the file over and over, each under an `x-request-id` of its own, and prints
-//! what became of them as JSON. A line of the file: method, target, token and body with tabs between them.
+//! what became of them as JSON. A line of the file: method, target, token and body with tabs between them;
+//! `first` is the line to begin with.
 //! `abort` is the share of requests that are sent whole and whose answer is not read, or not to its end.
 //! Without `rate` each connection sends as soon as it was answered.
 //!
 //! `serve` answers every request with a small FHIR resource; those with `slow` in their target in two parts.
+//! One whose id is such as `ann-20000-bytes` is about that patient and so large.
 //!
-//! `collect` appends the body of every request to a file, then answers 200. What a killed one left of a
-//! line that was not whole is cut off when it starts again.
+//! `collect` appends the body of every request to a file, or only counts its lines, then answers 200. What a
+//! killed one left of a line that was not whole is cut off when it starts again. A GET is answered with the
+//! number of lines that came.
+
+mod answers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -43,6 +48,7 @@ fn main() -> io::Result<()> {
 struct Plan {
     port: u16,
     requests: Vec<Vec<String>>,
+    first: u64,
     count: u64,
     seconds: f64,
     rate: f64,
@@ -58,6 +64,7 @@ impl Plan {
         Ok(Plan {
             port: number(options, "port")?,
             requests: text.lines().map(fields).collect(),
+            first: number_or(options, "first", 0)?,
             count: number_or(options, "count", u64::MAX)?,
             seconds: number_or(options, "seconds", f64::MAX)?.min(1e9),
             rate: number_or(options, "rate", f64::INFINITY)?,
@@ -69,7 +76,7 @@ impl Plan {
 
     /// The request of this number as it is sent.
     fn request(&self, place: u64) -> Vec<u8> {
-        let line = &self.requests[(place % self.requests.len() as u64) as usize];
+        let line = &self.requests[((self.first + place) % self.requests.len() as u64) as usize];
         let field = |index: usize| line.get(index).map_or("", String::as_str);
         let (method, target, token, body) = (field(0), field(1), field(2), field(3));
         let mut text = format!(
@@ -125,7 +132,8 @@ struct Tally {
     read_some: u64,
     /// Connections that ended before the answer did.
     failed: u64,
-    slowest: Duration,
+    /// How long each exchange took.
+    took: Vec<Duration>,
 }
 
 fn send(plan: &Plan) -> io::Result<()> {
@@ -144,16 +152,23 @@ fn send(plan: &Plan) -> io::Result<()> {
     let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
     let answered: Vec<_> =
         answered.iter().map(|(status, count)| format!("\"{status}\":{count}")).collect();
-    let slowest = tallies.iter().map(|tally| tally.slowest).max().unwrap_or_default();
+    let mut took: Vec<Duration> = tallies.iter().flat_map(|tally| &tally.took).copied().collect();
+    took.sort_unstable();
+    let percentile = |percent: usize| {
+        let place = (took.len() * percent / 100).min(took.len().saturating_sub(1));
+        took.get(place).copied().unwrap_or_default()
+    };
     println!(
         "{{\"sent\":{},\"answered\":{{{}}},\"left\":{},\"read_some\":{},\"failed\":{},\"seconds\":{seconds:.3},\
-         \"slowest_ms\":{}}}",
+         \"p50_us\":{},\"p99_us\":{},\"slowest_ms\":{}}}",
         sum(|tally| tally.sent),
         answered.join(","),
         sum(|tally| tally.left),
         sum(|tally| tally.read_some),
         sum(|tally| tally.failed),
-        slowest.as_millis()
+        percentile(50).as_micros(),
+        percentile(99).as_micros(),
+        percentile(100).as_millis()
     );
     Ok(())
 }
@@ -178,7 +193,7 @@ fn client(plan: &Plan, first: u64, start: Instant) -> Tally {
             Ok(kept) => connection = kept,
             Err(_) => tally.failed += 1,
         }
-        tally.slowest = tally.slowest.max(began.elapsed());
+        tally.took.push(began.elapsed());
     }
     tally
 }
@@ -224,7 +239,7 @@ fn connect(port: u16) -> io::Result<BufReader<TcpStream>> {
 fn serve(port: u16) -> io::Result<()> {
     listen(port, |connection| {
         while let Some(request) = Message::read(connection)? {
-            let (head, body) = answer(&request);
+            let (head, body) = answers::answer(&request.start);
             if request.start.contains("slow") {
                 let (first, rest) = body.split_at(body.len() / 2);
                 connection.get_mut().write_all(format!("{head}{first}").as_bytes())?;
@@ -238,35 +253,26 @@ fn serve(port: u16) -> io::Result<()> {
     })
 }
 
-/// Head and body of the FHIR server's answer.
-fn answer(request: &Message) -> (String, String) {
-    let mut words = request.start.split(' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let path: Vec<&str> = target.split('?').next().unwrap_or_default().split('/').collect();
-    let body = match path.as_slice() {
-        [_, _, kind, id] => format!(r#"{{"resourceType":"{kind}","id":"{id}","active":true}}"#),
-        _ if method == "POST" => {
-            r#"{"resourceType":"Bundle","type":"batch-response","entry":[]}"#.to_owned()
-        }
-        _ => r#"{"resourceType":"Bundle","type":"searchset","total":0}"#.to_owned(),
-    };
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: {length}\r\n\r\n"
-    );
-    (head, body)
-}
-
 fn collect(options: &HashMap<String, String>) -> io::Result<()> {
     let delay = Duration::from_millis(number_or(options, "delay_ms", 0)?);
-    let file = Arc::new(Mutex::new(whole_lines(text(options, "file")?)?));
+    let file = options.get("file").map(|path| whole_lines(path)).transpose()?;
+    let taken = Arc::new(Mutex::new((file, 0)));
     listen(number(options, "port")?, move |connection| {
         while let Some(request) = Message::read(connection)? {
-            if let Ok(mut file) = file.lock() {
-                file.write_all(&request.body)?;
+            let mut lines = String::new();
+            if let Ok(mut taken) = taken.lock() {
+                if let Some(file) = &mut taken.0 {
+                    file.write_all(&request.body)?;
+                }
+                taken.1 += request.body.iter().filter(|byte| **byte == b'\n').count();
+                if request.start.starts_with("GET ") {
+                    lines = taken.1.to_string();
+                }
             }
             thread::sleep(delay);
-            connection.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+            let length = lines.len();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{lines}");
+            connection.get_mut().write_all(answer.as_bytes())?;
         }
         Ok(())
     })
