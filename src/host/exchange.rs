@@ -138,6 +138,11 @@ impl HostExchange {
         self.on(Event::ResponseBody { body })
     }
 
+    /// The body of an answer came whose head was never handed over: out of order, and refused as such.
+    fn headless_answer(&mut self) -> Action {
+        self.on(Event::ResponseBody { body: Vec::new() })
+    }
+
     /// A part of an answer that is judged while it streams. Once its head has gone on, an answer of
     /// our own resets the stream: the client sees that it did not come whole.
     fn answer_part(&mut self, size: usize, end_of_stream: bool) -> Action {
@@ -199,7 +204,9 @@ impl HttpContext for HostExchange {
 
     fn on_http_response_body(&mut self, held: usize, end_of_stream: bool) -> Action {
         self.answer_held = held;
-        if self.exchange.wants_answer_parts() {
+        if self.exchange.wants_answer() {
+            self.headless_answer()
+        } else if self.exchange.wants_answer_parts() {
             self.answer_part(held, end_of_stream)
         } else if !self.exchange.wants_answer_body() {
             Action::Continue
@@ -212,7 +219,9 @@ impl HttpContext for HostExchange {
 
     /// Trailers end a body without `end_of_stream`.
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        if self.exchange.wants_answer_parts() {
+        if self.exchange.wants_answer() {
+            self.headless_answer()
+        } else if self.exchange.wants_answer_parts() {
             self.on(Event::ResponseTrailers)
         } else if self.exchange.wants_answer_body() {
             self.answer_body()
