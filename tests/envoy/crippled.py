@@ -1,9 +1,8 @@
-"""Filters that fail as this repository's never should, made of it with binaryen: phiward with a callback of
-its own in front of one of phiward's, and a plugin that meddles with what belongs to phiward."""
+"""Filters that fail as phiward never should, made with binaryen: phiward itself with other callbacks in front of its
+own, and a plugin that meddles with what belongs to phiward."""
 
 import hashlib
 import subprocess
-import zlib
 
 from lab.processes import ROOT
 
@@ -11,45 +10,17 @@ TOOLS = ROOT / "lab" / "node_modules" / ".bin"
 FEATURES = ["--enable-bulk-memory", "--enable-bulk-memory-opt", "--enable-multivalue", "--enable-mutable-globals",
             "--enable-nontrapping-float-to-int", "--enable-reference-types", "--enable-sign-ext"]
 
-# Whoever has at least so many header fields, or so many bytes of body in an answer, traps `trapping`.
+# A request or an answer with at least so many header fields, and an answer with so many bytes of body, is a trap.
 FIELDS, BYTES = 60, 60_000
 
-
-def failing(wasm, folder, callback, failure, instances=1):
-    """phiward whose `callback` (`proxy_on_configure`, `proxy_on_vm_start`) fails in every instance but the
-    first `instances` of an Envoy, which are Envoy's own trial run, then its main thread's and its workers'.
-    `failure`: `false` or `trap`."""
-    name = f"{callback}-{failure}-{instances}"
-    fail = {"false": "(return (i32.const 0))", "trap": "(unreachable)"}[failure]
-    return _merged(wasm, folder, name, f"""
-      (import "env" "proxy_set_shared_data"
-        (func $set_shared_data (param i32 i32 i32 i32 i32) (result i32)))
-      (import "phiward" "proxy_on_memory_allocate" (func $allocate (param i32) (result i32)))
-      (import "phiward" "memory" (memory 1))
-      (import "phiward" "{callback}" (func $inner (param i32 i32) (result i32)))
-
-      ;; How many instances came before. A key that is there is not written with a stamp that it never has.
-      (func $earlier (result i32)
-        (local $key i32)
-        (local $count i32)
-        (local.set $key (call $allocate (i32.const 16)))
-        (i64.store (local.get $key) (i64.const {zlib.crc32(name.encode())}))
-        (loop $next
-          (i64.store offset=8 (local.get $key) (i64.extend_i32_u (local.get $count)))
-          (if (call $set_shared_data (local.get $key) (i32.const 16) (local.get $key) (i32.const 16) (i32.const -1))
-            (then
-              (local.set $count (i32.add (local.get $count) (i32.const 1)))
-              (br_if $next (i32.lt_u (local.get $count) (i32.const 100))))))
-        (local.get $count))
-
-      (func (export "{callback}") (param i32 i32) (result i32)
-        (if (i32.ge_u (call $earlier) (i32.const {instances})) (then {fail}))
-        (call $inner (local.get 0) (local.get 1)))""")
+# How `broken` fails to start, by the length of `vm_config.configuration`: in every instance but the first, which is
+# Envoy's trial run, or but the first four. Without one it starts.
+FAILURES = {"configure, false": 1, "configure, trap": 2, "start, false": 3, "configure anew, false": 4}
 
 
-def trapping(wasm, folder):
-    """phiward that traps on a request with `FIELDS` header fields, on an answer with as many, or with `BYTES`
-    of body, and on such an answer to a call of its own."""
+def broken(wasm, folder):
+    """phiward that fails to start as `FAILURES` says, and traps on what has `FIELDS` or `BYTES`: requests, answers,
+    and answers to its own calls."""
     imports, functions = [], []
     for callback, count, place, limit, result in _TRAPS:
         parameters = "(param" + " i32" * count + ")"
@@ -60,7 +31,9 @@ def trapping(wasm, folder):
       (func (export "{callback}") {parameters} {result}
         (if (i32.ge_u (local.get {place}) (i32.const {limit})) (then (unreachable)))
         (call ${callback} {arguments}))""")
-    return _merged(wasm, folder, "trapping", "".join(imports + functions))
+    front, whole = _assembled(folder, "front", "".join([*imports, _START, *functions])), folder / "broken.wasm"
+    _run("wasm-merge", front, "front", wasm, "phiward", "--rename-export-conflicts", *FEATURES, "-o", whole)
+    return whole
 
 
 # Callback, how many parameters it has, which of them counts, up to which number, what it gives.
@@ -70,6 +43,45 @@ _TRAPS = [
     ("proxy_on_response_body", 3, 1, BYTES, "(result i32)"),
     ("proxy_on_http_call_response", 5, 2, FIELDS, ""),
 ]
+
+_START = """
+      (import "env" "proxy_set_shared_data"
+        (func $set_shared_data (param i32 i32 i32 i32 i32) (result i32)))
+      (import "phiward" "proxy_on_memory_allocate" (func $allocate (param i32) (result i32)))
+      (import "phiward" "memory" (memory 1))
+      (import "phiward" "proxy_on_vm_start" (func $start (param i32 i32) (result i32)))
+      (import "phiward" "proxy_on_configure" (func $configure (param i32 i32) (result i32)))
+      (global $failure (mut i32) (i32.const 0))
+
+      ;; Whether so many instances of this `vm_id` came before. A key that is there is not written with a stamp that
+      ;; it never has.
+      (func $later (param $instances i32) (result i32)
+        (local $key i32)
+        (local $count i32)
+        (local.set $key (call $allocate (i32.const 16)))
+        (i64.store (local.get $key) (i64.const 0x64656b6e616b))
+        (loop $next
+          (i64.store offset=8 (local.get $key) (i64.extend_i32_u (local.get $count)))
+          (if (call $set_shared_data (local.get $key) (i32.const 16) (local.get $key) (i32.const 16) (i32.const -1))
+            (then
+              (local.set $count (i32.add (local.get $count) (i32.const 1)))
+              (br_if $next (i32.lt_u (local.get $count) (i32.const 100))))))
+        (i32.ge_u (local.get $count) (local.get $instances)))
+
+      (func (export "proxy_on_vm_start") (param $context i32) (param $size i32) (result i32)
+        (global.set $failure (local.get $size))
+        (if (i32.eq (local.get $size) (i32.const 3))
+          (then (if (call $later (i32.const 1)) (then (return (i32.const 0))))))
+        (call $start (local.get $context) (local.get $size)))
+
+      (func (export "proxy_on_configure") (param $context i32) (param $size i32) (result i32)
+        (if (i32.eq (global.get $failure) (i32.const 1))
+          (then (if (call $later (i32.const 1)) (then (return (i32.const 0))))))
+        (if (i32.eq (global.get $failure) (i32.const 2))
+          (then (if (call $later (i32.const 1)) (then (unreachable)))))
+        (if (i32.eq (global.get $failure) (i32.const 4))
+          (then (if (call $later (i32.const 4)) (then (return (i32.const 0))))))
+        (call $configure (local.get $context) (local.get $size)))"""
 
 
 def meddling(folder):
@@ -147,12 +159,6 @@ def _number(data, at):
 def _name(data, at):
     length, at = _number(data, at)
     return data[at:at + length].decode(), at + length
-
-
-def _merged(wasm, folder, name, text):
-    front, whole = _assembled(folder, f"{name}-front", text), folder / f"{name}.wasm"
-    _run("wasm-merge", front, "front", wasm, "phiward", "--rename-export-conflicts", *FEATURES, "-o", whole)
-    return whole
 
 
 def _assembled(folder, name, text):
