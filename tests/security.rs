@@ -89,7 +89,8 @@ fn every_kind_of_threat_is_there() {
     let page = page();
     let rows = rows(&page);
     for kind in ["**S** ", "**T** ", "**R** ", "**I** ", "**D** ", "**E** "] {
-        let count = rows.iter().filter(|row| row.first().is_some_and(|cell| cell.starts_with(kind)));
+        let count =
+            rows.iter().filter(|row| row.first().is_some_and(|cell| cell.starts_with(kind)));
         assert!(count.count() > 1, "hardly a threat of the kind {kind}");
     }
 }

@@ -89,7 +89,26 @@ pub fn forward(
         edits.push(Edit::Set("content-length".to_owned(), changed.len().to_string()));
         body = Some(changed);
     }
-    Ok(Forward { edits, body })
+    Ok(Forward { edits: needed(edits, head.headers()), body })
+}
+
+/// The edits without those that remove what is not there: each one costs a call of the host.
+fn needed(edits: Vec<Edit>, headers: &Headers) -> Vec<Edit> {
+    let mut needed: Vec<Edit> = Vec::with_capacity(edits.len());
+    for edit in edits {
+        let changes = match &edit {
+            Edit::Remove(name) => headers.all(name).next().is_some() || sets(&needed, name),
+            Edit::Set(..) => true,
+        };
+        if changes {
+            needed.push(edit);
+        }
+    }
+    needed
+}
+
+fn sets(edits: &[Edit], name: &str) -> bool {
+    edits.iter().any(|edit| matches!(edit, Edit::Set(set, _) if set == name))
 }
 
 /// What is written instead of what came: a Bundle with other entries, a resource with its id.
