@@ -86,8 +86,8 @@ def test_what_the_client_sends_is_no_permit(counted, issuer, envoy):
 
 
 def test_a_client_asks_for_no_second_try(shipped, issuer, upstream):
-    """A FHIR create is not safe to repeat: what Envoy takes from such headers within a network it trusts must not
-    make it."""
+    """A FHIR create is not safe to repeat. Envoy takes such headers from networks that it is told to trust, and the
+    shipped listener names none."""
     upstream.reply = lambda _: (503, [], b"")
     headers = [("x-envoy-retry-on", "5xx,reset"), ("x-envoy-max-retries", "3"),
                ("x-envoy-hedge-on-per-try-timeout", "true"), ("content-type", "application/fhir+json")]

@@ -377,7 +377,7 @@ def test_where_bodies_are_not_held_nothing_passes_that_needs_one(own):
     assert own.upstream.requests == []
 
 
-def restricted(own, name):
+def restricted(own, name, vm=None):
     """phiward with everything that it calls and is called by but for this one, in a VM of its own."""
     imports, exports = crippled.abi(own.wasm)
 
@@ -387,7 +387,7 @@ def restricted(own, name):
         config = plugin(manager)
         config["capability_restriction_config"] = {"allowed_capabilities": {
             one: {} for one in (*imports, *exports) if one != name}}
-        config["vm_config"]["configuration"] = text(name)
+        config["vm_config"]["configuration"] = text(vm or name)
     return own.listen(name, ready=False, adjust=adjust)
 
 
@@ -438,6 +438,18 @@ def test_what_a_restriction_takes_away_opens_nothing_but_what_is_told(own, name)
     except LabError:
         return  # Envoy does not take it
     assert escapes(own, gate) == WITHOUT.get(name, []), name
+
+
+def test_a_restriction_takes_nothing_from_another_listener(own):
+    """Although the rest of what makes a VM is the same: `vm_id`, code and configuration of the VM."""
+    taken_away = "proxy_on_response_body"
+
+    def same(manager):
+        plugin(manager)["vm_config"]["configuration"] = text("same")
+    assert escapes(own, restricted(own, taken_away, "same")) == WITHOUT[taken_away]
+    gate = own.listen("another", ready=False, adjust=same)
+    assert escapes(own, gate) == []
+    own.judges(gate)
 
 
 # What becomes of a request behind phiward.
