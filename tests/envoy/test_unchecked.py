@@ -94,6 +94,11 @@ class Own:
         versions = Counter(map(int, re.findall(r"revocation list, version `(\d+)`", log)))
         return versions[max(versions)]
 
+    def access_log(self, request_id):
+        """The line of a request."""
+        lines = self.envoy.log.read_text(errors="replace").splitlines()
+        return next((line for line in lines if line.endswith(f" {request_id}")), None)
+
     def stop(self):
         for server in self.envoy, self.mirror, self.raw:
             server.stop()
@@ -302,6 +307,11 @@ def test_a_trap_opens_nothing_whatever_the_policy(own, named):
     assert trapped.status == 503
     assert answer.status in (0, 503) and not shows(answer, MARK)
     assert [one.target for one in own.upstream.requests] == [BY_ID]
+    # What was on its way has no record, for its filter is gone: only Envoy's access log has it.
+    (request,) = own.upstream.requests
+    until(lambda: own.access_log(request.header("x-request-id")), WAIT)
+    assert " allowed " in own.access_log(request.header("x-request-id"))
+    assert request.header("x-request-id") not in {one.get("request_id") for one in own.envoy.audits()}
     if named == "FAIL_RELOAD":
         own.judges(gate)
     else:
