@@ -183,10 +183,10 @@ pub fn sanitize(headers: &Headers) -> Vec<Edit> {
 /// Names are compared without regard to case. Servers that read `_` as `-` would take
 /// `if_none_exist` or `x_phiward_patient` for a header that nobody judged.
 fn is_untrusted(name: &[u8]) -> bool {
-    let read = name.to_ascii_lowercase();
-    read.contains(&b'_')
-        || read.starts_with(PREFIX.as_bytes())
-        || OVERRIDES.iter().any(|name| name.as_bytes() == read)
+    let prefix = name.get(..PREFIX.len()).unwrap_or_default();
+    name.contains(&b'_')
+        || prefix.eq_ignore_ascii_case(PREFIX.as_bytes())
+        || OVERRIDES.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Whether it tells the server under which URL it is reached, with a query in it: the server would give
