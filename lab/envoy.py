@@ -118,7 +118,7 @@ class Envoy:
     def skipped_filters(self):
         """How often Envoy skipped the filter on a worker, which leaves requests to the lock."""
         self._follow()
-        return self._marks[_SKIPPED]
+        return sum(self._marks[mark] for mark in _SKIPPED)
 
     def audits(self):
         """Every audit line so far, in order."""
@@ -181,7 +181,7 @@ class Envoy:
         whole = fresh[: fresh.rfind(b"\n") + 1]
         self._read += len(whole)
         for line in whole.decode(errors="replace").split("\n"):
-            self._marks.update(mark for mark in (_TRAP, _SKIPPED) if mark in line)
+            self._marks.update(mark for mark in (_TRAP, *_SKIPPED) if mark in line)
             if AUDIT_MARK in line:
                 self._take(json.loads(line[line.index("{"):]))
             elif CHECKPOINT_MARK in line:
@@ -362,4 +362,4 @@ def _soften(manager):
 
 
 _TRAP = "Function: proxy_on_"  # what Envoy logs for each callback that trapped
-_SKIPPED = "Failed to configure thread-local Wasm plugin"
+_SKIPPED = ("Failed to start thread-local Wasm", "Failed to configure thread-local Wasm plugin")
