@@ -1,0 +1,39 @@
+//! Encrypted tokens: none is opened but those that were made for us.
+
+use serde_json::{Value, json};
+
+use super::world::World;
+
+thread_local! {
+    static VECTORS: Value =
+        serde_json::from_str(include_str!("../../src/token/testdata/encrypted.json")).unwrap();
+    static CONFIG: Value = {
+        let keys: Vec<Value> = ["ec-128", "ec-256"]
+            .map(|id| json!({"kid": id, "algorithm": format!("ECDH-ES+A{}KW", &id[3..]), "key": "KEY"}))
+            .into();
+        let mut document = super::world::document(json!({}));
+        document["issuers"][0]["encryption"] = json!({"keys": keys});
+        document
+    };
+}
+
+/// The token.
+pub fn check(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    let world = CONFIG.with(|document| World::new(document.clone()));
+    VECTORS.with(|vectors| {
+        world.host.set_environment("KEY", vectors["keys"]["ec"]["pkcs8"].as_str().unwrap());
+        let refusal = match world.verify(format!("Bearer {text}").as_bytes()) {
+            Ok(_) => panic!("nobody signed it with the key of the issuer"),
+            Err(refusal) => refusal,
+        };
+        let made = |one: &Value| one["token"] == text;
+        if vectors["tokens"].as_array().unwrap().iter().any(made) {
+            return;
+        }
+        // Whatever was changed, nothing of what is inside is read.
+        let inside = ["token_signature_invalid", "token_issuer_unknown", "token_key_unknown"];
+        let sealed = text.matches('.').count() == 4;
+        assert!(!sealed || !inside.contains(&refusal.reason.code), "{}", refusal.reason.code);
+    });
+}
