@@ -145,19 +145,20 @@ impl<'t> Scene<'t> {
         let choice = script.number();
         let ends = script.number() % 2 == 0;
         let asked = &ASKED[usize::from(choice) % ASKED.len()];
-        let mut target = asked.target.as_bytes().to_vec();
+        let (mut method, mut target) = (asked.method, asked.target.as_bytes().to_vec());
         let (mut public, mut judged) = (asked.public, asked.judged);
         match (choice, &self.link) {
-            (200.., Some(link)) => (target, judged) = (link.clone().into_bytes(), false),
+            (200.., Some(link)) => {
+                (method, target, judged) = ("GET", link.clone().into_bytes(), false);
+            }
             (150..200, _) => {
-                target = script.bytes().to_vec();
-                judged = false;
+                (method, target, judged) = ("GET", script.bytes().to_vec(), false);
                 public = PUBLIC.iter().any(|known| target.starts_with(known.as_bytes()));
             }
             _ => {}
         }
         let mut fields = vec![
-            (b":method".to_vec(), asked.method.as_bytes().to_vec()),
+            (b":method".to_vec(), method.as_bytes().to_vec()),
             (b":path".to_vec(), target.clone()),
             (b":authority".to_vec(), b"api.clinic.example".to_vec()),
             (asked.field.0.into(), asked.field.1.into()),
@@ -298,8 +299,9 @@ impl<'t> Scene<'t> {
         for effect in step.effects {
             match effect {
                 Effect::Call(_) => slot.calls += 1,
-                Effect::SetAnswerHeader("content-location", url) => {
-                    self.link = url.strip_prefix("https://api.clinic.example").map(str::to_owned);
+                Effect::SetAnswerHeader("content-location", url) => self.link = link(&url),
+                Effect::ReplaceAnswer(body) => {
+                    self.link = link(&String::from_utf8_lossy(&body)).or(self.link.take());
                 }
                 _ => {}
             }
@@ -423,6 +425,13 @@ impl Slot {
         assert!(removed("x-phiward-subject"), "{step:?}");
         assert!(!self.strips || removed("authorization"), "{step:?}");
     }
+}
+
+/// The target of the first link of an export.
+fn link(text: &str) -> Option<String> {
+    let mut parts = text.split("https://api.clinic.example").skip(1);
+    let part = parts.find(|part| part.contains("_phiward="))?;
+    part.split('"').next().map(str::to_owned)
 }
 
 /// What goes on of the answer holds nothing of other patients.
