@@ -96,11 +96,11 @@ fn went_on(step: Step, body: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     assert!(!step.effects.iter().any(replies));
-    let replaced = step.effects.into_iter().filter_map(|effect| match effect {
+    let mut replaced = step.effects.into_iter().filter_map(|effect| match effect {
         Effect::ReplaceAnswer(body) => Some(body),
         _ => None,
     });
-    Some(replaced.last().unwrap_or_else(|| body.to_vec()))
+    Some(replaced.next_back().unwrap_or_else(|| body.to_vec()))
 }
 
 /// No Observation is about somebody else, wherever it stands.
@@ -108,7 +108,8 @@ fn is_of_the_patient(value: &Value) {
     let of = value["resourceType"].as_str().unwrap_or_default();
     if of == "Observation" {
         let about = value["subject"]["reference"].as_str().unwrap_or_default();
-        let about = about.strip_prefix(AUDIENCE).map_or(about, |about| &about[1..]);
+        let about =
+            about.strip_prefix(AUDIENCE).map_or(about, |about| about.trim_start_matches('/'));
         assert!(about == "Patient/P" || about.starts_with("Patient/P/_history/"), "{value}");
     }
     if of == "Patient" {

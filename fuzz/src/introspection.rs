@@ -40,7 +40,7 @@ pub fn check(data: &[u8]) {
     assert_eq!(said["active"], true);
     assert!(said.get("iss").is_none_or(|issuer| issuer == ISSUER));
     assert!(said.get("exp").is_none_or(|end| end.as_u64().unwrap() + 30 > NOW));
-    let bearer = |kind: &Value| kind.as_str().unwrap().to_ascii_lowercase() == "bearer";
+    let bearer = |kind: &Value| kind.as_str().unwrap().eq_ignore_ascii_case("bearer");
     assert!(said.get("token_type").is_none_or(bearer) || verified.claims().bound);
     // For a while only: then its issuer is asked again.
     host.pass(Duration::from_secs(3601));

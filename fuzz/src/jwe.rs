@@ -8,8 +8,8 @@ thread_local! {
     static VECTORS: Value =
         serde_json::from_str(include_str!("../../src/token/testdata/encrypted.json")).unwrap();
     static CONFIG: Value = {
-        let keys: Vec<Value> = ["ec-128", "ec-256"]
-            .map(|id| json!({"kid": id, "algorithm": format!("ECDH-ES+A{}KW", &id[3..]), "key": "KEY"}))
+        let keys: Vec<Value> = ["128", "256"]
+            .map(|bits| json!({"kid": format!("ec-{bits}"), "algorithm": format!("ECDH-ES+A{bits}KW"), "key": "KEY"}))
             .into();
         let mut document = super::world::document(json!({}));
         document["issuers"][0]["encryption"] = json!({"keys": keys});
