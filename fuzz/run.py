@@ -1,7 +1,7 @@
 """Builds the fuzz targets and runs each for a while: `make fuzz`, `make test-fuzz`.
 
-The flags are those of `cargo fuzz --sanitizer none`, so stable Rust and a C++ compiler are enough: nothing is
-installed. A finding is kept in fuzz/artifacts and told with the command that repeats it.
+The flags are those of `cargo fuzz --sanitizer none --no-cfg-fuzzing`, so stable Rust and a C++ compiler are enough:
+nothing is installed. With `--cfg fuzzing` crates leave out checks that the laws rely on. A finding is kept in fuzz/artifacts and told with the command that repeats it.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 FLAGS = (
-    "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
+    "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
     " -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
     " -Cllvm-args=-sanitizer-coverage-trace-compares -Cllvm-args=-simplifycfg-branch-fold-threshold=0"
 )
@@ -36,7 +36,7 @@ def main():
     total = sum(row["executions"] for row in rows)
     print(f"{'all':<16}{total:>12}{'':>10}{sum(row['corpus'] for row in rows):>8}{len(findings):>10}")
     for finding in findings:
-        report(folder, finding)
+        report(folder, *finding)
     failed = [row["name"] for row in rows if row["failed"]]
     if failed:
         sys.exit(f"fuzz: a law is broken in {', '.join(failed)}")
@@ -68,7 +68,10 @@ def build(targets):
     # With a target named, what runs while building is not instrumented.
     environment = {**os.environ, "RUSTFLAGS": FLAGS}
     if subprocess.run(command, cwd=HERE, env=environment).returncode != 0:
-        sys.exit("fuzz: the targets can't be built")
+        sys.exit(
+            "fuzz: the targets can't be built; if it is the lock file: cargo update --workspace"
+            " --manifest-path fuzz/Cargo.toml"
+        )
     print(f"fuzz: built in {time.monotonic() - started:.0f} s", flush=True)
     return HERE / "target" / host / "release"
 
@@ -91,7 +94,7 @@ def run(program, arguments):
         "executions": number(done.stderr, r"stat::number_of_executed_units: (\d+)"),
         "rate": number(done.stderr, r"stat::average_exec_per_sec: +(\d+)"),
         "corpus": number(done.stderr, r"corp: (\d+)/"),
-        "findings": sorted(set(artifacts.iterdir()) - before),
+        "findings": [(file, file.stat().st_size) for file in sorted(set(artifacts.iterdir()) - before)],
         "failed": done.returncode != 0,
         "log": done.stderr,
     }
@@ -120,10 +123,10 @@ def complaint(log):
     return "\n".join(lines[starts[0] :][:12] if starts else lines[-12:])
 
 
-def report(folder, finding):
+def report(folder, finding, size):
     name = finding.parent.name
     program = (folder / name).relative_to(HERE.parent)
-    print(f"finding: {finding.relative_to(HERE.parent)} ({finding.stat().st_size} bytes)")
+    print(f"finding: {finding.relative_to(HERE.parent)} ({size} bytes)")
     print(f"  repeat: {program} {finding.relative_to(HERE.parent)}")
     print(f"  shrink: {program} -minimize_crash=1 -max_total_time=60 {finding.relative_to(HERE.parent)}")
 

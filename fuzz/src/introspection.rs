@@ -3,23 +3,29 @@
 use core::time::Duration;
 
 use phiward::base::json;
-use phiward::config;
+use phiward::config::Configuration;
 use phiward::store::HttpAnswer;
 use phiward::token::{self, Introspection, Keys};
 use serde_json::{Value, json};
 
 use super::host::{Host, NOW};
-use super::world::{AUDIENCE, ISSUER, document};
+use super::world::{AUDIENCE, ISSUER, World};
+
+thread_local! {
+    static CONFIG: Configuration = {
+        let issuer = json!({"issuer": ISSUER, "audiences": [AUDIENCE], "introspection": {
+            "cluster": "auth", "url": "https://auth.clinic.example/introspect", "client_id": "gateway",
+            "client_secret_inline": "s3cret",
+        }});
+        World::new(json!({"issuers": [issuer]})).config
+    };
+}
 
 /// First the status, then the body.
 pub fn check(data: &[u8]) {
     let Some((choice, body)) = data.split_first() else { return };
     let status = [200, 200, 200, 200, 401, 500, 204, 302][usize::from(choice % 8)];
-    let issuer = json!({"issuer": ISSUER, "audiences": [AUDIENCE], "introspection": {
-        "cluster": "auth", "url": "https://auth.clinic.example/introspect", "client_id": "gateway",
-        "client_secret_inline": "s3cret",
-    }});
-    let config = config::from_document(&document(json!({"issuers": [issuer]}))).unwrap();
+    let config = CONFIG.with(Clone::clone);
     let (host, keys) = (Host::new(), Keys::new(&config.issuers));
     let mut asked = Introspection::new(&config.issuers);
     let raw = token::extract([&b"Bearer 0paque-token"[..]].into_iter()).unwrap();

@@ -40,7 +40,11 @@ pub(super) struct Caller {
 impl World {
     /// By the plain configuration with these members changed.
     pub(super) fn new(changes: Value) -> World {
-        let config = config::from_document(&document(changes)).unwrap();
+        World::of(config::from_document(&document(changes)).unwrap())
+    }
+
+    /// By this configuration.
+    pub(super) fn of(config: Configuration) -> World {
         World { keys: Keys::new(&config.issuers), config, host: Host::new() }
     }
 
