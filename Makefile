@@ -1,6 +1,6 @@
 # The only list of commands; CI calls these and nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-core test-formats test-envoy test-report check bench floor dist schema tables clean
+.PHONY: help setup build demo test test-core test-formats test-envoy test-report test-fuzz fuzz check bench floor dist schema tables clean
 SHELL := /bin/sh
 
 # The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
@@ -33,7 +33,7 @@ build: setup ## the filter: target/phiward.wasm
 demo: build ## a day in the life of a clinic, through a real Envoy
 	@PYTHONPATH=. $(PYTHON) demo/demo.py
 
-test: build test-core test-formats test-envoy test-report ## everything: unit, property, golden and example tests, then the filter in a real Envoy
+test: build test-core test-formats test-envoy test-report test-fuzz ## everything: unit, property, golden and example tests, the filter in a real Envoy, a little fuzzing
 
 test-core: ## what needs no Envoy
 	cargo test --locked --quiet --all-features
@@ -51,8 +51,15 @@ test-report: setup ## the HTML form of the audit report in a real browser
 	cargo build --locked --quiet --features cli --bin phiward
 	$(PYTHON) -m pytest -q -p no:cacheprovider tests/report
 
+test-fuzz: ## every fuzz target for some seconds, from the seeds
+	@python3 fuzz/run.py --short --seconds 9
+
+fuzz: ## every fuzz target for SECONDS (300); findings in fuzz/artifacts
+	@python3 fuzz/run.py --seconds $(or $(SECONDS),300)
+
 check: setup ## format, lints (native and wasm32), dependencies, documentation
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --quiet --all-targets --all-features -- -D warnings
 	cargo clippy --locked --quiet --lib --target $(TARGET) -- -D warnings
 	cargo fetch --locked --quiet

@@ -67,7 +67,8 @@ pub fn patients(
     }
     let all = RefCell::new(Vec::new());
     let collect = |end: &Node<'_>| {
-        let local = end.text_of("reference").and_then(|text| local(text, release, base_urls));
+        let named = end.text_of("reference").map(without_version);
+        let local = named.and_then(|text| local(text, release, base_urls));
         if let Some((_, id)) = local.filter(|(of, _)| of.name() == compartment::PATIENT) {
             all.borrow_mut().push(id.as_str().to_owned());
         }
@@ -77,6 +78,14 @@ pub fn patients(
         element.any(resource, &collect);
     }
     all.into_inner()
+}
+
+/// A literal reference without the version that it may name, as [`Naming::names`] reads it.
+fn without_version(reference: &str) -> &str {
+    match reference.split_once("/_history/") {
+        Some((whole, version)) if Id::parse(version).is_some() => whole,
+        _ => reference,
+    }
 }
 
 /// How a patient, or an encounter, is named in references.

@@ -151,8 +151,19 @@ impl Exchange {
             (Waits::Watching(watch), Event::ResponseTrailers) => {
                 self.watched_part(watch, Part::Trailers, worker)
             }
-            _ => self.step(Err(Refusal::new(&reasons::OUT_OF_ORDER)), Vec::new(), worker),
+            (waits, event) => self.out_of_order(&waits, &event, worker),
         }
+    }
+
+    /// The host told of something that this exchange does not wait for.
+    fn out_of_order(&mut self, waits: &Waits, event: &Event, worker: &mut Worker) -> Step {
+        // In `observe` it goes on even so, and not with what a client may not say.
+        let sanitized = match (waits, event) {
+            (Waits::Stored(held), _) => forward::sanitize(held.head.headers()),
+            (_, Event::RequestHead { headers, .. }) => forward::sanitize(headers),
+            _ => Vec::new(),
+        };
+        self.step(Err(Refusal::new(&reasons::OUT_OF_ORDER)), sanitized, worker)
     }
 
     /// Whether a request body must be held and handed over; of it at most so many bytes.

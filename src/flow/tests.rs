@@ -487,6 +487,38 @@ fn events_out_of_order_are_refused() {
     }
 }
 
+/// In `observe` a request goes on whatever the host tells, but not with what a client may not say.
+#[test]
+fn a_client_never_names_its_user_whatever_the_order_of_events() {
+    let fhir = json!({"base_path": "/fhir", "cluster": "fhir"});
+    let mut gateway = Gateway::new(&document(json!({"mode": "observe", "fhir": fhir})));
+    let bearer = gateway.bearer(patient("patient/*.cruds"));
+    let head = |method: &str| {
+        let fields = [
+            (":method", method),
+            (":path", "/fhir/Observation/1"),
+            (":authority", "api.clinic.example"),
+            ("authorization", bearer.as_str()),
+            ("x-phiward-user", "me"),
+        ];
+        Event::RequestHead { headers: super::testing::fields(&fields), end_of_stream: true }
+    };
+    let scripts = [vec![head("DELETE"), Event::News], vec![Event::News, head("GET")]];
+    for script in scripts {
+        let told = format!("{script:?}");
+        let mut exchange = Exchange::default();
+        let events = script.into_iter();
+        let steps = events.map(|event| exchange.on(event, &mut gateway.worker, &gateway.caps));
+        let step = steps.last().unwrap();
+        assert_eq!(step.next, Next::Continue, "{told}");
+        let removes = |effect: &Effect| {
+            let name = "x-phiward-user".to_owned();
+            matches!(effect, Effect::Edit(edit) if *edit == crate::forward::Edit::Remove(name))
+        };
+        assert!(step.effects.iter().any(removes), "{told}: {step:?}");
+    }
+}
+
 #[test]
 fn an_exchange_that_never_came_here_is_recorded_as_such() {
     let mut gateway = gateway();

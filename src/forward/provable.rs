@@ -52,8 +52,9 @@ pub(super) fn selected(parameters: &str, expected: &Expected) -> String {
     let with = |parameter: &str| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         if is(name, "_elements") && !expected.proving.is_empty() {
-            let names = [parameter].into_iter().chain(expected.proving.iter().copied());
-            return Some(names.collect::<Vec<_>>().join(","));
+            let named = Some(value).filter(|value| !value.is_empty()).into_iter();
+            let names: Vec<&str> = named.chain(expected.proving.iter().copied()).collect();
+            return Some(format!("{name}={}", names.join(",")));
         }
         let partial = is(name, "_summary") && PARTIAL_SUMMARIES.iter().any(|one| is(value, one));
         (!partial).then(|| parameter.to_owned())

@@ -512,3 +512,20 @@ fn the_type_of_a_resource_is_one_of_the_release_or_none() {
         }
     }
 }
+
+/// What an audit record names is what membership goes by.
+#[test]
+fn whose_a_resource_is_does_not_depend_on_how_the_question_is_put() {
+    let bases = BASES.map(str::to_owned);
+    let whose = |reference: &str| {
+        let text = json!({"resourceType": "Observation", "subject": {"reference": reference}});
+        let text = text.to_string();
+        patients(Release::R4, Membership::Subject, &read(text.as_bytes()).unwrap(), &bases)
+    };
+    for reference in NAMING {
+        assert_eq!(whose(reference), ["P"], "{reference}");
+    }
+    for reference in OTHER {
+        assert!(!whose(reference).contains(&"P".to_owned()), "{reference}");
+    }
+}

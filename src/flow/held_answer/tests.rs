@@ -146,6 +146,11 @@ fn a_held_request_asks_for_something_that_can_be_judged() {
     ];
     let sent = gateway.send("GET", "/fhir/Observation/1?_elements=code", &headers, b"");
     assert_eq!(sent.header(":path"), Some("/fhir/Observation/1?_elements=code,subject"));
+    for none in ["_elements", "_elements="] {
+        let target = format!("/fhir/Observation/1?{none}");
+        let sent = gateway.send("GET", &target, &headers, b"");
+        assert_eq!(sent.header(":path"), Some("/fhir/Observation/1?_elements=subject"), "{none}");
+    }
     assert_eq!(sent.header("accept"), Some("application/fhir+json"));
     for gone in ["accept-encoding", "if-none-match", "range"] {
         assert_eq!(sent.header(gone), None, "{gone}");
