@@ -1,6 +1,6 @@
 # The only list of commands; CI calls these and nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-core test-formats test-envoy test-report check bench dist schema tables clean
+.PHONY: help setup build demo test test-core test-formats test-envoy test-report check bench soak dist schema tables clean
 SHELL := /bin/sh
 
 # The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
@@ -64,6 +64,9 @@ bench: build ## what deciding a request costs, judging an answer against one pla
 	cargo bench --locked --quiet --bench judging
 	cargo bench --locked --quiet --bench revocation
 	PYTHONPATH=. $(PYTHON) benches/audit.py
+
+soak: build ## ten minutes of full load with everything that changes meanwhile (SOAK_SECONDS, SOAK_RATE)
+	@PYTHONPATH=. $(PYTHON) lab/soak.py
 
 dist: build ## dist/phiward.wasm, its size and SHA-256
 	@mkdir -p dist

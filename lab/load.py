@@ -35,18 +35,19 @@ class Upstream:
 
 
 class Collector:
-    """A log collector that keeps every body in `file`. It may be killed, paused and started again."""
+    """A log collector that keeps every body in `file`, unless it is to forget them. It may be killed, paused
+    and started again."""
 
-    def __init__(self, folder, delay=0.0):
+    def __init__(self, folder, delay=0.0, forgets=False):
         self.port, self.folder = free_port(), Path(folder)
-        self.file = self.folder / "collected.ndjson"
+        self.file = None if forgets else self.folder / "collected.ndjson"
         self.start(delay)
 
     def start(self, delay=0.0):
         """Starts it; each answer comes after `delay` seconds."""
         self._process = Process("collector", [
-            built(), "collect", f"port={self.port}", f"file={self.file}",
-            f"delay_ms={round(delay * 1000)}"], self.folder / "collector.log")
+            built(), "collect", f"port={self.port}", f"delay_ms={round(delay * 1000)}",
+            *([f"file={self.file}"] if self.file else [])], self.folder / "collector.log")
         self._process.wait_until(lambda: listens(self.port))
 
     def kill(self):
@@ -66,8 +67,8 @@ class Collector:
 
 
 class Requests:
-    """Requests on their way. `requests`: (method, target, token, body) of each, sent over and over under
-    `x-request-id`s that begin with `prefix`; `options` are those of `load send`."""
+    """Requests on their way. `requests`: (method, target, token, body) of each, and its kind, sent over and over
+    under `x-request-id`s that begin with `prefix`; `options` are those of `load send`."""
 
     def __init__(self, port, requests, folder, prefix="load", **options):
         lines = Path(folder) / f"{prefix}.requests"
@@ -81,6 +82,7 @@ class Requests:
         return self._process.alive()
 
     def outcome(self):
-        """Waits for the end: how many were sent, answered (by status), left, and in how many seconds."""
+        """Waits for the end: how many were sent, answered (by status, and by kind, status and reason), left, and in
+        how many seconds."""
         self._process.wait()
         return json.loads(self._process.log.read_text())

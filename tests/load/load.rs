@@ -2,25 +2,29 @@
 //! standard library, so that `rustc` alone builds it; `lab/load.py` does.
 //!
 //! ```text
-//! load send    port=P requests=FILE [count=N] [seconds=S] [rate=R] [connections=C] [abort=0.1] [prefix=X]
+//! load send    port=P requests=FILE [count=N] [seconds=S] [rate=R] [connections=C] [abort=0.1] [prefix=X] [stop=FILE]
 //! load serve   port=P
-//! load collect port=P file=FILE [delay_ms=D]
+//! load collect port=P [file=FILE] [delay_ms=D]
 //! ```
 //!
 //! `send` sends the requests of the file over and over, each under an `x-request-id` of its own, and prints
-//! what became of them as JSON. A line of the file: method, target, token and body with tabs between them.
+//! what became of them as JSON. A line of the file: method, target, token, body and kind with tabs between
+//! them; without a token no `Authorization` is sent, and what became of each kind is told by itself.
 //! `abort` is the share of requests that are sent whole and whose answer is not read, or not to its end.
-//! Without `rate` each connection sends as soon as it was answered.
+//! Without `rate` each connection sends as soon as it was answered. Once there is a file `stop`, it ends.
 //!
-//! `serve` answers every request with a small FHIR resource; those with `slow` in their target in two parts.
+//! `serve` answers every request with a small FHIR resource, that with an id such as `ann-1` about `Patient/ann`;
+//! a search that is confined to ann finds something of hers and something that is not. What has `slow` in its
+//! target comes in two parts.
 //!
-//! `collect` appends the body of every request to a file, then answers 200. What a killed one left of a
+//! `collect` appends the body of every request to the file, if it has one, then answers 200. What a killed one left of a
 //! line that was not whole is cut off when it starts again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,6 +53,7 @@ struct Plan {
     connections: u64,
     abort: f64,
     prefix: String,
+    stop: Option<PathBuf>,
 }
 
 impl Plan {
@@ -64,6 +69,7 @@ impl Plan {
             connections: number_or(options, "connections", 64)?,
             abort: number_or(options, "abort", 0.0)?,
             prefix: options.get("prefix").cloned().unwrap_or_else(|| "load".into()),
+            stop: options.get("stop").map(PathBuf::from),
         })
     }
 
@@ -73,15 +79,23 @@ impl Plan {
         let field = |index: usize| line.get(index).map_or("", String::as_str);
         let (method, target, token, body) = (field(0), field(1), field(2), field(3));
         let mut text = format!(
-            "{method} {target} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {}-{place}\r\n\
-             authorization: Bearer {token}\r\n",
+            "{method} {target} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {}-{place}\r\n",
             self.prefix
         );
+        if !token.is_empty() {
+            text += &format!("authorization: Bearer {token}\r\n");
+        }
         if !body.is_empty() {
             let length = body.len();
             text += &format!("content-type: application/fhir+json\r\ncontent-length: {length}\r\n");
         }
         (text + "\r\n" + body).into_bytes()
+    }
+
+    /// The kind of the request of this number.
+    fn kind(&self, place: u64) -> &str {
+        let line = &self.requests[(place % self.requests.len() as u64) as usize];
+        line.get(4).map_or("", String::as_str)
     }
 
     /// When the request of this number is due, from the start.
@@ -121,6 +135,8 @@ enum End {
 struct Tally {
     sent: u64,
     answered: BTreeMap<u16, u64>,
+    /// By kind, status and, of a refusal, reason.
+    kinds: BTreeMap<String, u64>,
     left: u64,
     read_some: u64,
     /// Connections that ended before the answer did.
@@ -141,21 +157,31 @@ fn send(plan: &Plan) -> io::Result<()> {
     for (status, count) in tallies.iter().flat_map(|tally| &tally.answered) {
         *answered.entry(*status).or_default() += count;
     }
+    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+    for (kind, count) in tallies.iter().flat_map(|tally| &tally.kinds) {
+        *kinds.entry(kind).or_default() += count;
+    }
     let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
-    let answered: Vec<_> =
-        answered.iter().map(|(status, count)| format!("\"{status}\":{count}")).collect();
     let slowest = tallies.iter().map(|tally| tally.slowest).max().unwrap_or_default();
     println!(
-        "{{\"sent\":{},\"answered\":{{{}}},\"left\":{},\"read_some\":{},\"failed\":{},\"seconds\":{seconds:.3},\
-         \"slowest_ms\":{}}}",
+        "{{\"sent\":{},\"answered\":{{{}}},\"kinds\":{{{}}},\"left\":{},\"read_some\":{},\"failed\":{},\
+         \"seconds\":{seconds:.3},\"slowest_ms\":{}}}",
         sum(|tally| tally.sent),
-        answered.join(","),
+        counts(&answered),
+        counts(&kinds),
         sum(|tally| tally.left),
         sum(|tally| tally.read_some),
         sum(|tally| tally.failed),
         slowest.as_millis()
     );
     Ok(())
+}
+
+/// Members of a JSON object.
+fn counts<N: std::fmt::Display>(counts: &BTreeMap<N, u64>) -> String {
+    let members: Vec<_> =
+        counts.iter().map(|(name, count)| format!("\"{name}\":{count}")).collect();
+    members.join(",")
 }
 
 /// One connection at a time, which sends every so manieth request.
@@ -166,6 +192,9 @@ fn client(plan: &Plan, first: u64, start: Instant) -> Tally {
     for place in places {
         let due = plan.due(place);
         if due.as_secs_f64() >= plan.seconds || start.elapsed().as_secs_f64() >= plan.seconds {
+            break;
+        }
+        if plan.stop.as_ref().is_some_and(|stop| stop.exists()) {
             break;
         }
         thread::sleep(due.saturating_sub(start.elapsed()));
@@ -208,6 +237,10 @@ fn exchange(
                 return Err(ErrorKind::UnexpectedEof.into());
             };
             *tally.answered.entry(answer.status()).or_default() += 1;
+            if !plan.kind(place).is_empty() {
+                let became = format!("{} {}{}", plan.kind(place), answer.status(), answer.reason());
+                *tally.kinds.entry(became).or_default() += 1;
+            }
             let closes = answer.has("connection", "close");
             Ok((!closes).then_some(connection))
         }
@@ -244,10 +277,15 @@ fn answer(request: &Message) -> (String, String) {
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path: Vec<&str> = target.split('?').next().unwrap_or_default().split('/').collect();
     let body = match path.as_slice() {
-        [_, _, kind, id] => format!(r#"{{"resourceType":"{kind}","id":"{id}","active":true}}"#),
+        [_, _, kind, id] => resource(kind, id),
         _ if method == "POST" => {
             r#"{"resourceType":"Bundle","type":"batch-response","entry":[]}"#.to_owned()
         }
+        [_, _, kind] if target.contains("patient=Patient%2Fann") => format!(
+            r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{}}},{{"resource":{}}}]}}"#,
+            resource(kind, "ann-1"),
+            resource(kind, "ben-1")
+        ),
         _ => r#"{"resourceType":"Bundle","type":"searchset","total":0}"#.to_owned(),
     };
     let length = body.len();
@@ -257,12 +295,24 @@ fn answer(request: &Message) -> (String, String) {
     (head, body)
 }
 
+fn resource(kind: &str, id: &str) -> String {
+    match id.split_once('-') {
+        None => format!(r#"{{"resourceType":"{kind}","id":"{id}","active":true}}"#),
+        Some((patient, _)) => format!(
+            r#"{{"resourceType":"{kind}","id":"{id}","meta":{{"versionId":"1"}},"status":"final","subject":{{"reference":"Patient/{patient}"}}}}"#
+        ),
+    }
+}
+
 fn collect(options: &HashMap<String, String>) -> io::Result<()> {
     let delay = Duration::from_millis(number_or(options, "delay_ms", 0)?);
-    let file = Arc::new(Mutex::new(whole_lines(text(options, "file")?)?));
+    let file = options.get("file").map(|path| whole_lines(path)).transpose()?;
+    let file = Arc::new(Mutex::new(file));
     listen(number(options, "port")?, move |connection| {
         while let Some(request) = Message::read(connection)? {
-            if let Ok(mut file) = file.lock() {
+            if let Ok(mut file) = file.lock()
+                && let Some(file) = file.as_mut()
+            {
                 file.write_all(&request.body)?;
             }
             thread::sleep(delay);
@@ -345,6 +395,17 @@ impl Message {
 
     fn has(&self, name: &str, value: &str) -> bool {
         self.fields.iter().any(|(known, told)| known == name && told.eq_ignore_ascii_case(value))
+    }
+
+    /// A space and the reason code of an OperationOutcome; empty where there is none.
+    fn reason(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let coding = text.split_once("\"coding\":[").and_then(|(_, rest)| rest.split_once("\"code\":\""));
+        let code = coding.and_then(|(_, rest)| rest.split_once('"'));
+        match code {
+            Some((code, _)) if self.status() >= 400 => format!(" {code}"),
+            _ => String::new(),
+        }
     }
 
     fn status(&self) -> u16 {
