@@ -16,11 +16,11 @@ from lab import http2
 from lab.http import Client, message
 from lab.tokens import Key, claims, jwks, opaque
 from test_audit_events import Http1, Raw, left
-from test_introspection import as_usual, asking, known, listen_asking
+from test_introspection import as_usual, asking, known
 from test_policy import FORM
 from test_revocation import until
 
-__all__ = ["as_usual", "listen_asking"]
+__all__ = ["as_usual"]
 READ, MINE = "/fhir/Patient/ann", "/fhir/Observation/ann-1"
 SEARCH = "/fhir/Observation/_search"
 OPAQUE, HANGING = "https://opaque.hanging.example", "https://keys.hanging.example"
@@ -99,9 +99,9 @@ def hanging(request, everything, listen, configuration, issuer):
     document["issuers"] = [
         {**document["issuers"][0], "jwks": {"inline": jwks(*issuer.keys)}},
         {"issuer": HANGING, "audiences": [BASE], "jwks": {"cluster": cluster, "url": f"{url}/jwks"}},
-        {"issuer": OPAQUE, "audiences": [BASE], "tokens": "opaque", "introspection": {
+        {"issuer": OPAQUE, "audiences": [BASE], "introspection": {
             "cluster": cluster, "url": f"{url}/introspect", "client_id": "gateway", "timeout": "1s",
-            "client_secret_inline": uuid.uuid4().hex}},
+            "tokens": "opaque", "client_secret_inline": uuid.uuid4().hex}},
     ]
     del document["revocation"]
     document["audit"] = {"sinks": ["log", "collector"], "collector": {
@@ -165,8 +165,13 @@ def test_a_list_that_never_comes_lets_nobody_in_until_it_does(everything, listen
 
 @pytest.mark.parametrize("make", [Http1, http2.Client], ids=["HTTP/1.1", "HTTP/2"])
 @pytest.mark.parametrize("method, body", [("GET", b""), ("POST", b"code=1")])
-def test_a_client_that_leaves_while_its_issuer_is_asked(listen_asking, introspection, make, method, body):
-    gate = listen_asking("left", asking(introspection, timeout="5s"))
+def test_a_client_that_leaves_while_its_issuer_is_asked(
+        listen, configuration, issuer, introspection, make, method, body):
+    document = configuration()
+    document["issuers"] = [
+        {**document["issuers"][0], "jwks": {"inline": jwks(*issuer.keys)}},
+        asking(introspection, timeout="5s", client_secret_inline=introspection.secret)]
+    gate = listen("left", document, vm_id="left", hardened=False)
     token = known(introspection)
     introspection.mode, introspection.delay = "slow", 2
     request_id = left(make(gate.client.port), method, SEARCH if body else READ, token, FORM if body else (), body,
@@ -215,12 +220,12 @@ def test_bodies_that_trickle_hold_up_nobody_and_are_judged_whole(gateway, issuer
         head = [("x-request-id", request_id), *FORM, ("content-length", str(len(form)))]
         client.begin(message("POST", SEARCH, port, head, b"", token))
         slow.append((client, request_id, form, number % 2))
-    for place in range(20):
+    for place in range(19):
         for client, _, form, _ in slow:
             client.more(form[place:place + 1])
         gateway.allowed(gateway.get(READ, token))
     for client, request_id, form, other in slow:
-        response = client.end(form[20:], "POST")
+        response = client.end(form[19:], "POST")
         assert (response.status, response.reason) == ((403, "search_other_patient") if other else (200, None))
         assert gateway.envoy.audit(request_id)["outcome"]["status"] == response.status
         seen = gateway.upstream.with_id(request_id)

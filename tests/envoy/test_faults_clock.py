@@ -93,8 +93,7 @@ def refused_everywhere(timely, token, *codes):
 @pytest.mark.parametrize("jump", [HOUR, DAY, 80 * YEAR], ids=["hour", "day", "80 years"])
 def test_forward_what_was_good_has_expired(timely, jump):
     token = timely.token(lifetime=200)
-    for response in timely.gateway.on_every_worker(READ, token):
-        timely.gateway.allowed(response)
+    assert {one.status for one in timely.gateway.on_every_worker(READ, token)} == {200}
     timely.clock.set(jump)
     refused_everywhere(timely, token, "token_expired")
     timely.judges()
@@ -106,8 +105,7 @@ def test_forward_what_was_good_has_expired(timely, jump):
 @pytest.mark.parametrize("jump", [-HOUR, -DAY, -10 * YEAR], ids=["hour", "day", "10 years"])
 def test_back_what_was_good_is_of_the_future(timely, jump):
     token = timely.token(lifetime=200)
-    for response in timely.gateway.on_every_worker(READ, token):
-        timely.gateway.allowed(response)
+    assert {one.status for one in timely.gateway.on_every_worker(READ, token)} == {200}
     timely.clock.set(jump)
     refused_everywhere(timely, token, "token_issued_in_future")
     timely.judges()

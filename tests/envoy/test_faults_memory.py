@@ -166,7 +166,7 @@ def test_the_largest_legal_messages_on_many_streams_leave_memory_where_it_was(ow
         for thread in threads:
             thread.join()
         seen = Counter((answer.status, answer.reason) for answer, _ in answers)
-        assert set(seen) <= {(200, None), (403, "compartment_not_member"), (403, "write_other_patient"),
+        assert set(seen) <= {(200, None), (403, "compartment_not_member"), (403, "write_not_member"),
                              (503, "held_enough")}, seen
         assert seen[403, "compartment_not_member"] == 4 and seen[200, None] >= 4, seen
         own.upstream.requests.clear()
@@ -224,7 +224,7 @@ def small(wasm, tmp_path_factory):
     """A VM that can't hold an answer of 12 MB."""
     folder = tmp_path_factory.mktemp("small")
     poor = folder / "poor.wasm"
-    poor.write_bytes(with_less_memory(wasm, 256))
+    poor.write_bytes(with_less_memory(wasm, 128))
 
     def adjust(manager):
         manager["stream_idle_timeout"] = "3s"
