@@ -66,7 +66,7 @@ bench: build ## what deciding a request costs, judging an answer against one pla
 	PYTHONPATH=. $(PYTHON) benches/audit.py
 
 soak: build ## ten minutes of full load with everything that changes meanwhile (SOAK_SECONDS, SOAK_RATE)
-	@PYTHONPATH=. $(PYTHON) lab/soak.py
+	@PYTHONPATH=. $(PYTHON) -m lab.soak
 
 dist: build ## dist/phiward.wasm, its size and SHA-256
 	@mkdir -p dist
