@@ -221,7 +221,7 @@ pub struct Outcome {
     pub status: Option<u16>,
     /// Bytes of the answer's body.
     pub bytes: u64,
-    /// From the first byte of the request to the end of the exchange.
+    /// From the event's time to the end of the exchange.
     pub duration: Duration,
     /// Why the answer did not come as the FHIR server sent it, whole.
     pub failure: Option<Failure>,

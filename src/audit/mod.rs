@@ -23,7 +23,7 @@ pub use delivery::Tally;
 pub use discretion::Discretion;
 pub use event::{Decision, Event, EventId, Origin, Outcome, Parameter, What, Who};
 pub use failure::Failure;
-pub(crate) use formats::phiward::MAX_ITEMS;
+pub(crate) use formats::json::MAX_ITEMS;
 pub use trail::{Left, Sent, Trail};
 
 /// Name and version of the record's form, its first field. The form only ever gains fields; another

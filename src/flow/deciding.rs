@@ -192,20 +192,22 @@ impl Exchange {
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> Result<Caller, Refusal> {
-        let raw = token::extract(head.headers().all("authorization"))?;
+        let credential = token::credential(head.headers().all("authorization"))?;
         let Worker { config, keys, introspection, revocation, limits, tokens, .. } = worker;
         let now = caps.now();
-        if tokens.get(&raw, now).is_none() {
+        let mark = tokens.mark(&credential);
+        if tokens.get(&mark, now).is_none() {
+            let raw = credential.read()?;
             let verified = token::verify(&raw, &config.issuers, keys, introspection, caps);
             let verified = verified.map_err(|rejected| {
                 self.record.holder(rejected.holder);
                 rejected.refusal
             })?;
             let known = Known::of(&verified, config);
-            tokens.insert(&raw, verified, known);
+            tokens.insert(mark, verified, known);
         }
         let (verified, known) =
-            tokens.get(&raw, now).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
+            tokens.get(&mark, now).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
         self.record.holder(Some(verified.shared_claims()));
         let bound = binding::bind(verified)?;
         let token = revocation::check(bound, revocation, &mut known.checked, caps)?;

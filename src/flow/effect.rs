@@ -64,7 +64,7 @@ pub struct End {
     pub status: Option<u16>,
     /// Bytes of the response body sent to the client.
     pub bytes: Option<u64>,
-    /// From the first byte of the request to the end.
+    /// From the first byte of the request to the end. `None`: since its head was seen.
     pub duration: Option<Duration>,
     /// Why the client did not get the whole answer.
     pub failure: Option<Failure>,

@@ -213,6 +213,11 @@ impl Exchange {
         self.step(passed, sanitized, worker)
     }
 
+    /// Whether the head of the request was seen.
+    pub fn began(&self) -> bool {
+        self.record.time().is_some()
+    }
+
     /// Records this exchange, which is over; gives what the host writes.
     pub fn end(&mut self, end: &End, worker: &mut Worker, caps: &dyn Capabilities) -> Left {
         if self.wants_news() {

@@ -93,7 +93,7 @@ impl Worker {
             introspection: Introspection::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone(), &config.issuers),
             limits: Limits::new(config.sessions.clone()),
-            tokens: TokenCache::new(TOKENS),
+            tokens: TokenCache::new(TOKENS, caps.random()),
             keyring: Keyring::default(),
             trail: Trail::new(
                 config.audit.clone(),

@@ -89,7 +89,26 @@ pub fn forward(
         edits.push(Edit::Set("content-length".to_owned(), changed.len().to_string()));
         body = Some(changed);
     }
-    Ok(Forward { edits, body })
+    Ok(Forward { edits: needed(edits, head.headers()), body })
+}
+
+/// The edits without those that remove what is not there: each one costs a call of the host.
+fn needed(edits: Vec<Edit>, headers: &Headers) -> Vec<Edit> {
+    let mut needed: Vec<Edit> = Vec::with_capacity(edits.len());
+    for edit in edits {
+        let changes = match &edit {
+            Edit::Remove(name) => headers.all(name).next().is_some() || sets(&needed, name),
+            Edit::Set(..) => true,
+        };
+        if changes {
+            needed.push(edit);
+        }
+    }
+    needed
+}
+
+fn sets(edits: &[Edit], name: &str) -> bool {
+    edits.iter().any(|edit| matches!(edit, Edit::Set(set, _) if set == name))
 }
 
 /// What is written instead of what came: a Bundle with other entries, a resource with its id.
@@ -164,10 +183,10 @@ pub fn sanitize(headers: &Headers) -> Vec<Edit> {
 /// Names are compared without regard to case. Servers that read `_` as `-` would take
 /// `if_none_exist` or `x_phiward_patient` for a header that nobody judged.
 fn is_untrusted(name: &[u8]) -> bool {
-    let read = name.to_ascii_lowercase();
-    read.contains(&b'_')
-        || read.starts_with(PREFIX.as_bytes())
-        || OVERRIDES.iter().any(|name| name.as_bytes() == read)
+    let prefix = name.get(..PREFIX.len()).unwrap_or_default();
+    name.contains(&b'_')
+        || prefix.eq_ignore_ascii_case(PREFIX.as_bytes())
+        || OVERRIDES.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Whether it tells the server under which URL it is reached, with a query in it: the server would give

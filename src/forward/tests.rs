@@ -117,7 +117,7 @@ fn inbound_identity_headers_and_overrides_are_removed_however_written() {
 
 #[test]
 fn the_token_is_stripped_unless_kept() {
-    let head = head_with("HEAD", "/fhir/Patient/P", &[(b"authorization", b"Bearer x")]);
+    let head = head_with("HEAD", "/fhir/Patient/P", &[TOKEN]);
     let strip = forwarded(&head, None, &claims(), &Settings::default());
     assert_eq!(strip, Forward { edits: vec![removed("authorization")], body: None });
     let keep = Settings { token: TokenHandling::Keep, ..Settings::default() };
@@ -127,12 +127,30 @@ fn the_token_is_stripped_unless_kept() {
 
 #[test]
 fn a_public_document_goes_on_without_identity() {
-    let head = head_with("GET", "/fhir/metadata", &[(b"x-phiward-user", b"forged")]);
+    let head = head_with("GET", "/fhir/metadata", &[TOKEN, (b"x-phiward-user", b"forged")]);
     let permit = crate::policy::public(&crate::fhir::Interaction::Capabilities).unwrap();
     let settings = Settings { headers: ALL.to_vec(), ..Settings::default() };
     let forward = forward(&permit, &head, None, None, &settings).unwrap();
     assert_eq!(forward.edits, [removed("x-phiward-user"), removed("authorization")]);
 }
+
+#[test]
+fn what_is_not_there_is_not_removed_but_what_an_edit_set_is() {
+    let headers = head_with("GET", "/fhir/Patient/P", &[TOKEN, (b"range", b"x")]).headers().clone();
+    let rows = [
+        (vec![removed("range"), removed("if-range"), set("accept", "x")], vec![0, 2]),
+        (vec![set("if-range", "x"), removed("if-range")], vec![0, 1]),
+        (vec![removed("if-range"), set("if-range", "x"), removed("range")], vec![1, 2]),
+        (vec![removed("range"), set("range", "x")], vec![0, 1]),
+    ];
+    for (edits, kept) in rows {
+        let expected: Vec<Edit> =
+            kept.into_iter().map(|index: usize| edits[index].clone()).collect();
+        assert_eq!(needed(edits.clone(), &headers), expected, "{edits:?}");
+    }
+}
+
+const TOKEN: (&[u8], &[u8]) = (b"authorization", b"Bearer x");
 
 const ALL: [IdentityHeader; 5] = [
     IdentityHeader::Subject,
@@ -144,7 +162,7 @@ const ALL: [IdentityHeader; 5] = [
 
 #[test]
 fn only_the_configured_identity_headers_are_set_and_after_the_inbound_ones_are_removed() {
-    let head = head_with("HEAD", "/fhir/Patient/P", &[(b"x-phiward-subject", b"admin")]);
+    let head = head_with("HEAD", "/fhir/Patient/P", &[TOKEN, (b"x-phiward-subject", b"admin")]);
     let settings = Settings { headers: ALL.to_vec(), ..Settings::default() };
     let forward = forwarded(&head, None, &claims(), &settings);
     assert_eq!(
@@ -228,7 +246,8 @@ fn a_search_that_is_not_narrowed_keeps_its_target_and_preferences() {
         scope: "user/*.rs".to_owned(),
         ..claims()
     };
-    let head = head_with("GET", "/fhir/Observation?code=x", &[(b"prefer", b"handling=lenient")]);
+    let head =
+        head_with("GET", "/fhir/Observation?code=x", &[TOKEN, (b"prefer", b"handling=lenient")]);
     let forward = forwarded(&head, None, &claims, &Settings::default());
     assert_eq!(forward.edits, [removed("authorization")]);
 }

@@ -19,7 +19,9 @@ impl Capabilities for Host {
     fn now(&self) -> Instant {
         let since =
             hostcalls::get_current_time().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-        let nanoseconds = since.and_then(|since| u64::try_from(since.as_nanos()).ok());
+        let nanoseconds = since.and_then(|since| {
+            since.as_secs().checked_mul(1_000_000_000)?.checked_add(since.subsec_nanos().into())
+        });
         Instant::from_nanoseconds(nanoseconds.unwrap_or_default())
     }
 

@@ -1,6 +1,5 @@
 //! One exchange: Envoy's callbacks to events, effects to host calls.
 
-use core::time::Duration;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -9,8 +8,8 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::capabilities::Host;
+use super::ending::Seen;
 use super::{calls, fields};
-use crate::audit::Failure;
 use crate::base::refusal::Refusal;
 use crate::flow::{
     AUDIT_STATE, Effect, End, Event, Exchange, Next, Reply, Step, Worker, answer, reasons,
@@ -30,6 +29,9 @@ pub(super) struct HostExchange {
     held: usize,
     /// Bytes of the answer's body that the host holds for us.
     answer_held: usize,
+    /// Bytes that were written in their place.
+    replaced: Option<usize>,
+    seen: Seen,
     /// The call under way, by the host's number.
     call: Option<u32>,
 }
@@ -42,6 +44,8 @@ impl HostExchange {
             goes_on: false,
             held: 0,
             answer_held: 0,
+            replaced: None,
+            seen: Seen::default(),
             call: None,
         }
     }
@@ -98,7 +102,15 @@ impl HostExchange {
                     }
                     true
                 }
-                Effect::Reply(answer) => return reply(&answer),
+                Effect::Reply(answer) => {
+                    self.seen.answered(answer.status);
+                    return reply(&answer);
+                }
+                Effect::ReplaceAnswer(body) => {
+                    self.replaced = Some(body.len());
+                    hostcalls::set_buffer(BufferType::HttpResponseBody, 0, usize::MAX, &body)
+                        .is_ok()
+                }
                 effect => change(effect),
             };
             if !done {
@@ -136,6 +148,14 @@ impl HostExchange {
             return reply(&answer::refused(&Refusal::new(&reasons::HOST_FAILED), None));
         }
         self.on(Event::ResponseBody { body })
+    }
+
+    /// Notes what of the answer's body goes on by this action.
+    fn went_on(&mut self, action: Action) -> Action {
+        if action == Action::Continue {
+            self.seen.went_on(self.replaced.take().unwrap_or(self.answer_held));
+        }
+        action
     }
 
     /// A part of an answer that is judged while it streams. Once its head has gone on, an answer of
@@ -190,16 +210,19 @@ impl HttpContext for HostExchange {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
+        self.seen.ended(end_of_stream);
         if !self.exchange.wants_answer() {
             return Action::Continue;
         }
         let headers = Headers::new(fields(MapType::HttpResponseHeaders).unwrap_or_default());
+        self.seen.head(&headers);
         self.on(Event::ResponseHead { headers, end_of_stream })
     }
 
     fn on_http_response_body(&mut self, held: usize, end_of_stream: bool) -> Action {
+        self.seen.ended(end_of_stream);
         self.answer_held = held;
-        if self.exchange.wants_answer_parts() {
+        let action = if self.exchange.wants_answer_parts() {
             self.answer_part(held, end_of_stream)
         } else if !self.exchange.wants_answer_body() {
             Action::Continue
@@ -207,15 +230,18 @@ impl HttpContext for HostExchange {
             self.answer_body()
         } else {
             Action::Pause
-        }
+        };
+        self.went_on(action)
     }
 
     /// Trailers end a body without `end_of_stream`.
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        self.seen.ended(true);
         if self.exchange.wants_answer_parts() {
             self.on(Event::ResponseTrailers)
         } else if self.exchange.wants_answer_body() {
-            self.answer_body()
+            let action = self.answer_body();
+            self.went_on(action)
         } else {
             Action::Continue
         }
@@ -227,7 +253,8 @@ impl HttpContext for HostExchange {
             log::error!("an audit record is missing: the instance is busy or has no configuration");
             return;
         };
-        let end = if worker.records_exchanges() { end() } else { End::default() };
+        let records = worker.records_exchanges();
+        let end = if records { self.seen.end(self.exchange.began()) } else { End::default() };
         let left = self.exchange.end(&end, &mut worker, &Host);
         drop(worker);
         for line in &left.log {
@@ -262,13 +289,10 @@ fn change(effect: Effect) -> bool {
         Effect::SetAnswerHeader(name, value) => {
             hostcalls::set_map_value(MapType::HttpResponseHeaders, name, Some(&value))
         }
-        Effect::ReplaceAnswer(body) => {
-            hostcalls::set_buffer(BufferType::HttpResponseBody, 0, usize::MAX, &body)
-        }
         Effect::FilterState(key, value) => {
             hostcalls::set_property(vec![key], Some(value.as_bytes()))
         }
-        Effect::Call(_) | Effect::Reply(_) => return false,
+        Effect::Call(_) | Effect::Reply(_) | Effect::ReplaceAnswer(_) => return false,
     };
     done.is_ok()
 }
@@ -280,32 +304,4 @@ fn reply(reply: &Reply) -> Action {
         log::error!("the host sent no answer: the request stays held");
     }
     Action::Pause
-}
-
-/// What the host knows of an exchange that is over.
-fn end() -> End {
-    End {
-        status: number(&["response", "code"]).and_then(|code| u16::try_from(code).ok()),
-        bytes: number(&["response", "size"]),
-        duration: number(&["request", "duration"]).map(Duration::from_nanos),
-        failure: failure(),
-        address: text(&["source", "address"]),
-        tls: text(&["connection", "tls_version"]),
-    }
-}
-
-fn failure() -> Option<Failure> {
-    let flags = number(&["response", "flags"]).and_then(Failure::of);
-    flags.or_else(|| Failure::of_details(&text(&["response", "code_details"])?))
-}
-
-/// An integer property: 8 bytes, little endian.
-fn number(path: &[&str]) -> Option<u64> {
-    let bytes = hostcalls::get_property(path.to_vec()).ok()??;
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
-}
-
-fn text(path: &[&str]) -> Option<String> {
-    let bytes = hostcalls::get_property(path.to_vec()).ok()??;
-    String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
 }

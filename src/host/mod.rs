@@ -6,6 +6,7 @@
 
 mod calls;
 mod capabilities;
+mod ending;
 mod exchange;
 mod metrics;
 mod root;

@@ -1,53 +1,99 @@
 //! The token in the `Authorization` header (RFC 6750 section 2.1), read as bytes.
 
+use core::cell::OnceCell;
 use core::fmt;
 
 use hmac_sha256::Hash as Sha256;
 
 use super::reasons;
-use crate::base::refusal::Refusal;
+use crate::base::refusal::{Reason, Refusal};
 
-/// A credential as it was sent, proven by nothing. Its text never leaves this folder.
+/// What stands behind `Bearer`, whatever its form: it may be a token that is known already.
+#[derive(Clone, Copy)]
+pub struct Credential<'a> {
+    value: &'a [u8],
+    bytes: &'a [u8],
+}
+
+/// A token in the form that RFC 6750 gives it, proven by nothing. Its text never leaves this folder.
 #[derive(Clone)]
 pub struct RawToken {
     text: String,
-    digest: [u8; 32],
+    digest: OnceCell<[u8; 32]>,
 }
 
 /// Takes the one bearer token from every value of the `Authorization` header.
 ///
 /// # Errors
 ///
-/// [`reasons::TOKEN_MISSING`], [`reasons::TOKEN_DUPLICATE`], [`reasons::TOKEN_SCHEME_UNSUPPORTED`],
-/// [`reasons::TOKEN_TOO_LARGE`] or [`reasons::TOKEN_UNREADABLE`].
-pub fn extract<'a>(mut authorization: impl Iterator<Item = &'a [u8]>) -> Result<RawToken, Refusal> {
+/// Those of [`credential`] and [`Credential::read`].
+pub fn extract<'a>(authorization: impl Iterator<Item = &'a [u8]>) -> Result<RawToken, Refusal> {
+    credential(authorization)?.read()
+}
+
+/// Takes what stands behind `Bearer` from every value of the `Authorization` header.
+///
+/// # Errors
+///
+/// [`reasons::TOKEN_MISSING`], [`reasons::TOKEN_DUPLICATE`], [`reasons::TOKEN_SCHEME_UNSUPPORTED`] or
+/// [`reasons::TOKEN_TOO_LARGE`].
+pub fn credential<'a>(
+    mut authorization: impl Iterator<Item = &'a [u8]>,
+) -> Result<Credential<'a>, Refusal> {
     let value = authorization.next().ok_or(&reasons::TOKEN_MISSING)?;
-    if authorization.next().is_some() || value.contains(&b',') {
+    if authorization.next().is_some() {
         return Err(Refusal::new(&reasons::TOKEN_DUPLICATE));
     }
     let space = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
     let (scheme, rest) = value.split_at_checked(space).unwrap_or((value, &[]));
     if !scheme.eq_ignore_ascii_case(b"Bearer") {
-        return Err(Refusal::new(&reasons::TOKEN_SCHEME_UNSUPPORTED));
+        return Err(unless_several(value, &reasons::TOKEN_SCHEME_UNSUPPORTED));
     }
-    let credential = rest.strip_prefix(b" ").unwrap_or_default();
-    if credential.len() > MAX_TOKEN {
-        return Err(Refusal::new(&reasons::TOKEN_TOO_LARGE));
+    let bytes = rest.strip_prefix(b" ").unwrap_or_default();
+    if bytes.len() > MAX_TOKEN {
+        return Err(unless_several(value, &reasons::TOKEN_TOO_LARGE));
     }
-    match core::str::from_utf8(credential) {
-        Ok(text) if is_b68token(text) => Ok(RawToken::new(text)),
-        _ => Err(Refusal::new(&reasons::TOKEN_UNREADABLE)),
+    Ok(Credential { value, bytes })
+}
+
+/// Envoy joins several fields by commas.
+fn unless_several(value: &[u8], reason: &'static Reason) -> Refusal {
+    Refusal::new(if value.contains(&b',') { &reasons::TOKEN_DUPLICATE } else { reason })
+}
+
+impl Credential<'_> {
+    /// Its bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    /// The token.
+    ///
+    /// # Errors
+    ///
+    /// [`reasons::TOKEN_DUPLICATE`] or [`reasons::TOKEN_UNREADABLE`].
+    pub fn read(&self) -> Result<RawToken, Refusal> {
+        match core::str::from_utf8(self.bytes) {
+            Ok(text) if is_b68token(text) => Ok(RawToken::new(text)),
+            _ => Err(unless_several(self.value, &reasons::TOKEN_UNREADABLE)),
+        }
+    }
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Credential({} bytes)", self.bytes.len())
     }
 }
 
 impl RawToken {
     fn new(text: &str) -> RawToken {
-        RawToken { text: text.to_owned(), digest: Sha256::hash(text.as_bytes()) }
+        RawToken { text: text.to_owned(), digest: OnceCell::new() }
     }
 
     /// SHA-256 of the token's text.
     pub(super) fn digest(&self) -> &[u8; 32] {
-        &self.digest
+        self.digest.get_or_init(|| Sha256::hash(self.text.as_bytes()))
     }
 
     /// Whether it has the form of neither JWS nor JWE: three or five parts (RFC 7515 and RFC 7516
@@ -65,6 +111,12 @@ impl RawToken {
     #[cfg(test)]
     pub(crate) fn for_tests(text: &str) -> RawToken {
         RawToken::new(text)
+    }
+
+    /// How it was sent.
+    #[cfg(test)]
+    pub(crate) fn credential(&self) -> Credential<'_> {
+        Credential { value: self.text.as_bytes(), bytes: self.text.as_bytes() }
     }
 }
 
@@ -97,7 +149,8 @@ mod tests {
     fn one_bearer_token_is_taken_and_everything_else_has_its_own_refusal() {
         let longest = [b"Bearer ".to_vec(), vec![b'a'; MAX_TOKEN]].concat();
         let longer = [longest.clone(), vec![b'a']].concat();
-        let cases: [(&[&[u8]], &str); 27] = [
+        let longest_and_more = [longest.clone(), b",b".to_vec()].concat();
+        let cases: [(&[&[u8]], &str); 29] = [
             (&[b"Bearer a.b.c"], "taken"),
             (&[b"bearer a.b.c"], "taken"),
             (&[b"BEARER aZ09-._~+/=="], "taken"),
@@ -109,6 +162,8 @@ mod tests {
             (&[b"Bearer a,Bearer b"], "token_duplicate"),
             (&[b"Bearer a, b"], "token_duplicate"),
             (&[b"Bearer a,"], "token_duplicate"),
+            (&[b"Basic a, Bearer b"], "token_duplicate"),
+            (&[&longest_and_more], "token_duplicate"),
             (&[b""], "token_scheme_unsupported"),
             (&[b" Bearer a"], "token_scheme_unsupported"),
             (&[b"Basic YTpi"], "token_scheme_unsupported"),

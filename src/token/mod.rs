@@ -34,9 +34,9 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-pub use cache::{CacheLimits, TokenCache};
+pub use cache::{CacheLimits, Mark, TokenCache};
 pub use claims::{Claims, StatusReference};
-pub use extract::{RawToken, extract};
+pub use extract::{Credential, RawToken, credential, extract};
 pub use introspection::Introspection;
 pub use issuers::Issuers;
 pub use keys::Keys;

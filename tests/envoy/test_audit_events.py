@@ -46,7 +46,7 @@ class Trail:
         """The entry of a request: its flags, its status, what Envoy says to it."""
         deadline = time.monotonic() + seconds
         while True:
-            lines = self.file.read_text().splitlines() if self.file.exists() else []
+            lines = self.file.read_text().split("\n")[:-1] if self.file.exists() else []
             found = [one for one in map(json.loads, lines) if one["id"] == request_id]
             if found:
                 (one,) = found

@@ -252,7 +252,7 @@ class Hammer:
 
     def __init__(self, gateway, tokens, threads):
         self.port, self.tokens = gateway.client.port, tokens
-        self.answers = collections.Counter()
+        self.answers, self.slowest = collections.Counter(), 0.0
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(threads)]
 
@@ -266,7 +266,7 @@ class Hammer:
         return sum(self.answers.values()) / (time.monotonic() - started)
 
     def _run(self, number):
-        answers = collections.Counter()
+        answers, slowest, at = collections.Counter(), 0.0, time.monotonic()
         with Client(self.port) as client:
             # Spread out, so that a slow machine too comes round to each session well within `idle`.
             first = number * len(self.tokens) // len(self._threads)
@@ -275,8 +275,10 @@ class Hammer:
                     break
                 response = client.get(TARGET, token)
                 answers[response.status, response.reason] += 1
+                slowest, at = max(slowest, time.monotonic() - at), time.monotonic()
         with self._lock:
             self.answers += answers
+            self.slowest = max(self.slowest, slowest)
 
 
 @pytest.mark.parametrize("many", [1, 8, 400])
@@ -284,9 +286,12 @@ def test_many_requests_at_once_are_all_counted_and_none_is_refused(limited, issu
     # One session, eight in one set, and many that begin at the same time. Their tokens grant nothing, which is
     # told after the limits: so nothing slows them down.
     gateway = limited(f"hammer-{many}", {"idle": "3s"}, capacity=1 if many == 8 else 4_000 + many)
-    sessions = [session() for _ in range(many)]
-    hammer = Hammer(gateway, [issuer.patient(sid=sid, scope="") for sid in sessions], threads=12)
-    rate = hammer.run()
+    for _ in range(3):
+        sessions = [session() for _ in range(many)]
+        hammer = Hammer(gateway, [issuer.patient(sid=sid, scope="") for sid in sessions], threads=12)
+        rate = hammer.run()
+        if hammer.slowest < 1:
+            break  # otherwise the machine stood still, and sessions may have ended rightly
     with capsys.disabled():
         print(f"\n{many} sessions, 12 connections: {rate:.0f} requests/s", end=" ")
     assert set(hammer.answers) == {(403, "scope_insufficient")}, hammer.answers

@@ -386,12 +386,12 @@ fn no_word_of_its_issuer_keeps_a_signed_token_beyond_what_it_signed() {
     let mut clinic = Clinic::with("jwt", json!({"cache": "60s"}));
     let raw = clinic.signer.token(&claims(json!({"exp": NOW + 10})));
     let token = clinic.asked(&raw, &active(json!({"exp": NOW + 3000}))).unwrap();
-    let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 });
-    cache.insert(&raw, token, ());
+    let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 }, [7; 16]);
+    cache.insert_raw(&raw, token, ());
     clinic.wait(10 * SECONDS);
-    assert!(cache.get(&raw, clinic.caps.now()).is_some(), "within the skew of a second");
+    assert!(cache.get_raw(&raw, clinic.caps.now()).is_some(), "within the skew of a second");
     clinic.wait(SECONDS);
-    assert!(cache.get(&raw, clinic.caps.now()).is_none());
+    assert!(cache.get_raw(&raw, clinic.caps.now()).is_none());
     assert_eq!(clinic.verdict(&raw), "token_expired");
 }
 
@@ -445,17 +445,17 @@ fn the_word_that_a_token_is_active_counts_no_longer_than_configured_nor_beyond_e
     for (settings, said, seconds) in rows {
         let mut clinic = Clinic::with("opaque", settings.clone());
         let token = clinic.asked(&opaque(), &active(said.clone())).unwrap();
-        let mut tokens = TokenCache::new(CacheLimits { entries: 9, bytes: 1 << 20 });
+        let mut tokens = TokenCache::new(CacheLimits { entries: 9, bytes: 1 << 20 }, [7; 16]);
         let end = now().plus(Duration::from_secs(seconds));
         let before = Instant::from_nanoseconds(end.nanoseconds() - 1);
         for (at, held) in [(now(), true), (before, true), (end, false)] {
-            tokens.insert(&opaque(), token.clone(), ());
-            assert_eq!(tokens.get(&opaque(), at).is_some(), held, "{settings} {said} {at:?}");
+            tokens.insert_raw(&opaque(), token.clone(), ());
+            assert_eq!(tokens.get_raw(&opaque(), at).is_some(), held, "{settings} {said} {at:?}");
         }
         // The clock was set back: nobody said anything about the token then.
-        tokens.insert(&opaque(), token, ());
+        tokens.insert_raw(&opaque(), token, ());
         let earlier = Instant::from_nanoseconds(now().nanoseconds() - 1);
-        assert!(tokens.get(&opaque(), earlier).is_none());
+        assert!(tokens.get_raw(&opaque(), earlier).is_none());
     }
 }
 
@@ -468,11 +468,11 @@ fn tokens_that_nobody_signed_stay_when_keys_change_and_signed_ones_go() {
             _ => clinic.signer.token(&claims(json!({}))),
         };
         let token = clinic.asked(&raw, &active(json!({}))).unwrap();
-        let mut cache = TokenCache::new(CacheLimits { entries: 9, bytes: 1 << 20 });
-        cache.insert(&raw, token, ());
+        let mut cache = TokenCache::new(CacheLimits { entries: 9, bytes: 1 << 20 }, [7; 16]);
+        cache.insert_raw(&raw, token, ());
         let other = Signer::new(Algorithm::Es256, "k2", 9).jwk();
         cache.retain_trusted(&Keys::new(&issuers(vec![config(vec![other], json!({}))])));
-        assert_eq!(cache.get(&raw, now()).is_some(), kept, "{tokens}");
+        assert_eq!(cache.get_raw(&raw, now()).is_some(), kept, "{tokens}");
     }
 }
 

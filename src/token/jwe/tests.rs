@@ -634,15 +634,15 @@ fn a_token_that_comes_again_is_not_decrypted_again() {
     let mut keys = Keys::new(&clinic.issuers);
     let raw = RawToken::for_tests(&clinic.vectors.token("rsa"));
     let token = verify(&raw, &clinic.issuers, &keys, &clinic.caps).unwrap();
-    let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 });
-    cache.insert(&raw, token, ());
+    let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 }, [7; 16]);
+    cache.insert_raw(&raw, token, ());
     assert!(!keys.refresh(&clinic.caps));
     cache.retain_trusted(&keys);
     // The cache has neither keys nor capabilities to decrypt with.
-    let (again, ()) = cache.get(&raw, now()).unwrap();
+    let (again, ()) = cache.get_raw(&raw, now()).unwrap();
     assert_eq!(again.claims().subject.as_deref(), Some("nurse-17"));
     let signed = RawToken::for_tests(clinic.vectors.text("/signed"));
-    assert!(cache.get(&signed, now()).is_none(), "what is inside is another token");
+    assert!(cache.get_raw(&signed, now()).is_none(), "what is inside is another token");
 }
 
 /// An issuer is asked about the token that it issued, and that is the outer one.

@@ -110,17 +110,17 @@ fn a_key_that_disappears_is_distrusted_with_its_cached_tokens() {
     let (old, new) = (signer("k1", 7), signer("k2", 9));
     fleet.fetch_keys(&json!([old.jwk(), new.jwk()]));
     fleet.worker.refresh(&fleet.caps);
-    let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 });
+    let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 }, [7; 16]);
     let tokens = [fleet.token(&old), fleet.token(&new)];
     for raw in &tokens {
         let token = verify(raw, &fleet.issuers, &fleet.worker, &fleet.caps).unwrap();
-        cache.insert(raw, token, ());
+        cache.insert_raw(raw, token, ());
     }
     fleet.fetch_keys(&json!([new.jwk()]));
     assert!(fleet.worker.refresh(&fleet.caps));
     cache.retain_trusted(&fleet.worker);
     let now = fleet.caps.now();
-    let held: Vec<bool> = tokens.iter().map(|raw| cache.get(raw, now).is_some()).collect();
+    let held: Vec<bool> = tokens.iter().map(|raw| cache.get_raw(raw, now).is_some()).collect();
     assert_eq!(held, [false, true]);
     assert_eq!(fleet.verdict(&tokens[0]), "token_key_unknown");
     assert_eq!(fleet.verdict(&tokens[1]), "accepted");
@@ -192,10 +192,10 @@ fn keys_that_can_t_be_fetched_are_used_until_they_are_stale() {
     let key = signer("k1", 7);
     fleet.fetch_keys(&json!([key.jwk()]));
     fleet.worker.refresh(&fleet.caps);
-    let mut cache = TokenCache::new(CacheLimits { entries: 9, bytes: 99_999 });
+    let mut cache = TokenCache::new(CacheLimits { entries: 9, bytes: 99_999 }, [7; 16]);
     let raw = fleet.token(&key);
     let verified = verify(&raw, &fleet.issuers, &fleet.worker, &fleet.caps).unwrap();
-    cache.insert(&raw, verified, ());
+    cache.insert_raw(&raw, verified, ());
     let pass = |fleet: &Fleet, seconds| {
         fleet.caps.set_now(fleet.caps.now().plus(Duration::from_secs(seconds)));
     };
@@ -205,7 +205,7 @@ fn keys_that_can_t_be_fetched_are_used_until_they_are_stale() {
             cache.retain_trusted(&fleet.worker);
         }
         assert_eq!(fleet.verdict(&fleet.token(&key)), expected, "{seconds}");
-        assert_eq!(cache.get(&raw, fleet.caps.now()).is_some(), cached, "{seconds}");
+        assert_eq!(cache.get_raw(&raw, fleet.caps.now()).is_some(), cached, "{seconds}");
     }
     fleet.fetch(answer(500, "")).unwrap();
     assert!(!fleet.worker.refresh(&fleet.caps));
@@ -288,10 +288,10 @@ fn a_set_gets_stale_also_when_nothing_published_tells_its_age() {
         let key = signer("k1", 7);
         fleet.fetch_keys(&json!([key.jwk()]));
         assert!(fleet.worker.refresh(&fleet.caps));
-        let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 });
+        let mut cache = TokenCache::new(CacheLimits { entries: 10, bytes: 1 << 20 }, [7; 16]);
         let raw = fleet.token(&key);
         let token = verify(&raw, &fleet.issuers, &fleet.worker, &fleet.caps).unwrap();
-        cache.insert(&raw, token, ());
+        cache.insert_raw(&raw, token, ());
         let head = fleet.worker.issuers[0].feed.as_ref().unwrap().key("head");
         assert_eq!(fleet.caps.set_shared(&head, lost, None), Ok(Written::Done));
         fleet.caps.set_now(fleet.caps.now().plus(hour));
@@ -300,7 +300,7 @@ fn a_set_gets_stale_also_when_nothing_published_tells_its_age() {
         fleet.caps.set_now(fleet.caps.now().plus(Duration::from_secs(1)));
         assert!(fleet.worker.refresh(&fleet.caps), "{lost:?}");
         cache.retain_trusted(&fleet.worker);
-        assert!(cache.get(&raw, fleet.caps.now()).is_none());
+        assert!(cache.get_raw(&raw, fleet.caps.now()).is_none());
         assert_eq!(fleet.verdict(&fleet.token(&key)), "keys_stale");
         fleet.fetch_keys(&json!([key.jwk()]));
         assert!(fleet.worker.refresh(&fleet.caps), "a new set is adopted");
