@@ -20,9 +20,8 @@ READ, BOB = "/fhir/Patient/ann", "/fhir/Patient/bob"
 MINE = "/fhir/Observation/ann-1"
 MEGABYTE = 1 << 20
 BODY = 12 * MEGABYTE  # of at most 16 that the shipped Envoy holds
-HELD, UNPROVEN = 128 * MEGABYTE, 64 * MEGABYTE  # by one worker
+HELD = 128 * MEGABYTE  # by one worker
 WORKERS, CLIENTS = 2, 28
-PAGE = 65_536
 
 
 class Own:
@@ -73,7 +72,8 @@ def update(patient="ann"):
 
 
 def at_once(own, requests):
-    """Sends these requests at the same time, each on its own connection: (answer, id) of each."""
+    """Sends these requests at the same time, each on its own connection. Gives the threads that do, and the list
+    in which answer and id of each will be."""
     answers = [None] * len(requests)
 
     def send(place, method, target, token, headers, body):
@@ -243,8 +243,8 @@ class Intruders:
 
     def __init__(self, own):
         self.own, self.over, self.answers = own, threading.Event(), Counter()
-        self.foreign, patient = own.issuer.patient("bob"), own.issuer.patient()
-        self.kinds = [(READ, None), (READ, "x.y.z"), (BOB, patient), (READ, self.foreign)]
+        bob, ann = own.issuer.patient("bob"), own.issuer.patient()
+        self.kinds = [(READ, None), (READ, "x.y.z"), (BOB, ann), (READ, bob)]
         self.threads = [threading.Thread(target=self.knock) for _ in range(3)]
 
     def knock(self):
@@ -254,7 +254,6 @@ class Intruders:
                     with Client(self.own.gateway.client.port) as client:
                         response = client.get(target, token, headers=[("x-which", "intruder")])
                     self.answers[number, response.status] += 1
-                    assert not shows(response, "resourceType\": \"Patient"), response
                 except NoResponse:
                     self.answers[number, None] += 1
 
@@ -277,16 +276,15 @@ def huge(own, resource):
 
 def test_a_vm_that_runs_out_of_memory_comes_back_and_lets_nothing_through_meanwhile(small):
     huge(small, FOREIGN)
-    before = small.envoy.wasm_vm_reloads()
-    assert before == 0
+    assert small.envoy.wasm_vm_reloads() == 0
     with Intruders(small) as intruders:
         for _ in range(6):
             small.gateway.client.close()
             response = seen(small, "/fhir/Observation/ben-1")
             assert response is None or response.status >= 500 and not shows(response, MARK), response
         until(lambda: sum(intruders.answers.values()) > 100, 30)
-    small.upstream.requests = [one for one in small.upstream.requests if one.header("x-which") == "intruder"]
-    assert small.upstream.requests == [], "nothing of theirs went on"
+    theirs = [one for one in small.upstream.requests if one.header("x-which") == "intruder"]
+    assert theirs == [], "something of theirs went on"
     assert {status for _, status in intruders.answers} <= {401, 403, 503, None}, intruders.answers
     assert small.envoy.wasm_vm_reloads() > 0
     small.upstream.clear()

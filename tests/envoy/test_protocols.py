@@ -112,14 +112,14 @@ def test_a_tunnel_is_not_opened(gateway, open_, issuer, upstream):
 @pytest.mark.parametrize("kind", ["application/grpc", "application/grpc+proto", "application/grpc-web+proto"])
 @pytest.mark.parametrize("target", ["/clinic.v1.Records/Read", "/fhir/Observation", SEARCH, "/fhir"])
 def test_grpc_is_refused(open_, issuer, envoy, upstream, target, kind):
-    """Of a refusal Envoy makes what gRPC calls one: status 200, `grpc-status`, the OperationOutcome as its
-    message."""
+    """Of the refusal Envoy makes what gRPC calls one: status 200, `grpc-status`, the OperationOutcome as its
+    message. The record has the refusal's own status."""
     h2 = open_.over(http2.Client(open_.client.port))
     for token in (issuer.backend(), issuer.patient(), None):
         response = h2.send("POST", target, token, [("content-type", kind), *GRPC[1:]], MESSAGE)
         record = envoy.audit(response.header("x-request-id"))
         assert (record["decision"], record["reason"]) == ("deny", "request_grpc"), record
-        assert record["outcome"]["status"] == response.status
+        assert record["outcome"]["status"] == 415
         if "web" not in kind:
             assert (response.status, response.body) == (200, b"")
             assert response.header("grpc-status") == "2" and "request_grpc" in response.header("grpc-message")

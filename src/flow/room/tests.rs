@@ -6,7 +6,8 @@ use super::super::testing::{Gateway, fields};
 use super::super::{End, Event, Exchange, Next, Step};
 use super::*;
 
-const MEGABYTES: usize = 1024 * 1024;
+const LONG: usize = 15 * 1024 * 1024;
+const SHORT: usize = 1024 * 1024;
 
 fn held(room: &Room) -> usize {
     room.0.get()
@@ -37,8 +38,8 @@ fn document() -> Value {
     json!({"fhir": {"base_path": "/fhir", "cluster": "fhir"}, "issuers": [issuer]})
 }
 
-/// An update with a body of this size, until it waits or was refused.
-fn update(gateway: &mut Gateway, megabytes: usize) -> (Exchange, Step) {
+/// An update with a body of so many bytes and some more, until it waits or was refused.
+fn update(gateway: &mut Gateway, bytes: usize) -> (Exchange, Step) {
     let claims = json!({"scope": "patient/*.cruds", "patient": "123", "fhirUser": "Patient/123"});
     let bearer = gateway.bearer(claims);
     let head = fields(&[
@@ -48,7 +49,7 @@ fn update(gateway: &mut Gateway, megabytes: usize) -> (Exchange, Step) {
         ("authorization", &bearer),
         ("content-type", "application/fhir+json"),
     ]);
-    let note = "x".repeat(megabytes * MEGABYTES);
+    let note = "x".repeat(bytes);
     let resource = json!({"resourceType": "Observation", "id": "1", "status": "final",
         "subject": {"reference": "Patient/123"}, "note": [{"text": note}]});
     let mut exchange = Exchange::default();
@@ -69,7 +70,7 @@ fn reason(gateway: &mut Gateway, exchange: &mut Exchange) -> String {
 fn fill(gateway: &mut Gateway) -> Vec<Exchange> {
     let mut waiting = Vec::new();
     loop {
-        let (mut exchange, step) = update(gateway, 15);
+        let (mut exchange, step) = update(gateway, LONG);
         if step.next == Next::Pause && step.effects.len() < 2 {
             waiting.push(exchange);
             assert!(waiting.len() < 100, "there is no end");
@@ -86,15 +87,15 @@ fn bodies_that_wait_for_a_lookup_are_held_up_to_the_end_of_the_room() {
     let mut waiting = fill(&mut gateway);
     assert_eq!(waiting.len(), 8);
     assert!(held(&gateway.worker.room) <= MAX_HELD);
-    let (_small, step) = update(&mut gateway, 1);
+    let (short, step) = update(&mut gateway, SHORT);
     assert_eq!(step.effects.len(), 1, "for a small one there is room: it looks up");
     let answer = Err(crate::store::CallFailed::NoAnswer);
     let answered = Event::CallAnswered { answer };
     waiting[0].on(answered, &mut gateway.worker, &gateway.caps);
     assert_eq!(reason(&mut gateway, &mut waiting[0]), "probe_failed");
-    let (again, step) = update(&mut gateway, 15);
+    let (again, step) = update(&mut gateway, LONG);
     assert_eq!(step.effects.len(), 1, "one was answered");
-    drop((again, waiting, _small));
+    drop((again, waiting, short));
     assert_eq!(held(&gateway.worker.room), 0, "clients that left");
 }
 
