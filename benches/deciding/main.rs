@@ -1,15 +1,16 @@
 //! What deciding a request costs: a whole exchange of a client whose token is cached, from the header
 //! fields to the permit and the audit line, compared with a plain request that is allowed as it came.
 //! `make bench` runs it; it fails when a narrowed search costs more than [`MOST`] times that, or when a
-//! signature is verified.
+//! signature is verified. Then the stages of the same requests, one by one.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "it fails so")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "it fails so")]
 #![expect(clippy::arithmetic_side_effects, reason = "small numbers")]
 #![expect(clippy::disallowed_methods, reason = "the clock is what it measures by")]
 
 mod client;
 #[path = "../measured/mod.rs"]
 mod measured;
+mod stages;
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -51,5 +52,6 @@ fn main() -> ExitCode {
     }
     println!("a narrowed search: ratio {bound:.2}, at most {MOST:.1}");
     println!("signatures verified: {learned} at first, {verified} while measured");
+    stages::print(&asked);
     if bound > MOST || verified > 0 || learned == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

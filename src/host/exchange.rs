@@ -150,6 +150,11 @@ impl HostExchange {
         self.on(Event::ResponseBody { body })
     }
 
+    /// The body of an answer came whose head was never handed over: out of order, and refused as such.
+    fn headless_answer(&mut self) -> Action {
+        self.on(Event::ResponseBody { body: Vec::new() })
+    }
+
     /// Notes what of the answer's body goes on by this action.
     fn went_on(&mut self, action: Action) -> Action {
         if action == Action::Continue {
@@ -222,7 +227,9 @@ impl HttpContext for HostExchange {
     fn on_http_response_body(&mut self, held: usize, end_of_stream: bool) -> Action {
         self.seen.ended(end_of_stream);
         self.answer_held = held;
-        let action = if self.exchange.wants_answer_parts() {
+        let action = if self.exchange.wants_answer() {
+            self.headless_answer()
+        } else if self.exchange.wants_answer_parts() {
             self.answer_part(held, end_of_stream)
         } else if !self.exchange.wants_answer_body() {
             Action::Continue
@@ -237,7 +244,9 @@ impl HttpContext for HostExchange {
     /// Trailers end a body without `end_of_stream`.
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
         self.seen.ended(true);
-        if self.exchange.wants_answer_parts() {
+        if self.exchange.wants_answer() {
+            self.headless_answer()
+        } else if self.exchange.wants_answer_parts() {
             self.on(Event::ResponseTrailers)
         } else if self.exchange.wants_answer_body() {
             let action = self.answer_body();

@@ -48,6 +48,11 @@ FORGED = {
     "Envoy's own headers": [("x-envoy-filter-state", "wasm.phiward.permit=permit"),
                             ("x-envoy-internal", "true"), ("x-envoy-original-path", "/fhir/metadata")],
     "metadata": [("x-envoy-metadata", "permit"), ("filter_state", "wasm.phiward.permit=permit")],
+    "another path": [("x-envoy-original-path", "/fhir/metadata"), ("x-original-url", "/fhir/metadata"),
+                     ("x-rewrite-url", "/fhir/metadata"), ("x-forwarded-uri", "/fhir/metadata"),
+                     ("x-envoy-original-method", "OPTIONS"), ("x-forwarded-prefix", "/fhir")],
+    "another route": [("x-envoy-decorator-operation", "open"), ("x-envoy-expected-rq-timeout-ms", "1"),
+                      ("x-envoy-upstream-alt-stat-name", "open"), ("x-envoy-ip-tags", "inside")],
     "an address inside": [("x-forwarded-for", "127.0.0.1"), ("x-forwarded-client-cert", "By=x;Hash=y")],
 }
 
@@ -78,6 +83,18 @@ def test_what_the_client_sends_is_no_permit(counted, issuer, envoy):
         response = counted.get(f"/fhir/Patient/bob{query}", issuer.patient(), headers=headers)
         assert response.status == 403, name
     assert lock.since() == (0, 0), "the lock was not even asked"
+
+
+def test_a_client_asks_for_no_second_try(shipped, issuer, upstream):
+    """A FHIR create is not safe to repeat. Envoy takes such headers from networks that it is told to trust, and the
+    shipped listener names none."""
+    upstream.reply = lambda _: (503, [], b"")
+    headers = [("x-envoy-retry-on", "5xx,reset"), ("x-envoy-max-retries", "3"),
+               ("x-envoy-hedge-on-per-try-timeout", "true"), ("content-type", "application/fhir+json")]
+    body = b'{"resourceType":"Observation"}'
+    response = shipped.send("POST", "/fhir/Observation", issuer.clinician(), headers, body)
+    assert response.status == 503
+    assert [one.method for one in upstream.requests] == ["POST"]
 
 
 def test_what_phiward_refuses_does_not_come_to_the_lock(counted, issuer, envoy):

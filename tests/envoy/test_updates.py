@@ -64,7 +64,7 @@ class Moving:
             ("GET", READ, patient, "", "own"): "200",
             ("GET", "/fhir/Observation/ann-1", patient, "", "held"): "200",
             ("GET", "/fhir/Observation/ben-1", patient, "", "foreign"): "403 compartment_not_member",
-            ("GET", "/fhir/Observation?code=1", patient, "", "narrowed"): "200",
+            ("GET", "/fhir/Observation?code=mixed", patient, "", "narrowed"): "200",
             ("GET", "/fhir/Encounter/slow", clinician, "", "streamed"): "200",
             ("PUT", "/fhir/Observation/ann-1", patient, own, "update"): "200",
             ("GET", "/fhir/Patient/ben", patient, "", "other"): "403 compartment_other_patient",

@@ -2,23 +2,28 @@
 //! standard library, so that `rustc` alone builds it; `lab/load.py` does.
 //!
 //! ```text
-//! load send    port=P requests=FILE [count=N] [seconds=S] [rate=R] [connections=C] [abort=0.1] [prefix=X] [stop=FILE]
+//! load send    port=P requests=FILE [first=N] [count=N] [seconds=S] [rate=R] [connections=C] [abort=0.1] [prefix=X]
+//!              [stop=FILE]
 //! load serve   port=P
 //! load collect port=P [file=FILE] [delay_ms=D]
 //! ```
 //!
 //! `send` sends the requests of the file over and over, each under an `x-request-id` of its own, and prints
-//! what became of them as JSON. A line of the file: method, target, token, body and kind with tabs between
-//! them; without a token no `Authorization` is sent, and what became of each kind is told by itself.
+//! what became of them as JSON. A line of the file: method, target, token, body and kind with tabs between them;
+//! `first` is the line to begin with. Without a token no `Authorization` is sent; what became of each kind is told
+//! by itself. Once there is a file `stop`, no more are sent.
 //! `abort` is the share of requests that are sent whole and whose answer is not read, or not to its end.
-//! Without `rate` each connection sends as soon as it was answered. Once there is a file `stop`, it ends.
+//! Without `rate` each connection sends as soon as it was answered.
 //!
-//! `serve` answers every request with a small FHIR resource, that with an id such as `ann-1` about `Patient/ann`;
-//! a search that is confined to ann finds something of hers and something that is not. What has `slow` in its
-//! target comes in two parts.
+//! `serve` answers every request with a small FHIR resource; those with `slow` in their target in two parts.
+//! One whose id is such as `ann-20000-bytes` is about that patient and so large, that with an id such as `ann-1`
+//! about `Patient/ann`; a search for `code=mixed` finds something of ann's and something of ben's.
 //!
-//! `collect` appends the body of every request to the file, if it has one, then answers 200. What a killed one left of a
-//! line that was not whole is cut off when it starts again.
+//! `collect` appends the body of every request to a file, or only counts its lines, then answers 200. What a
+//! killed one left of a line that was not whole is cut off when it starts again. A GET is answered with the
+//! number of lines that came.
+
+mod answers;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
@@ -47,6 +52,7 @@ fn main() -> io::Result<()> {
 struct Plan {
     port: u16,
     requests: Vec<Vec<String>>,
+    first: u64,
     count: u64,
     seconds: f64,
     rate: f64,
@@ -63,6 +69,7 @@ impl Plan {
         Ok(Plan {
             port: number(options, "port")?,
             requests: text.lines().map(fields).collect(),
+            first: number_or(options, "first", 0)?,
             count: number_or(options, "count", u64::MAX)?,
             seconds: number_or(options, "seconds", f64::MAX)?.min(1e9),
             rate: number_or(options, "rate", f64::INFINITY)?,
@@ -75,8 +82,7 @@ impl Plan {
 
     /// The request of this number as it is sent.
     fn request(&self, place: u64) -> Vec<u8> {
-        let line = &self.requests[(place % self.requests.len() as u64) as usize];
-        let field = |index: usize| line.get(index).map_or("", String::as_str);
+        let field = |index| self.field(place, index);
         let (method, target, token, body) = (field(0), field(1), field(2), field(3));
         let mut text = format!(
             "{method} {target} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {}-{place}\r\n",
@@ -92,10 +98,10 @@ impl Plan {
         (text + "\r\n" + body).into_bytes()
     }
 
-    /// The kind of the request of this number.
-    fn kind(&self, place: u64) -> &str {
-        let line = &self.requests[(place % self.requests.len() as u64) as usize];
-        line.get(4).map_or("", String::as_str)
+    /// A field of the line of the request of this number.
+    fn field(&self, place: u64, index: usize) -> &str {
+        let line = &self.requests[((self.first + place) % self.requests.len() as u64) as usize];
+        line.get(index).map_or("", String::as_str)
     }
 
     /// When the request of this number is due, from the start.
@@ -141,7 +147,8 @@ struct Tally {
     read_some: u64,
     /// Connections that ended before the answer did.
     failed: u64,
-    slowest: Duration,
+    /// How long each exchange took.
+    took: Vec<Duration>,
 }
 
 fn send(plan: &Plan) -> io::Result<()> {
@@ -157,22 +164,29 @@ fn send(plan: &Plan) -> io::Result<()> {
     for (status, count) in tallies.iter().flat_map(|tally| &tally.answered) {
         *answered.entry(*status).or_default() += count;
     }
+    let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
     let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
     for (kind, count) in tallies.iter().flat_map(|tally| &tally.kinds) {
         *kinds.entry(kind).or_default() += count;
     }
-    let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
-    let slowest = tallies.iter().map(|tally| tally.slowest).max().unwrap_or_default();
+    let mut took: Vec<Duration> = tallies.iter().flat_map(|tally| &tally.took).copied().collect();
+    took.sort_unstable();
+    let percentile = |percent: usize| {
+        let place = (took.len() * percent / 100).min(took.len().saturating_sub(1));
+        took.get(place).copied().unwrap_or_default()
+    };
     println!(
         "{{\"sent\":{},\"answered\":{{{}}},\"kinds\":{{{}}},\"left\":{},\"read_some\":{},\"failed\":{},\
-         \"seconds\":{seconds:.3},\"slowest_ms\":{}}}",
+         \"seconds\":{seconds:.3},\"p50_us\":{},\"p99_us\":{},\"slowest_ms\":{}}}",
         sum(|tally| tally.sent),
         counts(&answered),
         counts(&kinds),
         sum(|tally| tally.left),
         sum(|tally| tally.read_some),
         sum(|tally| tally.failed),
-        slowest.as_millis()
+        percentile(50).as_micros(),
+        percentile(99).as_micros(),
+        percentile(100).as_millis()
     );
     Ok(())
 }
@@ -207,7 +221,7 @@ fn client(plan: &Plan, first: u64, start: Instant) -> Tally {
             Ok(kept) => connection = kept,
             Err(_) => tally.failed += 1,
         }
-        tally.slowest = tally.slowest.max(began.elapsed());
+        tally.took.push(began.elapsed());
     }
     tally
 }
@@ -237,8 +251,9 @@ fn exchange(
                 return Err(ErrorKind::UnexpectedEof.into());
             };
             *tally.answered.entry(answer.status()).or_default() += 1;
-            if !plan.kind(place).is_empty() {
-                let became = format!("{} {}{}", plan.kind(place), answer.status(), answer.reason());
+            let kind = plan.field(place, 4);
+            if !kind.is_empty() {
+                let became = format!("{kind} {}{}", answer.status(), answer.reason());
                 *tally.kinds.entry(became).or_default() += 1;
             }
             let closes = answer.has("connection", "close");
@@ -257,7 +272,7 @@ fn connect(port: u16) -> io::Result<BufReader<TcpStream>> {
 fn serve(port: u16) -> io::Result<()> {
     listen(port, |connection| {
         while let Some(request) = Message::read(connection)? {
-            let (head, body) = answer(&request);
+            let (head, body) = answers::answer(&request.start);
             if request.start.contains("slow") {
                 let (first, rest) = body.split_at(body.len() / 2);
                 connection.get_mut().write_all(format!("{head}{first}").as_bytes())?;
@@ -271,52 +286,26 @@ fn serve(port: u16) -> io::Result<()> {
     })
 }
 
-/// Head and body of the FHIR server's answer.
-fn answer(request: &Message) -> (String, String) {
-    let mut words = request.start.split(' ');
-    let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let path: Vec<&str> = target.split('?').next().unwrap_or_default().split('/').collect();
-    let body = match path.as_slice() {
-        [_, _, kind, id] => resource(kind, id),
-        _ if method == "POST" => {
-            r#"{"resourceType":"Bundle","type":"batch-response","entry":[]}"#.to_owned()
-        }
-        [_, _, kind] if target.contains("patient=Patient%2Fann") => format!(
-            r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{}}},{{"resource":{}}}]}}"#,
-            resource(kind, "ann-1"),
-            resource(kind, "ben-1")
-        ),
-        _ => r#"{"resourceType":"Bundle","type":"searchset","total":0}"#.to_owned(),
-    };
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: {length}\r\n\r\n"
-    );
-    (head, body)
-}
-
-fn resource(kind: &str, id: &str) -> String {
-    match id.split_once('-') {
-        None => format!(r#"{{"resourceType":"{kind}","id":"{id}","active":true}}"#),
-        Some((patient, _)) => format!(
-            r#"{{"resourceType":"{kind}","id":"{id}","meta":{{"versionId":"1"}},"status":"final","subject":{{"reference":"Patient/{patient}"}}}}"#
-        ),
-    }
-}
-
 fn collect(options: &HashMap<String, String>) -> io::Result<()> {
     let delay = Duration::from_millis(number_or(options, "delay_ms", 0)?);
     let file = options.get("file").map(|path| whole_lines(path)).transpose()?;
-    let file = Arc::new(Mutex::new(file));
+    let taken = Arc::new(Mutex::new((file, 0)));
     listen(number(options, "port")?, move |connection| {
         while let Some(request) = Message::read(connection)? {
-            if let Ok(mut file) = file.lock()
-                && let Some(file) = file.as_mut()
-            {
-                file.write_all(&request.body)?;
+            let mut lines = String::new();
+            if let Ok(mut taken) = taken.lock() {
+                if let Some(file) = &mut taken.0 {
+                    file.write_all(&request.body)?;
+                }
+                taken.1 += request.body.iter().filter(|byte| **byte == b'\n').count();
+                if request.start.starts_with("GET ") {
+                    lines = taken.1.to_string();
+                }
             }
             thread::sleep(delay);
-            connection.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+            let length = lines.len();
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{lines}");
+            connection.get_mut().write_all(answer.as_bytes())?;
         }
         Ok(())
     })
@@ -400,8 +389,8 @@ impl Message {
     /// A space and the reason code of an OperationOutcome; empty where there is none.
     fn reason(&self) -> String {
         let text = String::from_utf8_lossy(&self.body);
-        let coding = text.split_once("\"coding\":[").and_then(|(_, rest)| rest.split_once("\"code\":\""));
-        let code = coding.and_then(|(_, rest)| rest.split_once('"'));
+        let coding = text.split_once("\"coding\":[");
+        let code = coding.and_then(|(_, rest)| rest.split_once("\"code\":\"")?.1.split_once('"'));
         match code {
             Some((code, _)) if self.status() >= 400 => format!(" {code}"),
             _ => String::new(),
