@@ -193,7 +193,8 @@ impl Exchange {
         caps: &dyn Capabilities,
     ) -> Result<Caller, Refusal> {
         let credential = token::credential(head.headers().all("authorization"))?;
-        let Worker { config, keys, introspection, revocation, limits, tokens, .. } = worker;
+        let Worker { config, keys, introspection, revocation, limits, tokens, coverages, .. } =
+            worker;
         let now = caps.now();
         let mark = tokens.mark(&credential);
         if tokens.get(&mark, now).is_none() {
@@ -203,7 +204,7 @@ impl Exchange {
                 self.record.holder(rejected.holder);
                 rejected.refusal
             })?;
-            let known = Known::of(&verified, config);
+            let known = Known::of(&verified, coverages, config);
             tokens.insert(mark, verified, known);
         }
         let (verified, known) =

@@ -11,7 +11,7 @@ use crate::base::notice::Notice;
 use crate::config::Configuration;
 use crate::export::Keyring;
 use crate::limits::Limits;
-use crate::policy::Grants;
+use crate::policy::{Coverages, Grants};
 use crate::revocation::{Checked, Revocation, Which};
 use crate::store::{CallFailed, HttpAnswer, HttpCall, InstanceId};
 use crate::token::introspection::Inquiry;
@@ -19,7 +19,7 @@ use crate::token::keys::Asked;
 use crate::token::{CacheLimits, Introspection, Keys, TokenCache, VerifiedToken};
 
 /// Verified tokens kept by one worker.
-const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 16 * 1024 * 1024 };
+const TOKENS: CacheLimits = CacheLimits { entries: 10_000, bytes: 20 * 1024 * 1024 };
 
 /// Exchanges of one worker that may wait for news at a time.
 const MAX_WAITING: usize = 256;
@@ -36,6 +36,7 @@ pub struct Worker {
     pub(in crate::flow) revocation: Revocation,
     pub(in crate::flow) limits: Limits,
     pub(in crate::flow) tokens: TokenCache<Known>,
+    pub(in crate::flow) coverages: Coverages,
     pub(in crate::flow) keyring: Keyring,
     pub(in crate::flow) trail: Trail,
     instance: InstanceId,
@@ -77,8 +78,12 @@ pub enum Callout {
 }
 
 impl Known {
-    pub(in crate::flow) fn of(token: &VerifiedToken, config: &Configuration) -> Known {
-        let grants = Grants::of(token.claims(), &config.fhir, &config.smart);
+    pub(in crate::flow) fn of(
+        token: &VerifiedToken,
+        coverages: &mut Coverages,
+        config: &Configuration,
+    ) -> Known {
+        let grants = Grants::known(token.claims(), coverages, &config.fhir, &config.smart);
         Known { grants: Rc::new(grants), checked: Checked::default() }
     }
 }
@@ -94,6 +99,7 @@ impl Worker {
             revocation: Revocation::new(config.revocation.clone(), &config.issuers),
             limits: Limits::new(config.sessions.clone()),
             tokens: TokenCache::new(TOKENS, caps.random()),
+            coverages: Coverages::default(),
             keyring: Keyring::default(),
             trail: Trail::new(
                 config.audit.clone(),

@@ -1,10 +1,13 @@
 //! What a token grants: its scopes read and its contexts resolved, once per token.
 
+use std::rc::Rc;
+
 use super::coverage::Coverage;
+use super::covered::{Coverages, Covered};
 use super::reasons::{
     SCOPE_ENCOUNTER_INVALID, SCOPE_PATIENT_INVALID, SCOPE_PATIENT_MISSING, SCOPE_SYSTEM_WITH_USER,
 };
-use super::scope::{self, Context};
+use super::scope::Context;
 use super::smart::{EncounterContext, Smart};
 use super::user;
 use crate::base::refusal::{Reason, Refusal};
@@ -27,7 +30,7 @@ pub struct Grants {
 pub(super) struct Grant {
     pub(super) context: Context,
     pub(super) standing: Standing,
-    pub(super) coverage: Coverage,
+    pub(super) coverage: Rc<Coverage>,
 }
 
 /// Whose resources the scopes of a context open.
@@ -59,25 +62,23 @@ pub(super) struct Void {
 impl Grants {
     /// Reads a token's scopes and resolves its contexts.
     pub fn of(claims: &Claims, api: &Api, smart: &Smart) -> Grants {
+        Grants::with(Covered::of(&claims.scope, api.release), claims, api, smart)
+    }
+
+    /// The same, where its scopes may have been read before. `coverages` are those of one configuration.
+    pub fn known(claims: &Claims, coverages: &mut Coverages, api: &Api, smart: &Smart) -> Grants {
+        Grants::with(coverages.of(&claims.scope, api.release), claims, api, smart)
+    }
+
+    fn with(covered: Covered, claims: &Claims, api: &Api, smart: &Smart) -> Grants {
         let patient = claims.patient.as_deref().and_then(Id::parse);
-        let grant = |context, standing| Grant { context, standing, coverage: Coverage::default() };
-        let mut grants = Grants {
-            system: grant(Context::System, system(claims)),
-            user: grant(
-                Context::User,
-                user::standing(claims.user.as_deref(), patient.as_ref(), api),
-            ),
-            patient: grant(Context::Patient, in_context(claims, patient, smart)),
-        };
-        for scope in scope::clinical(&claims.scope) {
-            let grant = match scope.context {
-                Context::System => &mut grants.system,
-                Context::User => &mut grants.user,
-                Context::Patient => &mut grants.patient,
-            };
-            grant.coverage.add(scope, api.release);
+        let user = user::standing(claims.user.as_deref(), patient.as_ref(), api);
+        let grant = |context, standing, coverage| Grant { context, standing, coverage };
+        Grants {
+            system: grant(Context::System, system(claims), covered.system),
+            user: grant(Context::User, user, covered.user),
+            patient: grant(Context::Patient, in_context(claims, patient, smart), covered.patient),
         }
-        grants
     }
 
     /// The contexts that have scopes, those that reach furthest first.

@@ -7,6 +7,7 @@
 
 mod case;
 mod coverage;
+mod covered;
 mod evidence;
 mod exports;
 mod found;
@@ -25,6 +26,7 @@ mod user;
 #[cfg(test)]
 mod tests;
 
+pub use covered::Coverages;
 pub use evidence::{Evidence, Lookup, Probe, Stored};
 pub use exports::{ExpectedFile, Exported, expected_file, exported, may_export};
 pub use found::Search;

@@ -12,9 +12,9 @@ use core::hash::Hasher;
 use lru::LruCache;
 use siphasher::sip128::{Hasher128, SipHasher24};
 
-use super::VerifiedToken;
 use super::extract::Credential;
 use super::keys::Keys;
+use super::{Claims, VerifiedToken};
 use crate::base::time::Instant;
 
 /// Verified tokens with what later stages computed once for each.
@@ -39,8 +39,8 @@ pub struct Mark {
 pub struct CacheLimits {
     /// Most tokens.
     pub entries: usize,
-    /// Most bytes, estimated: three times the token's text and what its issuer said of it, its entry and
-    /// one kilobyte.
+    /// Most bytes, estimated from above: the token's text, what its issuer said of it, the items of its
+    /// lists and its entry.
     pub bytes: usize,
 }
 
@@ -127,11 +127,18 @@ impl<T> TokenCache<T> {
     }
 }
 
-/// Claims are at most as long as what they were read from, and so is what is computed from them.
+/// Claims are at most as long as what they were read from; each item of a list has a place of its own.
 fn estimate<T>(mark: Mark, token: &VerifiedToken) -> usize {
-    let text = mark.length.saturating_add(token.vouched_bytes()).saturating_mul(3);
-    text.saturating_add(size_of::<Entry<T>>()).saturating_add(1024)
+    let Claims { audience, roles, .. } = token.claims();
+    let items = audience.len().saturating_add(roles.len()).saturating_mul(ITEM_BYTES);
+    let text = mark.length.saturating_add(token.vouched_bytes()).saturating_add(items);
+    text.saturating_add(size_of::<Entry<T>>()).saturating_add(OTHER_BYTES)
 }
+
+/// A string's own place, and what the allocator adds.
+const ITEM_BYTES: usize = 32;
+/// A table's place for an entry, the claims' own, what the allocator adds to each of a dozen texts.
+const OTHER_BYTES: usize = 640;
 
 #[cfg(test)]
 mod tests;

@@ -104,7 +104,7 @@ fn entries_and_bytes_are_bounded_and_the_least_recently_used_goes_first() {
         assert_eq!(cache.bytes, cache.entries.len() * one);
     }
     assert!(cache.get_raw(&raw("a"), now()).is_none());
-    cache.insert_raw(&raw(&"x".repeat(one)), token, ());
+    cache.insert_raw(&raw(&"x".repeat(3 * one)), token, ());
     assert!(
         cache.get_raw(&raw("c"), now()).is_some(),
         "a token that does not fit emptied the cache"
