@@ -1,6 +1,6 @@
 # The only list of commands; CI calls these and nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-core test-formats test-envoy test-report test-fuzz fuzz check bench floor dist schema tables clean
+.PHONY: help setup build demo test test-core test-formats test-envoy test-report test-fuzz fuzz check bench floor soak dist schema tables clean
 SHELL := /bin/sh
 
 # The filter is built alone: with cdylib and rlib together cargo drops link-time optimisation.
@@ -76,6 +76,9 @@ bench: build floor ## side by side with Envoy's own filters (docs/performance.md
 floor:
 	@cargo rustc --locked --quiet --release --package floor --lib --crate-type cdylib --target $(TARGET)
 	@lab/node_modules/.bin/wasm-opt -Oz $(WASM_FEATURES) target/$(TARGET)/release/floor.wasm -o target/floor.wasm
+
+soak: build ## ten minutes of full load with everything that changes meanwhile (SOAK_SECONDS, SOAK_RATE)
+	@PYTHONPATH=. $(PYTHON) -m lab.soak
 
 dist: build ## dist/phiward.wasm, its size and SHA-256
 	@mkdir -p dist

@@ -1,6 +1,8 @@
 """The lab: a real Envoy with phiward, a real FHIR server and a real authorization server on
 loopback, for the demo and the Envoy tests.
 
+`clock`         a process whose wall clock is set while it runs
+`soak`          `make soak`: full load for a long time
 `processes`     start, wait for and stop processes; free ports
 `envoy`         Envoy with the files of envoy/, its log, its statistics, its audit lines
 `fhir_server`   sekmet-fhir with a handful of invented patients

@@ -26,11 +26,11 @@ class Envoy:
 
     `clusters`: name to port on 127.0.0.1, for `fhir`, `auth`, `revocations` and any more. `http2`: the
     names of those that are spoken to in HTTP/2, as gRPC needs it. `wasm_log`: the log level of wasm
-    filters. `more`: further arguments.
+    filters. `more`: further arguments. `env`: what its environment has besides.
     """
 
-    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=(), wasm_log="info", more=()):
-        self.folder, self.clusters, self._http2 = Path(folder), clusters, http2
+    def __init__(self, folder, clusters, admin_port=None, workers=2, http2=(), wasm_log="info", more=(), env=None):
+        self.folder, self.clusters, self._http2, self._env = Path(folder), clusters, http2, env
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "envoy.log"
         self.admin_port = admin_port or free_port()
@@ -56,7 +56,7 @@ class Envoy:
         if self.log.exists():
             self._lives += 1
             self.log.rename(self.log.with_name(f"envoy.{self._lives}.log"))
-        self._process = Process("envoy", self._command, self.log)
+        self._process = Process("envoy", self._command, self.log, self._env)
         self._process.wait_until(self._ready)
 
     def kill(self):

@@ -76,8 +76,9 @@ class Collector:
 
 
 class Requests:
-    """Requests on their way. `requests`: (method, target, token, body) of each, or a file that has them; sent
-    over and over under `x-request-id`s that begin with `prefix`; `options` are those of `load send`."""
+    """Requests on their way. `requests`: (method, target, token, body) of each, and its kind where that is told
+    apart, or a file that has them; sent over and over under `x-request-id`s that begin with `prefix`; `options`
+    are those of `load send`."""
 
     def __init__(self, port, requests, folder, prefix="load", **options):
         lines = requests

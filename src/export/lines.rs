@@ -71,6 +71,11 @@ impl Lines {
         self.finish(&|_| false);
     }
 
+    /// How long the line is that has not ended yet, in bytes.
+    pub fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
     /// How many lines were left out so far.
     pub fn removed(&self) -> usize {
         self.removed

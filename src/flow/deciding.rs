@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use super::export::{Followed, Linked};
+use super::room::{MAX_HELD, MAX_HELD_UNPROVEN, Place, Room};
 use super::worker::Known;
 use super::{Exchange, MAX_FORM, Worker, probe, reasons};
 use crate::base::capabilities::Capabilities;
@@ -49,6 +50,8 @@ pub(super) struct Held {
     pub(super) lookups: VecDeque<Lookup>,
     /// Of a permitted kick-off: who gets the links of its answer.
     pub(super) linked: Option<Box<Linked>>,
+    /// What its body and what was looked up for it take while it waits.
+    place: Option<Place>,
 }
 
 /// Who calls, and what their token grants.
@@ -78,8 +81,20 @@ impl Held {
     fn new(head: Head, request: Rc<fhir::Request>) -> Held {
         let (stored, lookups) = (Stored::default(), VecDeque::new());
         let (body, patience, tried, linked) = (None, None, None, None);
-        let (form_read, for_a_key) = (false, false);
-        Held { head, request, body, form_read, patience, tried, for_a_key, stored, lookups, linked }
+        let (form_read, for_a_key, place) = (false, false, None);
+        Held {
+            head,
+            request,
+            body,
+            form_read,
+            patience,
+            tried,
+            for_a_key,
+            stored,
+            lookups,
+            linked,
+            place,
+        }
     }
 
     /// Waits, where what is missing is on its way, the client's patience allows it and few enough wait;
@@ -110,9 +125,27 @@ impl Held {
         patient && just_tried
     }
 
+    /// Takes room for what it holds, where all that is held is at most `most` then.
+    fn takes(&mut self, room: &Room, most: usize) -> Result<(), Refusal> {
+        let body = self.body.as_ref().map_or(0, Vec::len);
+        room.take(&mut self.place, body.saturating_add(self.stored.length()), most)
+    }
+
     /// Longest body that is held, in bytes: Envoy's own buffer bounds the others.
     pub(super) fn limit(&self) -> usize {
         if self.request.body == Body::Form { MAX_FORM } else { usize::MAX }
+    }
+}
+
+impl Passed {
+    /// The same, where the worker has room for a request that waits.
+    pub(super) fn within(mut self, room: &Room) -> Result<Passed, Refusal> {
+        match &mut self {
+            Passed::Stored(held, _) => held.takes(room, MAX_HELD)?,
+            Passed::Later(held) => held.takes(room, MAX_HELD_UNPROVEN)?,
+            Passed::Permit(..) | Passed::Link(_) | Passed::Untouched | Passed::Body(_) => {}
+        }
+        Ok(self)
     }
 }
 

@@ -5,6 +5,7 @@
 mod tests;
 
 use super::effect::{Effect, Event, Next, Step};
+use super::room::{MAX_HELD, Place};
 use super::{Exchange, Waits, Worker, held_answer};
 use crate::base::refusal::Refusal;
 use crate::export::{Lines, MAX_LINE};
@@ -17,6 +18,8 @@ use crate::response;
 pub(super) struct File {
     expected: ExpectedFile,
     lines: Lines,
+    /// What a line takes that has not ended yet.
+    place: Option<Place>,
 }
 
 /// What comes of a file after its head.
@@ -38,16 +41,20 @@ impl<'a> Part<'a> {
 
 impl File {
     pub(super) fn new(expected: ExpectedFile) -> Box<File> {
-        Box::new(File { expected, lines: Lines::new(MAX_LINE) })
+        Box::new(File { expected, lines: Lines::new(MAX_LINE), place: None })
     }
 
     /// Takes what came. Gives what may go on; `None`: as it came.
     fn sift(&mut self, part: Part<'_>, worker: &Worker) -> Result<Option<Vec<u8>>, Refusal> {
-        let File { expected, lines } = self;
+        let File { expected, lines, place } = self;
         let (api, smart) = (&worker.config.fhir, &worker.config.smart);
         let shows = |line: &[u8]| response::line(expected, line, api, smart);
         let (bytes, passed) = match part {
-            Part::More(bytes) => (bytes, lines.push(bytes, &shows)?),
+            Part::More(bytes) => {
+                let passed = lines.push(bytes, &shows)?;
+                worker.room.take(place, lines.begun(), MAX_HELD)?;
+                (bytes, passed)
+            }
             Part::Last(bytes) => {
                 let mut passed = lines.push(bytes, &shows)?;
                 passed.extend(lines.finish(&shows));

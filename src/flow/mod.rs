@@ -10,6 +10,7 @@ mod held_answer;
 mod probe;
 pub mod reasons;
 pub mod record;
+mod room;
 pub mod status;
 mod watch;
 pub mod worker;
@@ -253,6 +254,7 @@ impl Exchange {
         sanitized: Vec<Edit>,
         worker: &mut Worker,
     ) -> Step {
+        let passed = passed.and_then(|passed| passed.within(&worker.room));
         // Nothing is decided, and nothing goes on, while a request is held: not in `observe` either.
         match passed {
             Ok(Passed::Body(held)) => {

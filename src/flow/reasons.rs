@@ -22,6 +22,10 @@ crate::reasons! {
     /// request as one without a body takes it for the next request (RFC 9110 section 9.3.1).
     BODY_UNEXPECTED = Reason::new(400, "body_unexpected", "structure",
         "a request with this method has no body: leave it out");
+    /// The worker holds as many bytes of requests that wait, and of answers that pass, as it may
+    /// (`flow::room`): more would end in a lack of memory, which takes everybody's requests along.
+    HELD_ENOUGH = Reason::new(503, "held_enough", "transient",
+        "the gateway holds as many bodies as it may: try again");
     /// The answer that had to be judged never came whole: it is larger than Envoy's buffer
     /// (`per_connection_buffer_limit_bytes`), or one side hung up. Envoy answered in its own words.
     ANSWER_UNFINISHED = Reason::new(502, "answer_unfinished", "incomplete",

@@ -7,6 +7,7 @@ mod tests;
 use super::effect::Step;
 use super::file::Part;
 use super::held_answer::{pass, status};
+use super::room::{MAX_HELD, Place};
 use super::{Exchange, Waits, Worker};
 use crate::audit::config::Patients;
 use crate::request::Headers;
@@ -19,6 +20,7 @@ const MAX_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     body: Vec<u8>,
+    place: Option<Place>,
 }
 
 impl Exchange {
@@ -51,7 +53,8 @@ impl Exchange {
             Part::Last(bytes) => (bytes, true),
             Part::Trailers => (&[][..], true),
         };
-        if watch.body.len().saturating_add(bytes.len()) > MAX_BYTES {
+        let length = watch.body.len().saturating_add(bytes.len());
+        if length > MAX_BYTES || worker.room.take(&mut watch.place, length, MAX_HELD).is_err() {
             self.record.unread();
             return pass();
         }

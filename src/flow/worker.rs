@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::room::Room;
 use super::status::{Telling, Told};
 use crate::audit::{self, Left, Trail};
 use crate::base::capabilities::Capabilities;
@@ -45,6 +46,8 @@ pub struct Worker {
     awake: bool,
     /// Exchanges that wait for news.
     waiting: usize,
+    /// What is held of exchanges.
+    pub(in crate::flow) room: Room,
     /// Grows with every answer to a call, and with every set of keys that is adopted.
     news: u64,
     /// Grows with those of them that may bring a key.
@@ -108,6 +111,7 @@ impl Worker {
             left: Vec::new(),
             awake: false,
             waiting: 0,
+            room: Room::default(),
             news: 0,
             news_of_keys: 0,
             telling: Telling::new(),

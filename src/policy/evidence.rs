@@ -117,6 +117,11 @@ impl Stored {
         Ok(())
     }
 
+    /// How long the answers are together, in bytes.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
     /// How many were asked for.
     pub(in crate::policy) fn count(&self) -> usize {
         self.found.len().saturating_add(self.searched.len())

@@ -15,8 +15,8 @@ use core::fmt;
 use crate::base::refusal::Refusal;
 use query::Forbidden;
 use reasons::{
-    AUTHORITY_INVALID, HEAD_DUPLICATE, HEAD_INCOMPLETE, HOST_CONFLICT, METHOD_OVERRIDE,
-    METHOD_UNKNOWN, TOKEN_IN_QUERY,
+    AUTHORITY_INVALID, HEAD_DUPLICATE, HEAD_INCOMPLETE, HOST_CONFLICT, IN_GRPC, METHOD_OVERRIDE,
+    METHOD_UNKNOWN, TOKEN_IN_QUERY, UPGRADE,
 };
 use target::Target;
 
@@ -52,6 +52,7 @@ pub fn read(headers: Headers) -> Result<Head, Refusal> {
     let method = pseudo(&headers, ":method")?;
     let method = Method::parse(method)
         .ok_or_else(|| Refusal::new(&METHOD_UNKNOWN).allow(Method::ALLOWED))?;
+    speaks_http(&headers)?;
     let authority = authority(&headers)?;
     headers.single(":scheme").map_err(|_| Refusal::new(&HEAD_DUPLICATE).hint(":scheme"))?;
     let target = Target::read(pseudo(&headers, ":path")?)?;
@@ -101,6 +102,19 @@ impl Head {
     pub fn authority(&self) -> &str {
         &self.authority
     }
+}
+
+/// What a client says after a change of protocol, or in gRPC, nobody judges. Envoy refuses a change
+/// of protocol by itself, unless its listener has `upgrade_configs`.
+fn speaks_http(headers: &Headers) -> Result<(), Refusal> {
+    if headers.names().any(|name| matches!(name, b"upgrade" | b":protocol")) {
+        return Err(Refusal::new(&UPGRADE));
+    }
+    let is_grpc = |value: &[u8]| {
+        let kind = value.get(..GRPC.len());
+        kind.is_some_and(|kind| kind.eq_ignore_ascii_case(GRPC))
+    };
+    if headers.all("content-type").any(is_grpc) { Err(Refusal::new(&IN_GRPC)) } else { Ok(()) }
 }
 
 /// A pseudo header that must be there once and not empty.
@@ -228,3 +242,6 @@ impl Method {
         }
     }
 }
+
+/// What the media types of gRPC and gRPC-Web begin with.
+const GRPC: &[u8] = b"application/grpc";

@@ -15,6 +15,11 @@ crate::reasons! {
     /// The method is none that FHIR or a browser's preflight uses.
     METHOD_UNKNOWN = Reason::new(405, "request_method_unknown", "not-supported",
         "this method is not supported");
+    /// `Upgrade` (RFC 9110 section 7.8), or what is the same in HTTP/2 (RFC 8441): WebSocket and others.
+    UPGRADE = Reason::new(400, "request_upgrade", "not-supported",
+        "this API is spoken in HTTP: leave out `Upgrade`");
+    /// A `Content-Type` of gRPC or gRPC-Web, whose messages nobody judges.
+    IN_GRPC = Reason::new(415, "request_grpc", "not-supported", "this API is not spoken in gRPC");
     /// The authority is not a host with an optional port.
     AUTHORITY_INVALID = Reason::new(400, "request_authority_invalid", "invalid",
         "the authority is not a host with an optional port");

@@ -225,6 +225,11 @@ fn a_head_that_is_incomplete_or_contradicts_itself_is_refused() {
         (":authority", "a,b", "request_authority_invalid"),
         (":authority", "hé", "request_authority_invalid"),
         ("host", "other", "request_host_conflict"),
+        ("upgrade", "websocket", "request_upgrade"),
+        ("upgrade", "", "request_upgrade"),
+        (":protocol", "websocket", "request_upgrade"),
+        ("content-type", "application/grpc", "request_grpc"),
+        ("content-type", "Application/gRPC-web+proto; x=y", "request_grpc"),
     ];
     for (name, value, code) in cases {
         let rest = whole.iter().copied().filter(|field| field.0 != name);

@@ -6,11 +6,15 @@ pub(crate) fn answer(start: &str) -> (String, String) {
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path: Vec<&str> = target.split('?').next().unwrap_or_default().split('/').collect();
     let body = match path.as_slice() {
-        [_, _, kind, id] => of_size(kind, id)
-            .unwrap_or_else(|| format!(r#"{{"resourceType":"{kind}","id":"{id}","active":true}}"#)),
+        [_, _, kind, id] => of_size(kind, id).unwrap_or_else(|| resource(kind, id)),
         _ if method == "POST" => {
             r#"{"resourceType":"Bundle","type":"batch-response","entry":[]}"#.to_owned()
         }
+        [_, _, kind] if target.contains("code=mixed") => format!(
+            r#"{{"resourceType":"Bundle","type":"searchset","entry":[{{"resource":{}}},{{"resource":{}}}]}}"#,
+            resource(kind, "ann-1"),
+            resource(kind, "ben-1")
+        ),
         _ => r#"{"resourceType":"Bundle","type":"searchset","total":0}"#.to_owned(),
     };
     let length = body.len();
@@ -18,6 +22,16 @@ pub(crate) fn answer(start: &str) -> (String, String) {
         "HTTP/1.1 200 OK\r\ncontent-type: application/fhir+json\r\ncontent-length: {length}\r\n\r\n"
     );
     (head, body)
+}
+
+/// A small resource; one with an id such as `ann-1` is about `Patient/ann`.
+fn resource(kind: &str, id: &str) -> String {
+    match id.split_once('-') {
+        None => format!(r#"{{"resourceType":"{kind}","id":"{id}","active":true}}"#),
+        Some((patient, _)) => format!(
+            r#"{{"resourceType":"{kind}","id":"{id}","meta":{{"versionId":"1"}},"status":"final","subject":{{"reference":"Patient/{patient}"}}}}"#
+        ),
+    }
 }
 
 /// The resource that an id such as `ann-20000-bytes` asks for.

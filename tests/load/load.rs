@@ -3,18 +3,21 @@
 //!
 //! ```text
 //! load send    port=P requests=FILE [first=N] [count=N] [seconds=S] [rate=R] [connections=C] [abort=0.1] [prefix=X]
+//!              [stop=FILE]
 //! load serve   port=P
 //! load collect port=P [file=FILE] [delay_ms=D]
 //! ```
 //!
 //! `send` sends the requests of the file over and over, each under an `x-request-id` of its own, and prints
-//! what became of them as JSON. A line of the file: method, target, token and body with tabs between them;
-//! `first` is the line to begin with.
+//! what became of them as JSON. A line of the file: method, target, token, body and kind with tabs between them;
+//! `first` is the line to begin with. Without a token no `Authorization` is sent; what became of each kind is told
+//! by itself. Once there is a file `stop`, no more are sent.
 //! `abort` is the share of requests that are sent whole and whose answer is not read, or not to its end.
 //! Without `rate` each connection sends as soon as it was answered.
 //!
 //! `serve` answers every request with a small FHIR resource; those with `slow` in their target in two parts.
-//! One whose id is such as `ann-20000-bytes` is about that patient and so large.
+//! One whose id is such as `ann-20000-bytes` is about that patient and so large, that with an id such as `ann-1`
+//! about `Patient/ann`; a search for `code=mixed` finds something of ann's and something of ben's.
 //!
 //! `collect` appends the body of every request to a file, or only counts its lines, then answers 200. What a
 //! killed one left of a line that was not whole is cut off when it starts again. A GET is answered with the
@@ -26,6 +29,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,6 +59,7 @@ struct Plan {
     connections: u64,
     abort: f64,
     prefix: String,
+    stop: Option<PathBuf>,
 }
 
 impl Plan {
@@ -71,24 +76,32 @@ impl Plan {
             connections: number_or(options, "connections", 64)?,
             abort: number_or(options, "abort", 0.0)?,
             prefix: options.get("prefix").cloned().unwrap_or_else(|| "load".into()),
+            stop: options.get("stop").map(PathBuf::from),
         })
     }
 
     /// The request of this number as it is sent.
     fn request(&self, place: u64) -> Vec<u8> {
-        let line = &self.requests[((self.first + place) % self.requests.len() as u64) as usize];
-        let field = |index: usize| line.get(index).map_or("", String::as_str);
+        let field = |index| self.field(place, index);
         let (method, target, token, body) = (field(0), field(1), field(2), field(3));
         let mut text = format!(
-            "{method} {target} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {}-{place}\r\n\
-             authorization: Bearer {token}\r\n",
+            "{method} {target} HTTP/1.1\r\nhost: localhost\r\nx-request-id: {}-{place}\r\n",
             self.prefix
         );
+        if !token.is_empty() {
+            text += &format!("authorization: Bearer {token}\r\n");
+        }
         if !body.is_empty() {
             let length = body.len();
             text += &format!("content-type: application/fhir+json\r\ncontent-length: {length}\r\n");
         }
         (text + "\r\n" + body).into_bytes()
+    }
+
+    /// A field of the line of the request of this number.
+    fn field(&self, place: u64, index: usize) -> &str {
+        let line = &self.requests[((self.first + place) % self.requests.len() as u64) as usize];
+        line.get(index).map_or("", String::as_str)
     }
 
     /// When the request of this number is due, from the start.
@@ -128,6 +141,8 @@ enum End {
 struct Tally {
     sent: u64,
     answered: BTreeMap<u16, u64>,
+    /// By kind, status and, of a refusal, reason.
+    kinds: BTreeMap<String, u64>,
     left: u64,
     read_some: u64,
     /// Connections that ended before the answer did.
@@ -150,8 +165,10 @@ fn send(plan: &Plan) -> io::Result<()> {
         *answered.entry(*status).or_default() += count;
     }
     let sum = |of: fn(&Tally) -> u64| tallies.iter().map(of).sum::<u64>();
-    let answered: Vec<_> =
-        answered.iter().map(|(status, count)| format!("\"{status}\":{count}")).collect();
+    let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+    for (kind, count) in tallies.iter().flat_map(|tally| &tally.kinds) {
+        *kinds.entry(kind).or_default() += count;
+    }
     let mut took: Vec<Duration> = tallies.iter().flat_map(|tally| &tally.took).copied().collect();
     took.sort_unstable();
     let percentile = |percent: usize| {
@@ -159,10 +176,11 @@ fn send(plan: &Plan) -> io::Result<()> {
         took.get(place).copied().unwrap_or_default()
     };
     println!(
-        "{{\"sent\":{},\"answered\":{{{}}},\"left\":{},\"read_some\":{},\"failed\":{},\"seconds\":{seconds:.3},\
-         \"p50_us\":{},\"p99_us\":{},\"slowest_ms\":{}}}",
+        "{{\"sent\":{},\"answered\":{{{}}},\"kinds\":{{{}}},\"left\":{},\"read_some\":{},\"failed\":{},\
+         \"seconds\":{seconds:.3},\"p50_us\":{},\"p99_us\":{},\"slowest_ms\":{}}}",
         sum(|tally| tally.sent),
-        answered.join(","),
+        counts(&answered),
+        counts(&kinds),
         sum(|tally| tally.left),
         sum(|tally| tally.read_some),
         sum(|tally| tally.failed),
@@ -173,6 +191,13 @@ fn send(plan: &Plan) -> io::Result<()> {
     Ok(())
 }
 
+/// Members of a JSON object.
+fn counts<N: std::fmt::Display>(counts: &BTreeMap<N, u64>) -> String {
+    let members: Vec<_> =
+        counts.iter().map(|(name, count)| format!("\"{name}\":{count}")).collect();
+    members.join(",")
+}
+
 /// One connection at a time, which sends every so manieth request.
 fn client(plan: &Plan, first: u64, start: Instant) -> Tally {
     let mut tally = Tally::default();
@@ -181,6 +206,9 @@ fn client(plan: &Plan, first: u64, start: Instant) -> Tally {
     for place in places {
         let due = plan.due(place);
         if due.as_secs_f64() >= plan.seconds || start.elapsed().as_secs_f64() >= plan.seconds {
+            break;
+        }
+        if plan.stop.as_ref().is_some_and(|stop| stop.exists()) {
             break;
         }
         thread::sleep(due.saturating_sub(start.elapsed()));
@@ -223,6 +251,11 @@ fn exchange(
                 return Err(ErrorKind::UnexpectedEof.into());
             };
             *tally.answered.entry(answer.status()).or_default() += 1;
+            let kind = plan.field(place, 4);
+            if !kind.is_empty() {
+                let became = format!("{kind} {}{}", answer.status(), answer.reason());
+                *tally.kinds.entry(became).or_default() += 1;
+            }
             let closes = answer.has("connection", "close");
             Ok((!closes).then_some(connection))
         }
@@ -351,6 +384,17 @@ impl Message {
 
     fn has(&self, name: &str, value: &str) -> bool {
         self.fields.iter().any(|(known, told)| known == name && told.eq_ignore_ascii_case(value))
+    }
+
+    /// A space and the reason code of an OperationOutcome; empty where there is none.
+    fn reason(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        let coding = text.split_once("\"coding\":[");
+        let code = coding.and_then(|(_, rest)| rest.split_once("\"code\":\"")?.1.split_once('"'));
+        match code {
+            Some((code, _)) if self.status() >= 400 => format!(" {code}"),
+            _ => String::new(),
+        }
     }
 
     fn status(&self) -> u16 {

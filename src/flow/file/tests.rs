@@ -215,3 +215,16 @@ fn a_line_that_is_too_long_breaks_the_file_off_for_good() {
     assert!(steps.iter().all(|step| step.next == Next::Continue && step.effects.is_empty()));
     assert_eq!(audit["would"], "error", "{audit}");
 }
+
+#[test]
+fn a_line_that_finds_no_room_breaks_the_file_off_and_whole_lines_need_none() {
+    let mut gateway = gateway("enforce");
+    let mut place = None;
+    gateway.worker.room.take(&mut place, MAX_HELD, MAX_HELD).unwrap();
+    let parts = [OBSERVATION.as_bytes(), b"{", OBSERVATION.as_bytes()];
+    let (steps, audit) = streamed(&mut gateway, &parts, true);
+    assert_eq!((steps[0].next, steps[0].effects.len()), (Next::Continue, 0));
+    assert!(matches!(steps[1].effects.as_slice(), [_, Effect::Reply(_)]));
+    assert!(steps[2..].iter().all(|step| step.next == Next::Pause));
+    assert_eq!(audit["reason"], "held_enough", "{audit}");
+}

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::flow::room::MAX_HELD;
 use crate::flow::testing::Gateway;
 
 fn gateway(patients: &str) -> Gateway {
@@ -134,4 +135,18 @@ fn each_entry_of_a_batch_has_a_record_of_its_own() {
         let touched = if decision == "allow" { json!(["a"]) } else { Value::Null };
         assert_eq!(sent.more[0]["patients"], touched);
     }
+}
+
+#[test]
+fn an_answer_that_finds_no_room_passes_unread() {
+    let mut gateway = gateway("answers");
+    let mut place = None;
+    gateway.worker.room.take(&mut place, MAX_HELD, MAX_HELD).unwrap();
+    let body = observation("a").to_string();
+    let answered = gateway.answer("/fhir/Observation?code=x", system(), 200, body.as_bytes());
+    assert_eq!(answered.body, body.as_bytes());
+    assert_eq!(answered.audit["patients_unread"], true);
+    drop(place);
+    let answered = gateway.answer("/fhir/Observation?code=x", system(), 200, body.as_bytes());
+    assert_eq!(answered.audit["patients"], json!(["a"]));
 }
