@@ -197,7 +197,7 @@ impl Exchange {
             worker;
         let now = caps.now();
         let mark = tokens.mark(&credential);
-        if tokens.get(&mark, now).is_none() {
+        if !tokens.holds(&mark, now) {
             let raw = credential.read()?;
             let verified = token::verify(&raw, &config.issuers, keys, introspection, caps);
             let verified = verified.map_err(|rejected| {
@@ -207,8 +207,7 @@ impl Exchange {
             let known = Known::of(&verified, coverages, config);
             tokens.insert(mark, verified, known);
         }
-        let (verified, known) =
-            tokens.get(&mark, now).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
+        let (verified, known) = tokens.get(&mark).ok_or(Refusal::new(&reasons::TOKEN_NOT_HELD))?;
         self.record.holder(Some(verified.shared_claims()));
         let bound = binding::bind(verified)?;
         let token = revocation::check(bound, revocation, &mut known.checked, caps)?;

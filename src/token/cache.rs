@@ -7,7 +7,7 @@
 //! know a token can't make another one of the same mark but by guessing it. One cache belongs to one
 //! configuration and goes with it.
 
-use core::hash::Hasher;
+use core::hash::{Hash, Hasher};
 
 use lru::LruCache;
 use siphasher::sip128::{Hasher128, SipHasher24};
@@ -27,11 +27,18 @@ pub struct TokenCache<T> {
 }
 
 /// What a cache knows a token by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     hash: u128,
     /// Bytes of the token.
     length: usize,
+}
+
+/// Half of what is a hash already.
+impl Hash for Mark {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash as u64);
+    }
 }
 
 /// How much a cache may hold.
@@ -64,12 +71,19 @@ impl<T> TokenCache<T> {
         Mark { hash: hasher.finish128().as_u128(), length: token.bytes().len() }
     }
 
-    /// The verified token of this mark and what was computed for it. A token whose times would not be
-    /// accepted now is dropped.
-    pub fn get(&mut self, mark: &Mark, now: Instant) -> Option<(VerifiedToken, &mut T)> {
-        if self.entries.peek(mark).is_some_and(|entry| !entry.token.is_valid_at(now)) {
-            self.remove(mark);
+    /// Whether there is a token of this mark. One whose times would not be accepted now is dropped.
+    pub fn holds(&mut self, mark: &Mark, now: Instant) -> bool {
+        match self.entries.peek(mark).map(|entry| entry.token.is_valid_at(now)) {
+            Some(false) => {
+                self.remove(mark);
+                false
+            }
+            held => held.is_some(),
         }
+    }
+
+    /// The verified token of this mark and what was computed for it, of what is held now.
+    pub fn get(&mut self, mark: &Mark) -> Option<(VerifiedToken, &mut T)> {
         let entry = self.entries.get_mut(mark)?;
         Some((entry.token.clone(), &mut entry.extra))
     }
@@ -118,7 +132,8 @@ impl<T> TokenCache<T> {
         raw: &super::RawToken,
         now: Instant,
     ) -> Option<(VerifiedToken, &mut T)> {
-        self.get(&self.mark(&raw.credential()), now)
+        let mark = self.mark(&raw.credential());
+        self.holds(&mark, now).then(|| self.get(&mark)).flatten()
     }
 
     /// For tests.

@@ -109,7 +109,7 @@ def sent(logged, issuer):
         time.sleep(0.01)
     assert [record["reason"] for record in records][-1] == "request_never_seen"
     ids = {record["id"] for record in records}
-    log = (line[line.index("{"):] for line in gate.envoy.log.read_text().split("\n")[:-1]
+    log = (line[line.index("{"):] for line in gate.envoy.log.read_text(errors="replace").split("\n")[:-1]
            if lab_envoy.AUDIT_MARK in line)
     lines = [line for line in log if json.loads(line)["id"] in ids]
     assert max(len(line) for line in lines) > 10_000

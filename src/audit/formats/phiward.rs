@@ -18,8 +18,8 @@ pub(crate) fn line(event: &Event<'_>, discretion: &Discretion) -> String {
     Json::line(|json| {
         json.text("schema", crate::audit::SCHEMA);
         json.text("time", &rfc3339(event.time));
-        json.text("id", &event.id.to_string());
-        json.optional("part_of", event.part_of.map(|id| id.to_string()).as_deref());
+        json.text("id", &event.id.text());
+        json.optional("part_of", event.part_of.map(|id| id.text()).as_deref());
         json.bytes("request_id", event.request_id);
         json.text("decision", done.word());
         json.flag("observe", event.observe);
