@@ -8,15 +8,14 @@ TARGET  := wasm32-wasip1
 BUILT   := target/$(TARGET)/release/phiward.wasm
 WASM    := target/phiward.wasm
 PYTHON  := .lab/venv/bin/python
-MAX_WASM := 1500000
+MAX_WASM := 2000000
 # What rustc uses of WebAssembly by default, and no more.
 WASM_FEATURES := --enable-bulk-memory --enable-bulk-memory-opt --enable-multivalue --enable-mutable-globals \
 	--enable-nontrapping-float-to-int --enable-reference-types --enable-sign-ext
 
-# Functions marked `#[inline]` are copied into their callers only when small: the default, 325, is a choice for speed.
 # Panic messages name source files: without the folder of this machine, so that the bytes do not depend on it.
 CRATES := $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
-export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS := -Cllvm-args=-inlinehint-threshold=100 \
+export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS := \
 	--remap-path-prefix=$(CRATES)= --remap-path-prefix=$(CRATES)/index.crates.io-1949cf8c6b5b557f=
 
 help: ## this list
