@@ -120,7 +120,7 @@ def moving(wasm, tmp_path_factory):
 def test_every_request_got_its_own_right_answer(moving):
     assert set(moving.outcome["kinds"]) == moving.expected, moving.figures
     assert moving.outcome["failed"] == 0, moving.figures
-    assert sum(moving.outcome["kinds"].values()) == moving.outcome["sent"] > 10 * UPDATES, moving.figures
+    assert sum(moving.outcome["kinds"].values()) == moving.outcome["sent"] > UPDATES, moving.figures
 
 
 def test_wrong_configurations_are_refused_and_right_ones_taken(moving):
