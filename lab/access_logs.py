@@ -111,21 +111,21 @@ def _fields(message, wanted):
     """The values of a protobuf message's field, of those that have a length."""
     found, place = [], 0
     while place < len(message):
-        tag, place = _number(message, place)
+        tag, place = varint(message, place)
         number, kind = tag >> 3, tag & 7
         if kind == 2:
-            length, place = _number(message, place)
+            length, place = varint(message, place)
             if number == wanted:
                 found.append(message[place:place + length])
             place += length
         elif kind == 0:
-            _, place = _number(message, place)
+            _, place = varint(message, place)
         else:
             place += {1: 8, 5: 4}[kind]
     return found
 
 
-def _number(message, place):
+def varint(message, place):
     """A base 128 varint and the place after it."""
     value = shift = 0
     while True:

@@ -72,7 +72,8 @@ class Listeners:
         if lists:
             document["revocation"].update(cluster=lists[0], url=lists[1])
         document["audit"] = audit
-
+        # Listeners with the same configuration share an instance of the filter, and its cache.
+        document["fhir"]["passthrough"] = [f"/{name.replace(' ', '-')}"]
         return self.ready(name, self.envoy.listen(name, document, adjust=adjust or _without_access_log))
 
     def ready(self, name, port, seconds=600):

@@ -236,6 +236,10 @@ impl Exchange {
             worker.waits_no_more();
         }
         let mut end = end.clone();
+        if worker.records_exchanges() {
+            let age = |began| caps.now().since(began);
+            end.duration = end.duration.or_else(|| self.record.time().map(age));
+        }
         if self.wants_answer_body() {
             self.record.refused(&Refusal::new(&reasons::ANSWER_UNFINISHED));
             // The host says the status of the answer that was held, of which the client saw nothing.

@@ -198,20 +198,19 @@ impl Record {
         if !worker.trail.is_on() {
             return left;
         }
-        let event = self.event(end, worker, caps);
         let whole = audit::Event {
             outcome: Outcome {
                 status: end.status,
                 bytes: end.bytes.unwrap_or_default(),
+                duration: end.duration.unwrap_or_default(),
                 failure: end.failure,
-                ..event.outcome
             },
             what: self.what(),
             unread: self.unread,
             scopes: self.scopes.iter().map(String::as_str).collect(),
             narrowed: self.narrowed.iter().map(String::as_str).collect(),
             removed: self.removed,
-            ..event
+            ..self.event(end, worker, caps)
         };
         let part_of = Some(whole.id);
         self.write_whole(whole, &self.patients(), end, worker, caps, &mut left);
@@ -253,11 +252,8 @@ impl Record {
         worker: &mut Worker,
         caps: &dyn Capabilities,
     ) -> audit::Event<'a> {
-        let now = caps.now();
-        let since = self.time.map(|time| now.since(time));
-        let duration = end.duration.or(since).unwrap_or_default();
         audit::Event {
-            time: self.time.unwrap_or(now),
+            time: self.time.unwrap_or_else(|| caps.now()),
             id: worker.trail.next_id(),
             part_of: None,
             request_id: self.request_id.as_deref(),
@@ -269,7 +265,7 @@ impl Record {
                 tls: end.tls.as_deref().map(str::as_bytes),
             },
             what: What::default(),
-            outcome: Outcome { duration, ..Outcome::default() },
+            outcome: Outcome { duration: end.duration.unwrap_or_default(), ..Outcome::default() },
             patients: Vec::new(),
             unread: false,
             scopes: Vec::new(),

@@ -18,8 +18,8 @@ use crate::token::introspection::Inquiry;
 use crate::token::keys::Asked;
 use crate::token::{CacheLimits, Introspection, Keys, TokenCache, VerifiedToken};
 
-/// Verified tokens kept by one worker: ten thousand of usual length, and room for others beside them. The least recently used goes
-/// first, so tokens that take turns are lost all at once where one too many is in use.
+/// Verified tokens kept by one worker: ten thousand of usual length, and room for others beside them.
+/// The least recently used goes first: of tokens that take turns, one too many loses all.
 const TOKENS: CacheLimits = CacheLimits { entries: 12_000, bytes: 20 * 1024 * 1024 };
 
 /// Exchanges of one worker that may wait for news at a time.

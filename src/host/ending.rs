@@ -21,7 +21,15 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// The head of the answer.
+    /// The head of an answer came: one that Envoy gives in place of another begins anew.
+    pub(super) fn begun(&mut self, end_of_stream: bool) {
+        if !self.ours {
+            *self = Seen::default();
+        }
+        self.ended(end_of_stream);
+    }
+
+    /// That head was read.
     pub(super) fn head(&mut self, headers: &Headers) {
         let status = headers.all(":status").next();
         self.status = status.and_then(|status| core::str::from_utf8(status).ok()?.parse().ok());

@@ -157,8 +157,9 @@ impl HostExchange {
 
     /// Notes what of the answer's body goes on by this action.
     fn went_on(&mut self, action: Action) -> Action {
+        let bytes = self.replaced.take().unwrap_or(self.answer_held);
         if action == Action::Continue {
-            self.seen.went_on(self.replaced.take().unwrap_or(self.answer_held));
+            self.seen.went_on(bytes);
         }
         action
     }
@@ -215,7 +216,7 @@ impl HttpContext for HostExchange {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
-        self.seen.ended(end_of_stream);
+        self.seen.begun(end_of_stream);
         if !self.exchange.wants_answer() {
             return Action::Continue;
         }

@@ -8,6 +8,7 @@ mod compartments;
 mod conditional;
 mod database;
 mod encounter;
+mod generated;
 mod granular;
 mod laws;
 mod searches;

@@ -129,8 +129,12 @@ impl fmt::Debug for RawToken {
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
 fn is_b68token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    let is_part = |byte| matches!(byte, b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-    !body.is_empty() && body.bytes().all(is_part)
+    !body.is_empty() && body.bytes().all(is_b68)
+}
+
+/// By ranges: a search for punctuation in a list takes twice as long, and this is done for each byte.
+const fn is_b68(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/')
 }
 
 /// Longest token in bytes.

@@ -4,6 +4,7 @@ client, at the FHIR server and in the audit record."""
 import copy
 import itertools
 import json
+import threading
 import time
 import uuid
 
@@ -225,6 +226,28 @@ def narrowed(got, form):
     assert got.header("content-length") == str(len(got.body))
     assert got.header("transfer-encoding") is None
     assert got.header("prefer") == "handling=strict"
+
+
+class Clients:
+    """Threads that call `knock` again and again, as long as the block lasts."""
+
+    def __init__(self, count):
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(count)]
+
+    def _run(self):
+        while not self._over.is_set():
+            self.knock()
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
 
 
 def fresh_id():

@@ -8,9 +8,10 @@ from collections import Counter
 
 import pytest
 
-from gateway import BASE, Gateway, Issuer, fresh_id
+from gateway import BASE, Clients, Gateway, Issuer, fresh_id
 from hostile import CHUNKED, FHIR_JSON, FOREIGN, MARK, OWN, ok, shows
 from lab import envoy as lab_envoy
+from lab.access_logs import varint
 from lab.http import Client, NoResponse, message
 from lab.servers import Revocations, Upstream
 from lab.tokens import Key
@@ -185,26 +186,15 @@ def with_less_memory(wasm, more_pages):
     a trap, as at the end of what Envoy gives a VM."""
     text, at = bytearray(wasm.read_bytes()), 8
     while text[at] != MEMORY:
-        size, at = number(text, at + 1)
+        size, at = varint(text, at + 1)
         at += size
-    size, start = number(text, at + 1)
+    size, start = varint(text, at + 1)
     flags = text[start + 1]
-    pages, _ = number(text, start + 2)
+    pages, _ = varint(text, start + 2)
     assert (text[start], flags) == (1, 0), "one memory without an end"
     body = bytes([1, 1]) + leb128(pages) + leb128(pages + more_pages)
     text[at:start + size] = bytes([MEMORY]) + leb128(len(body)) + body
     return bytes(text)
-
-
-def number(text, at):
-    """An unsigned LEB128 and what is behind it."""
-    value = shift = 0
-    while True:
-        byte = text[at]
-        value |= (byte & 0x7f) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
 
 
 def leb128(value):
@@ -238,34 +228,23 @@ def small(wasm, tmp_path_factory):
         made.stop()
 
 
-class Intruders:
+class Intruders(Clients):
     """Clients that try all the time, on new connections, to read what they may not."""
 
     def __init__(self, own):
-        self.own, self.over, self.answers = own, threading.Event(), Counter()
+        super().__init__(3)
+        self.own, self.answers = own, Counter()
         bob, ann = own.issuer.patient("bob"), own.issuer.patient()
         self.kinds = [(READ, None), (READ, "x.y.z"), (BOB, ann), (READ, bob)]
-        self.threads = [threading.Thread(target=self.knock) for _ in range(3)]
 
     def knock(self):
-        while not self.over.is_set():
-            for number, (target, token) in enumerate(self.kinds):
-                try:
-                    with Client(self.own.gateway.client.port) as client:
-                        response = client.get(target, token, headers=[("x-which", "intruder")])
-                    self.answers[number, response.status] += 1
-                except NoResponse:
-                    self.answers[number, None] += 1
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
+        for number, (target, token) in enumerate(self.kinds):
+            try:
+                with Client(self.own.gateway.client.port) as client:
+                    response = client.get(target, token, headers=[("x-which", "intruder")])
+                self.answers[number, response.status] += 1
+            except NoResponse:
+                self.answers[number, None] += 1
 
 
 def huge(own, resource):

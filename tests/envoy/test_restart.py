@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gateway import BASE, INVALID_TOKEN, ISSUER, Gateway, Issuer
+from gateway import BASE, INVALID_TOKEN, ISSUER, Clients, Gateway, Issuer
 from lab.envoy import Envoy
 from lab.http import Client, NoResponse
 from lab.servers import Revocations, Upstream
@@ -74,33 +74,22 @@ class Own:
                 server.stop()
 
 
-class Knocking:
+class Knocking(Clients):
     """Clients that try both tokens on new connections all the time. `answers` has which of the two it
     was, status and reason."""
 
     def __init__(self, own, clients=4):
-        self.own, self.answers, self.over = own, [], threading.Event()
-        self.threads = [threading.Thread(target=self.knock) for _ in range(clients)]
+        super().__init__(clients)
+        self.own, self.answers = own, []
 
     def knock(self):
-        while not self.over.is_set():
-            for name in ("good", "bad"):
-                try:
-                    with Client(self.own.gateway.client.port) as client:
-                        answer = client.request("GET", READ, [("x-which", name)], token=getattr(self.own, name))
-                    self.answers.append((name, answer.status, answer.reason))
-                except NoResponse:
-                    time.sleep(0.01)  # nobody listens yet
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
+        for name in ("good", "bad"):
+            try:
+                with Client(self.own.gateway.client.port) as client:
+                    answer = client.request("GET", READ, [("x-which", name)], token=getattr(self.own, name))
+                self.answers.append((name, answer.status, answer.reason))
+            except NoResponse:
+                time.sleep(0.01)  # nobody listens yet
 
     def statuses(self, name):
         return {status for which, status, _ in self.answers if which == name}
