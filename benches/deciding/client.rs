@@ -96,7 +96,7 @@ impl Client {
         let mut exchange = Exchange::default();
         let head = Event::RequestHead { headers, end_of_stream: true };
         let step = exchange.on(head, &mut self.worker, &self.caps);
-        (step.next, exchange.end(&End::default(), &mut self.worker, &self.caps).log.concat())
+        (step.next, exchange.end(End::default(), &mut self.worker, &self.caps).log.concat())
     }
 
     /// Sends it once, so that its token is cached, and makes sure that it is decided as it should be.

@@ -84,7 +84,7 @@ fn shown(choice: u8, body: &[u8]) -> Option<Vec<u8>> {
         step = exchange.on(Event::ResponseBody { body: body.to_vec() }, &mut worker, &host);
     }
     let left =
-        exchange.end(&End { status: status.parse().ok(), ..End::default() }, &mut worker, &host);
+        exchange.end(End { status: status.parse().ok(), ..End::default() }, &mut worker, &host);
     assert!(!left.log.is_empty());
     went_on(step, body)
 }

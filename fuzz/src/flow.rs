@@ -356,7 +356,7 @@ impl<'t> Scene<'t> {
             address: Some("192.0.2.1:5123".to_owned()),
             ..End::default()
         };
-        let left = slot.exchange.end(&end, &mut self.worker, &self.host);
+        let left = slot.exchange.end(end, &mut self.worker, &self.host);
         let (log, access_log) = self.rules.logs;
         for (on, lines) in [(log, &left.log), (access_log, &left.access_log)] {
             if on {

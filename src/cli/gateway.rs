@@ -161,7 +161,7 @@ impl Gateway {
         }
         let status = outcome.shown.as_ref().map(|(status, _)| *status);
         let end = End { status, ..End::default() };
-        let records = exchange.end(&end, &mut self.worker, &self.caps).log;
+        let records = exchange.end(end, &mut self.worker, &self.caps).log;
         let line = records.first().map(String::as_str).unwrap_or_default();
         outcome.audit = serde_json::from_str(line).unwrap_or_default();
         outcome

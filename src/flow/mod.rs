@@ -230,12 +230,11 @@ impl Exchange {
     }
 
     /// Records this exchange, which is over; gives what the host writes.
-    pub fn end(&mut self, end: &End, worker: &mut Worker, caps: &dyn Capabilities) -> Left {
+    pub fn end(&mut self, mut end: End, worker: &mut Worker, caps: &dyn Capabilities) -> Left {
         if self.wants_news() {
             self.waits = Waits::End;
             worker.waits_no_more();
         }
-        let mut end = end.clone();
         if worker.records_exchanges() {
             let age = |began| caps.now().since(began);
             end.duration = end.duration.or_else(|| self.record.time().map(age));

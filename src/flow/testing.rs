@@ -221,7 +221,7 @@ impl Gateway {
             answered.take(exchange.on(whole, &mut self.worker, &self.caps));
         }
         let end = End { status: Some(answered.status), ..End::default() };
-        let lines = exchange.end(&end, &mut self.worker, &self.caps).log;
+        let lines = exchange.end(end, &mut self.worker, &self.caps).log;
         (answered.audit, answered.more) = records(&lines);
         answered
     }
@@ -266,7 +266,7 @@ impl Gateway {
         assert_eq!(reply.is_some(), !forwarded, "what does not go on is answered");
         let status = reply.as_ref().map_or(200, |reply| reply.status);
         let end = End { status: Some(status), ..End::default() };
-        let lines = exchange.end(&end, &mut self.worker, &self.caps).log;
+        let lines = exchange.end(end, &mut self.worker, &self.caps).log;
         let (audit, more) = records(&lines);
         Sent { audit, more, reply, forwarded, headers, body }
     }

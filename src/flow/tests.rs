@@ -158,7 +158,7 @@ fn only_so_many_requests_wait_and_those_that_leave_make_room() {
     };
     assert!(!send(&mut gateway), "refused at once");
     let mut gone = held.pop().unwrap();
-    let _ = gone.end(&End::default(), &mut gateway.worker, &gateway.caps);
+    let _ = gone.end(End::default(), &mut gateway.worker, &gateway.caps);
     assert!(send(&mut gateway));
 }
 
@@ -244,7 +244,7 @@ fn requests_with_an_opaque_token_wait_until_its_issuer_was_asked_once() {
     for exchange in [&mut first, &mut second] {
         let step = exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
         assert_eq!(step.next, Next::Continue);
-        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log.concat();
+        let line = exchange.end(End::default(), &mut gateway.worker, &gateway.caps).log.concat();
         assert!(line.contains("nurse-17") && !line.contains("0paque"), "{line}");
     }
     let (_, step, calls) = opaque(&mut gateway, "GET");
@@ -275,7 +275,7 @@ fn a_token_that_was_revoked_where_it_was_issued_is_refused_once_the_last_word_is
         let Some(Effect::Reply(reply)) = step.effects.last() else { panic!("no reply") };
         assert_eq!(reply.status, 401);
         assert!(reply.body.contains("token_invalid") && !reply.body.contains("inactive"));
-        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log.concat();
+        let line = exchange.end(End::default(), &mut gateway.worker, &gateway.caps).log.concat();
         assert!(line.contains("token_inactive") && !line.contains("nurse-17"), "{line}");
     }
 }
@@ -321,7 +321,7 @@ fn an_encrypted_token_is_not_decrypted_again_and_again_while_its_request_waits()
     gateway.tick(|_| json!({}));
     exchange.on(Event::News, &mut gateway.worker, &gateway.caps);
     assert!(!exchange.wants_news(), "decided at once when keys came");
-    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log.concat();
+    let line = exchange.end(End::default(), &mut gateway.worker, &gateway.caps).log.concat();
     assert!(!line.contains("token_"), "verified: {line}");
 }
 
@@ -482,7 +482,7 @@ fn events_out_of_order_are_refused() {
             let step = exchange.on(event, &mut gateway.worker, &gateway.caps);
             assert_eq!(step.next, Next::Pause, "{told}");
         }
-        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log.concat();
+        let line = exchange.end(End::default(), &mut gateway.worker, &gateway.caps).log.concat();
         assert!(!line.contains("\"decision\":\"allow\""), "{told}: {line}");
     }
 }
@@ -523,7 +523,7 @@ fn a_client_never_names_its_user_whatever_the_order_of_events() {
 fn an_exchange_that_never_came_here_is_recorded_as_such() {
     let mut gateway = gateway();
     let mut exchange = Exchange::default();
-    let line = exchange.end(&End::default(), &mut gateway.worker, &Native::default()).log.concat();
+    let line = exchange.end(End::default(), &mut gateway.worker, &Native::default()).log.concat();
     let record: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(record["reason"], "request_never_seen");
 }
@@ -573,7 +573,7 @@ fn a_form_that_never_came_was_not_let_through_in_observe_mode_either() {
     let fields = fields.map(|(name, value)| (name.into(), value.into())).to_vec();
     let head = Event::RequestHead { headers: Headers::new(fields), end_of_stream: false };
     assert_eq!(exchange.on(head, &mut gateway.worker, &gateway.caps).next, Next::Pause);
-    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log.concat();
+    let line = exchange.end(End::default(), &mut gateway.worker, &gateway.caps).log.concat();
     let record: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(record["decision"], "error");
     assert_eq!(record["reason"], "request_not_decided");
@@ -619,7 +619,7 @@ fn a_token_that_expires_or_is_revoked_while_its_form_comes_in_is_refused() {
         let form = Event::RequestBody { body: b"code=x".to_vec() };
         let step = exchange.on(form, &mut gateway.worker, &gateway.caps);
         assert_eq!(step.next, Next::Pause, "{reason}");
-        let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log.concat();
+        let line = exchange.end(End::default(), &mut gateway.worker, &gateway.caps).log.concat();
         assert!(line.contains(reason), "{line}");
     }
 }

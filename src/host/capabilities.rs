@@ -1,5 +1,6 @@
 //! [`Capabilities`] over proxy-wasm.
 
+use std::cell::Cell;
 use std::time::UNIX_EPOCH;
 
 use proxy_wasm::hostcalls;
@@ -11,18 +12,36 @@ use crate::base::capabilities::{
 use crate::base::time::Instant;
 
 /// The host that runs this instance.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Host;
+#[derive(Debug)]
+pub(super) struct Host(Clock);
+
+#[derive(Debug)]
+enum Clock {
+    /// Asked each time: for work that lasts until a time.
+    Running,
+    /// Asked once.
+    Once(Cell<Option<Instant>>),
+}
+
+impl Host {
+    /// As root contexts see it.
+    pub(super) const fn running() -> Host {
+        Host(Clock::Running)
+    }
+
+    /// As one event of an exchange sees it: it happens at one moment, and asking costs.
+    pub(super) const fn at_one_moment() -> Host {
+        Host(Clock::Once(Cell::new(None)))
+    }
+}
 
 impl Capabilities for Host {
     /// 1970 when the host has no clock: no token is valid then.
     fn now(&self) -> Instant {
-        let since =
-            hostcalls::get_current_time().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-        let nanoseconds = since.and_then(|since| {
-            since.as_secs().checked_mul(1_000_000_000)?.checked_add(since.subsec_nanos().into())
-        });
-        Instant::from_nanoseconds(nanoseconds.unwrap_or_default())
+        let Clock::Once(known) = &self.0 else { return clock() };
+        let now = known.get().unwrap_or_else(clock);
+        known.set(Some(now));
+        now
     }
 
     fn random(&self) -> [u8; 16] {
@@ -73,6 +92,14 @@ impl Capabilities for Host {
             Err(_) => HostVerdict::Invalid,
         }
     }
+}
+
+fn clock() -> Instant {
+    let since = hostcalls::get_current_time().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    let nanoseconds = since.and_then(|since| {
+        since.as_secs().checked_mul(1_000_000_000)?.checked_add(since.subsec_nanos().into())
+    });
+    Instant::from_nanoseconds(nanoseconds.unwrap_or_default())
 }
 
 /// `VerifySignatureResult { result: true }` on the wire; a failure has only the field `error`.

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use proxy_wasm::hostcalls;
+use proxy_wasm::types::MapType;
 
 use crate::audit::Failure;
 use crate::flow::End;
@@ -31,8 +32,17 @@ impl Seen {
 
     /// That head was read.
     pub(super) fn head(&mut self, headers: &Headers) {
-        let status = headers.all(":status").next();
-        self.status = status.and_then(|status| core::str::from_utf8(status).ok()?.parse().ok());
+        self.status = headers.all(":status").next().and_then(code);
+    }
+
+    /// That head is not read, its status aside. What we answer has the status that was said, whatever Envoy
+    /// makes of it for gRPC.
+    pub(super) fn head_unread(&mut self) {
+        if self.ours {
+            return;
+        }
+        let status = hostcalls::get_map_value_bytes(MapType::HttpResponseHeaders, ":status");
+        self.status = status.ok().flatten().and_then(|status| code(&status));
     }
 
     /// An answer of our own took its place.
@@ -50,6 +60,13 @@ impl Seen {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
     }
 
+    /// Whether Envoy has nothing to add: the answer went by as it should, and is too small to be still on
+    /// its way when the client leaves.
+    fn is_all(&self) -> bool {
+        let well = self.status.is_some_and(|status| self.ours || (200..400).contains(&status));
+        self.whole && well && self.bytes <= SMALL
+    }
+
     /// What became of the exchange that the host is logging. `began`: its head was seen, so how long it
     /// took is known.
     pub(super) fn end(&self, began: bool) -> End {
@@ -60,7 +77,7 @@ impl Seen {
             tls: text(&["connection", "tls_version"]),
             ..End::default()
         };
-        let flags = number(&["response", "flags"]);
+        let flags = if self.is_all() { Some(0) } else { number(&["response", "flags"]) };
         if self.whole && flags == Some(0) {
             let status = self.status.or_else(status);
             // Errors of the host have no flag where it refuses what is too long.
@@ -73,6 +90,16 @@ impl Seen {
     }
 }
 
+/// Most bytes of an answer's body that leave at once: a window of HTTP/2 is larger unless the client
+/// makes it smaller.
+const SMALL: u64 = 16 * 1024;
+
+/// The value of `:status`.
+fn code(text: &[u8]) -> Option<u16> {
+    core::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// The status by its property.
 fn status() -> Option<u16> {
     number(&["response", "code"]).and_then(|code| u16::try_from(code).ok())
 }

@@ -55,11 +55,17 @@ impl HostExchange {
         else {
             return reply(&answer::refused(&Refusal::new(&reasons::NOT_CONFIGURED), None));
         };
-        let step = self.exchange.on(event, &mut worker, &Host);
+        let step = self.exchange.on(event, &mut worker, &Host::at_one_moment());
         drop(worker);
         let action = self.carry_out(step);
         self.goes_on = action == Action::Continue;
         action
+    }
+
+    /// Whether what becomes of it is recorded.
+    fn records(&self) -> bool {
+        let worker = self.worker.as_ref().and_then(|worker| worker.try_borrow().ok());
+        worker.is_some_and(|worker| worker.records_exchanges())
     }
 
     /// Whether it waits until its worker has news.
@@ -218,6 +224,9 @@ impl HttpContext for HostExchange {
     fn on_http_response_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         self.seen.begun(end_of_stream);
         if !self.exchange.wants_answer() {
+            if self.records() {
+                self.seen.head_unread();
+            }
             return Action::Continue;
         }
         let headers = Headers::new(fields(MapType::HttpResponseHeaders).unwrap_or_default());
@@ -265,7 +274,7 @@ impl HttpContext for HostExchange {
         };
         let records = worker.records_exchanges();
         let end = if records { self.seen.end(self.exchange.began()) } else { End::default() };
-        let left = self.exchange.end(&end, &mut worker, &Host);
+        let left = self.exchange.end(end, &mut worker, &Host::at_one_moment());
         drop(worker);
         for line in &left.log {
             log::info!("{line}");

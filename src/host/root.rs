@@ -43,7 +43,7 @@ impl RootContext for Root {
         let bytes = bytes.ok().flatten().unwrap_or_default();
         match config::load(&bytes) {
             Ok(configuration) => {
-                let worker = Worker::new(configuration, &Host);
+                let worker = Worker::new(configuration, &Host::running());
                 self.worker = Some(Rc::new(RefCell::new(worker)));
                 // What another worker asked for says nothing to this one, which counts its calls anew.
                 self.callouts.clear();
@@ -68,7 +68,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         let Some(worker) = self.worker.clone() else { return };
         let Ok(mut awake) = worker.try_borrow_mut() else { return };
-        let (calls, told) = (awake.tick(&Host), awake.tell(&Host));
+        let (calls, told) = (awake.tick(&Host::running()), awake.tell(&Host::running()));
         let (notices, records, hurries) = (awake.notices(), awake.records(), awake.hurries());
         drop(awake);
         write(&records);
@@ -103,7 +103,7 @@ impl Context for Root {
     /// The configuration was replaced, or Envoy ends: nobody asks this instance again.
     fn on_done(&mut self) -> bool {
         if let Some(Ok(mut worker)) = self.worker.as_ref().map(|worker| worker.try_borrow_mut()) {
-            let (left, told) = worker.end(&Host);
+            let (left, told) = worker.end(&Host::running());
             write(&left.log);
             self.metrics.tell(told);
         }
@@ -133,7 +133,7 @@ impl Root {
         else {
             return;
         };
-        worker.answered(callout, answer, &Host).iter().for_each(tell);
+        worker.answered(callout, answer, &Host::running()).iter().for_each(tell);
         write(&worker.records());
         self.waiting.hurry(worker.hurries());
     }

@@ -264,7 +264,7 @@ fn a_manifest_that_never_came_whole_is_not_recorded_as_allowed() {
     let head = Event::ResponseHead { headers: fields(&[(":status", "200")]), end_of_stream: false };
     let step = exchange.on(head, &mut gateway.worker, &gateway.caps);
     assert_eq!((step.next, exchange.wants_answer_body()), (Next::Pause, true));
-    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log.concat();
+    let line = exchange.end(End::default(), &mut gateway.worker, &gateway.caps).log.concat();
     assert!(line.contains(r#""decision":"error","reason":"answer_unfinished""#), "{line}");
 }
 

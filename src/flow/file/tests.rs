@@ -177,7 +177,7 @@ fn streamed(gateway: &mut Gateway, parts: &[&[u8]], trailers: bool) -> (Vec<Step
     let events = [head, answer].into_iter().chain(parts.iter().map(part)).chain(trailers);
     let steps = events.map(|event| exchange.on(event, &mut gateway.worker, &gateway.caps));
     let steps: Vec<Step> = steps.skip(2).collect();
-    let line = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log.concat();
+    let line = exchange.end(End::default(), &mut gateway.worker, &gateway.caps).log.concat();
     (steps, serde_json::from_str(&line).unwrap())
 }
 

@@ -181,7 +181,7 @@ fn an_answer_that_never_came_whole_is_not_recorded_as_allowed() {
     let step = exchange.on(head, &mut gateway.worker, &gateway.caps);
     assert_eq!((step.next, exchange.wants_answer_body()), (Next::Pause, true));
     let end = End { status: Some(200), failure: Some(Failure::ClientGone), ..End::default() };
-    let line = exchange.end(&end, &mut gateway.worker, &gateway.caps).log.concat();
+    let line = exchange.end(end, &mut gateway.worker, &gateway.caps).log.concat();
     assert!(line.contains(r#""decision":"error","reason":"answer_unfinished""#), "{line}");
     assert!(!line.contains("status"), "the client saw none: {line}");
 }

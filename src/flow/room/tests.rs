@@ -61,7 +61,7 @@ fn update(gateway: &mut Gateway, bytes: usize) -> (Exchange, Step) {
 }
 
 fn reason(gateway: &mut Gateway, exchange: &mut Exchange) -> String {
-    let lines = exchange.end(&End::default(), &mut gateway.worker, &gateway.caps).log;
+    let lines = exchange.end(End::default(), &mut gateway.worker, &gateway.caps).log;
     let record: Value = serde_json::from_str(&lines.concat()).unwrap();
     record["reason"].as_str().unwrap().to_owned()
 }
