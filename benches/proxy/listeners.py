@@ -63,15 +63,16 @@ class Listeners:
         return self.envoy.listen(name, configuration, without=PHIWARD[1:], vm_id="floor", wasm=FLOOR,
                                  adjust=_without_access_log)
 
-    def phiward(self, name, audit, lists=None, adjust=None):
-        """As shipped, with a lock behind it. `lists`: cluster and URL of another revocation list."""
+    def phiward(self, name, audit, lists=None, adjust=None, **changes):
+        """As shipped, with a lock behind it. `lists`: cluster and URL of another revocation list;
+        `changes`: keys of the configuration."""
         document = lab_envoy.configuration(BASE, ISSUER, self.jwks_url, self.list_url)
         document["issuers"][0].update(algorithms=list(self.keys))
         document["issuers"][0]["jwks"]["refresh"] = "5m"
         document["revocation"].update(every="1m", max_staleness="30m")
         if lists:
             document["revocation"].update(cluster=lists[0], url=lists[1])
-        document["audit"] = audit
+        document.update(changes, audit=audit)
         # Listeners with the same configuration share an instance of the filter, and its cache.
         document["fhir"]["passthrough"] = [f"/{name.replace(' ', '-')}"]
         return self.ready(name, self.envoy.listen(name, document, adjust=adjust or _without_access_log))

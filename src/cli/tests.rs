@@ -82,7 +82,7 @@ issuers:
     jwks: {cluster: auth, url: https://auth.clinic.example/jwks, refresh: 60}
 ";
     let expected = "\
-c.yaml:1:1: /mod: unknown key `mod`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `sessions`, `smart`: did you mean `mode`?
+c.yaml:1:1: /mod: unknown key `mod`: expected one of `audit`, `cached_tokens`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `sessions`, `smart`: did you mean `mode`?
 c.yaml:3:3: /fhir/base_path: `fhir` is not such a path: expected a path such as `/fhir`: no `%`, `//`, `.` or `..` segments
 c.yaml:7:5: /issuers/0/max_lifetme: unknown key `max_lifetme`: expected one of `algorithms`, `audiences`, `claims`, `clock_skew`, `encryption`, `introspection`, `issuer`, `jwks`, `max_lifetime`, `require`, `types`: did you mean `max_lifetime`?
 ";

@@ -10,6 +10,7 @@ use crate::{audit, forward, limits, revocation};
 
 use super::protobuf;
 use super::section::{ConfigError, Key, Section, describe, outline, read_document};
+use super::setting::Count;
 
 /// The whole configuration, read and checked. A pure function of its bytes.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct Configuration {
     pub revocation: Option<revocation::Settings>,
     /// How long sessions last. `None`: as long as their tokens.
     pub sessions: Option<limits::Settings>,
+    /// How many verified tokens each worker keeps.
+    pub cached_tokens: u32,
     /// How scopes and the patient context are judged.
     pub smart: Smart,
     /// Whether decisions are carried out.
@@ -97,11 +100,22 @@ fn read(section: &mut Section<'_>) -> Option<Configuration> {
         revocation.join(&mut issuers, section);
     }
     let sessions = section.optional_section("sessions", DOC_SESSIONS, limits::Settings::read);
+    let Count(cached_tokens) = section.default("cached_tokens", Count(12_000), DOC_CACHED_TOKENS);
     let smart = section.default_section("smart", DOC_SMART, Smart::read);
     let mode = section.default("mode", Mode::Enforce, DOC_MODE);
     let forward = section.default_section("forward", DOC_FORWARD, forward::Settings::read);
     let audit = section.default_section("audit", DOC_AUDIT, audit::config::Settings::read);
-    Some(Configuration { fhir: fhir?, issuers, revocation, sessions, smart, mode, forward, audit })
+    Some(Configuration {
+        fhir: fhir?,
+        issuers,
+        revocation,
+        sessions,
+        cached_tokens,
+        smart,
+        mode,
+        forward,
+        audit,
+    })
 }
 
 /// Parses the bytes, whichever form they have.
@@ -141,6 +155,9 @@ const DOC_REVOCATION: &str =
     "Where the list of revoked tokens is. Without this section tokens are not looked up in any.";
 const DOC_SESSIONS: &str =
     "When sessions end by themselves. Without this section they last as long as their tokens.";
+const DOC_CACHED_TOKENS: &str = "How many verified tokens each worker keeps, so that one that comes again needs \
+    no cryptography: as many as are in use at a time, and a few more. Each takes about 1 KB of memory of each \
+    worker, 2 KB when it is long; the least recently used goes first.";
 const DOC_SMART: &str = "How SMART scopes and the patient context are judged.";
 const DOC_MODE: &str = "Whether decisions are carried out. `observe` decides and audits but refuses \
     nothing: for a first rollout.";

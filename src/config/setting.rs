@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::section::{ConfigError, excerpt};
 
+mod count;
 mod variable;
 
+pub use count::Count;
 pub use variable::Variable;
 
 /// A value of the document with one type.

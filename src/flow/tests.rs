@@ -43,6 +43,21 @@ fn an_allowed_request_goes_on_without_its_token() {
 }
 
 #[test]
+fn a_worker_keeps_as_many_verified_tokens_as_configured() {
+    for (configured, kept) in [(2, 2), (100, 5)] {
+        let mut gateway = Gateway::new(&document(json!({"cached_tokens": configured})));
+        for number in 0..5 {
+            let claims = json!({"jti": format!("token-{number}")});
+            gateway.get(
+                "/fhir/Patient/123",
+                crate::token::testing::merge(claims, patient("patient/*.rs")),
+            );
+        }
+        assert_eq!(gateway.worker.tokens.len(), kept, "{configured}");
+    }
+}
+
+#[test]
 fn each_stage_refuses_with_its_own_reason_and_nothing_goes_on() {
     let good = patient("patient/*.rs");
     let cases = [

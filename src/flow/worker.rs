@@ -18,10 +18,6 @@ use crate::token::introspection::Inquiry;
 use crate::token::keys::Asked;
 use crate::token::{CacheLimits, Introspection, Keys, TokenCache, VerifiedToken};
 
-/// Verified tokens kept by one worker: ten thousand of usual length, and room for others beside them.
-/// The least recently used goes first: of tokens that take turns, one too many loses all.
-const TOKENS: CacheLimits = CacheLimits { entries: 12_000, bytes: 20 * 1024 * 1024 };
-
 /// Exchanges of one worker that may wait for news at a time.
 const MAX_WAITING: usize = 256;
 
@@ -99,7 +95,7 @@ impl Worker {
             introspection: Introspection::new(&config.issuers),
             revocation: Revocation::new(config.revocation.clone(), &config.issuers),
             limits: Limits::new(config.sessions.clone()),
-            tokens: TokenCache::new(TOKENS, caps.random()),
+            tokens: TokenCache::new(CacheLimits::of(config.cached_tokens), caps.random()),
             coverages: Coverages::default(),
             keyring: Keyring::default(),
             trail: Trail::new(

@@ -2,10 +2,8 @@
 
 use core::time::Duration;
 
-use serde_json::{Value, json};
-
-use crate::config::section::{Section, excerpt};
-use crate::config::setting::Setting;
+use crate::config::section::Section;
+use crate::config::setting::{Count, Setting};
 use crate::token::Claims;
 
 /// The configuration section `sessions`.
@@ -51,7 +49,7 @@ crate::words! {
 impl Settings {
     /// Reads the section.
     pub fn read(section: &mut Section<'_>) -> Option<Settings> {
-        let capacity = section.default("capacity", Capacity(100_000), DOC_CAPACITY);
+        let capacity = section.default("capacity", Count(100_000), DOC_CAPACITY);
         let rules = section.required_sections("rules", DOC_RULES, Rule::read);
         let last = rules.len().saturating_sub(1);
         if let Some(place) = rules.iter().position(Rule::fits_everyone).filter(|at| *at < last) {
@@ -136,28 +134,6 @@ const fn is_whole(length: Duration) -> bool {
     length.subsec_nanos() == 0
 }
 
-/// How many sessions.
-#[derive(Debug, Clone, Copy)]
-struct Capacity(u32);
-
-impl Setting for Capacity {
-    const EXPECTED: &'static str = "a whole number from 1 to 1000000";
-
-    fn parse(value: &Value) -> Result<Capacity, String> {
-        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
-        let number = number.filter(|number| (1..=MOST).contains(number));
-        number.map(Capacity).ok_or_else(|| format!("`{}` is not such a number", excerpt(value)))
-    }
-
-    fn schema() -> Value {
-        json!({"type": "integer", "minimum": 1, "maximum": MOST})
-    }
-
-    fn json(&self) -> Value {
-        Value::from(self.0)
-    }
-}
-
 const DOC_CAPACITY: &str = "How many sessions are remembered at least; the one that was used longest ago is \
     forgotten first. Changing it forgets all.";
 const DOC_RULES: &str = "How long sessions last: the first rule that fits a token counts. A token that none \
@@ -169,7 +145,6 @@ const DOC_LIFETIME: &str =
     "A session that began this long ago has ended: when it was first seen, or at `auth_time`.";
 /// Shortest time that can be kept: sessions are written once a second.
 const SHORTEST: Duration = Duration::from_secs(2);
-const MOST: u32 = 1_000_000;
 
 #[cfg(test)]
 mod tests;

@@ -51,6 +51,14 @@ pub struct CacheLimits {
     pub bytes: usize,
 }
 
+impl CacheLimits {
+    /// Room for so many tokens of usual length; for fewer when they are longer.
+    pub fn of(tokens: u32) -> CacheLimits {
+        let entries = usize::try_from(tokens).unwrap_or(usize::MAX);
+        CacheLimits { entries, bytes: entries.saturating_mul(USUAL_BYTES) }
+    }
+}
+
 #[derive(Debug)]
 struct Entry<T> {
     token: VerifiedToken,
@@ -126,6 +134,11 @@ impl<T> TokenCache<T> {
 
 #[cfg(test)]
 impl<T> TokenCache<T> {
+    /// How many tokens it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// For tests.
     pub(crate) fn get_raw(
         &mut self,
@@ -150,6 +163,8 @@ fn estimate<T>(mark: Mark, token: &VerifiedToken) -> usize {
     text.saturating_add(size_of::<Entry<T>>()).saturating_add(OTHER_BYTES)
 }
 
+/// The estimate for a token of usual length is below.
+const USUAL_BYTES: usize = 1750;
 /// A string's own place, and what the allocator adds.
 const ITEM_BYTES: usize = 32;
 /// A table's place for an entry, the claims' own, what the allocator adds to each of a dozen texts.

@@ -77,6 +77,7 @@ fn most() -> Value {
                 "lifetime": "8h",
             }],
         },
+        "cached_tokens": 100_000,
         "smart": {
             "search_without_patient": "refuse", "shared_types": ["Practitioner"],
             "operations": [{
@@ -218,6 +219,7 @@ fn every_default_is_the_documented_one() {
         ("revocation.events[].when_stale", json!("refuse")),
         ("revocation.events[].after_restart", json!("refuse_older")),
         ("sessions.capacity", json!(100_000)),
+        ("cached_tokens", json!(12_000)),
         ("smart.search_without_patient", json!("narrow")),
         ("smart.membership", json!("subject")),
         ("smart.encounter", json!("ignore")),
@@ -330,7 +332,7 @@ fn one_wrong_thing_is_one_error() {
         (
             "/smrt",
             Some(json!({})),
-            "/smrt: unknown key `smrt`: expected one of `audit`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `sessions`, `smart`: did you mean `smart`?",
+            "/smrt: unknown key `smrt`: expected one of `audit`, `cached_tokens`, `fhir`, `forward`, `issuers`, `mode`, `revocation`, `sessions`, `smart`: did you mean `smart`?",
         ),
     ];
     for (pointer, value, expected) in rows {

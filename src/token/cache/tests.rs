@@ -110,3 +110,18 @@ fn entries_and_bytes_are_bounded_and_the_least_recently_used_goes_first() {
         "a token that does not fit emptied the cache"
     );
 }
+
+/// A longer one takes the room of several.
+#[test]
+fn there_is_room_for_as_many_tokens_of_usual_length_as_are_configured() {
+    let (mut source, text) = filled(json!({}));
+    let token = source.get_raw(&text, now()).unwrap().0;
+    let name = |number: usize, bytes: usize| raw(&format!("{number:0>bytes$}"));
+    for (configured, bytes, kept) in [(1, 900, 1), (7, 900, 7), (8, 3_000, 3), (1, 3_000, 0)] {
+        let mut cache = TokenCache::new(CacheLimits::of(configured), [7; 16]);
+        for number in 0..20 {
+            cache.insert_raw(&name(number, bytes), token.clone(), ());
+        }
+        assert_eq!(cache.entries.len(), kept, "{configured} of {bytes} bytes");
+    }
+}
