@@ -5,6 +5,7 @@ import json
 import signal
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Callable
 
@@ -144,6 +145,15 @@ def _fluent_bit(plugin, token=""):
             'fluent_bit_options={{flush: "0.1"}}, raw=true')
 
 
+def _to_the_millisecond(record):
+    """A record whose time Tenzir read as one and wrote anew: `27.000` as `27`, `27.699` at some hours of the day
+    as `27.698999999`."""
+    head, point, fraction = record["time"].removesuffix("Z").partition(".")
+    milliseconds = timedelta(milliseconds=round(float(f"0{point}{fraction}") * 1000))
+    time = datetime.fromisoformat(f"{head}+00:00") + milliseconds
+    return {**record, "time": f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"}
+
+
 _OTLP = {"shape": "otlp", "path": "/v1/logs", "content_type": "application/json"}
 _HEC = {"shape": "splunk_hec", "path": "/services/collector/event", "content_type": "application/json"}
 
@@ -162,7 +172,7 @@ KINDS = {
         "application/x-ndjson", lambda event: event),
     "tenzir-splunk": Kind(
         'accept_splunk "127.0.0.1:{port}", hec_token="{token}"', **_HEC,
-        record=lambda event: event["event"]),
+        record=lambda event: _to_the_millisecond(event["event"])),
     "tenzir-otlp": Kind(
         'accept_otlp "127.0.0.1:{port}"', **_OTLP,
         record=lambda event: json.loads(event["body"]["string_value"])),
