@@ -32,7 +32,7 @@ class Listeners:
             "stack": self.native("stack", self.jwt_authn(cached=True), _rbac(), _local_ratelimit()),
             "ext_authz": self.native("ext_authz", _ext_authz(self.envoy.clusters["yes"])),
             "nothing": self.floor("nothing", ""),
-            "parse": self.floor("parse", "parse"),
+            **{does: self.floor(does, does) for does in ("parse", "calls", "records")},
             "phiward": self.phiward("phiward", batches),
             "phiward-new": self.phiward("phiward-new", batches),
             "phiward-off": self.phiward("phiward-off", {"sinks": []}),

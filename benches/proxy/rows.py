@@ -6,6 +6,8 @@ BARE, DIRECT = "bare", "Envoy answers 401 itself"
 CACHED_NATIVELY = "jwt_authn, cached token"
 NATIVE_STACK = "jwt_authn, cached token, RBAC, local_ratelimit"
 NOTHING = "a wasm filter that does nothing"
+CALLS = "a wasm filter with phiward's calls of the host"
+RECORD_CALLS = "the same with those of a record"
 ALLOWED = "phiward, system search"
 NARROWED = "phiward, patient search, narrowed"
 FOREIGN, GARBAGE = "phiward, refused: another patient", "phiward, refused: garbage as token"
@@ -71,6 +73,8 @@ def _native():
 
 def _floors():
     yield Row(NOTHING, "nothing")
+    yield Row(CALLS, "calls")
+    yield Row(RECORD_CALLS, "records")
     for size, share in zip(SIZES, (1, 0.5, 0.1)):
         yield Row(parsed(size), "parse", f"read {size}", bare(size), share=share)
 
