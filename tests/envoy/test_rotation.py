@@ -167,7 +167,7 @@ def test_forms_and_bodies_wait_as_well(rotating):
 def test_a_client_that_leaves_while_it_waits_harms_nobody(rotating):
     made = rotating()
     made.past(COOLDOWN + 0.2)
-    made.server.mode, made.server.delay = "slow", 1
+    made.server.mode, made.server.delay = "slow", 1.8
     second = Key("ES256", "second")
     for _ in range(20):
         with Client(made.gate.client.port) as client:
