@@ -163,7 +163,7 @@ fn estimate<T>(mark: Mark, token: &VerifiedToken) -> usize {
     text.saturating_add(size_of::<Entry<T>>()).saturating_add(OTHER_BYTES)
 }
 
-/// The estimate for a token of usual length is below.
+/// More than the estimate for a token of usual length.
 const USUAL_BYTES: usize = 1750;
 /// A string's own place, and what the allocator adds.
 const ITEM_BYTES: usize = 32;
