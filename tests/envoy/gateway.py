@@ -68,12 +68,19 @@ class Gateway:
     def get(self, target, token=None, **options):
         return self.send("GET", target, token, **options)
 
-    def get_everywhere(self, target, token=None, connections=12):
-        """Sends it over so many new connections that every worker gets one (all but one in two
-        thousand times), one after the other."""
-        for _ in range(connections):
+    def get_everywhere(self, target, token=None, workers=2, **options):
+        """Sends it over new connections, one after the other, until every worker answered; gives each
+        answer before the next is asked for. Which worker it is, only its audit records tell: each
+        instance of the filter numbers its own."""
+        answered = set()
+        for _ in range(200):
             with Client(self.client.port) as client:
-                yield self.over(client).get(target, token)
+                response = self.over(client).get(target, token, **options)
+            answered.add(self._worker(response))
+            yield response
+            if len(answered) == workers:
+                return
+        raise AssertionError(f"only {len(answered)} of {workers} workers answered")
 
     def send(self, method, target, token=None, headers=(), body=b"", **options):
         """Sends a request under a fresh `x-request-id`; `options` are those of the client."""
@@ -91,17 +98,11 @@ class Gateway:
         return response
 
     def on_every_worker(self, target, token=None, workers=2, **options):
-        """Sends the request on new connections until each worker answered; their answers. Audit
-        records tell the workers apart: each instance of the filter numbers its own."""
+        """The first answer of each worker to what `get_everywhere` sends; nothing is done in between."""
         answers = {}
-        for _ in range(200):
-            self.client.close()
-            response = self.get(target, token, **options)
-            record = self.envoy.audit(response.header("x-request-id"))
-            answers.setdefault(record["id"].partition("-")[0], response)
-            if len(answers) == workers:
-                return list(answers.values())
-        raise AssertionError(f"only {len(answers)} of {workers} workers answered")
+        for response in self.get_everywhere(target, token, workers, **options):
+            answers.setdefault(self._worker(response), response)
+        return list(answers.values())
 
     def allowed(self, response, audit=None, status=200, probes=()):
         """Proves that the request was let through once, after the lookup of the stored resources
@@ -183,6 +184,9 @@ class Gateway:
             assert one.header("prefer") in (None, "handling=strict"), one
             assert (one.header("accept"), one.body) == ("application/fhir+json", b""), one
         return forwarded
+
+    def _worker(self, response):
+        return self.envoy.audit(response.header("x-request-id"))["id"].partition("-")[0]
 
     def _never_seen(self):
         return [one for one in self.envoy.audits() if one["reason"] == "request_never_seen"]

@@ -172,7 +172,7 @@ def test_a_wrong_configuration_is_refused_in_words_and_the_old_one_stays(
     lines = [line for line in str(refused.value).splitlines() if "configuration refused: " in line]
     for word in words:
         assert any(word in line for line in lines), refused.value
-    for response in steady.get_everywhere(READ, issuer.patient(), connections=4):
+    for response in steady.get_everywhere(READ, issuer.patient()):
         steady.allowed(response)
     steady.refused(steady.get(READ), 401, "token_missing", REALM)
 
