@@ -320,12 +320,19 @@ def new(listen_to, spare_lists, name, max_staleness, **settings):
     return gateway, lists
 
 
+def is_refused_soon(gateway, token):
+    """Waits until every worker knows, which is no matter of speed here."""
+    until = time.monotonic() + 10
+    while any(one.status != 401 for one in gateway.get_everywhere(TARGET, token)) and time.monotonic() < until:
+        yield 0.1
+    refused(gateway, token)
+
+
 def goes_stale(gateway, lists, issuer, mode):
     """The last good list stays in force, then is too old; the next good one ends that."""
     good, bad = issuer.patient(), issuer.patient()
     lists.set({"jti": peek(bad)["jti"]})
-    yield EVERY + 1.2
-    refused(gateway, bad)
+    yield from is_refused_soon(gateway, bad)
     allowed(gateway, good)
     asked, broke = lists.begun, time.monotonic()
     if mode == "down":
@@ -350,8 +357,7 @@ def goes_stale(gateway, lists, issuer, mode):
         again.set(*lists.entries)
         lists = again
     lists.mode = "ok"
-    yield 2.5
-    refused(gateway, bad)
+    yield from is_refused_soon(gateway, bad)
     allowed(gateway, good)
     lists.stop()
 
@@ -360,8 +366,7 @@ def bad_documents(gateway, lists, issuer):
     """A list that can't be read whole is not read at all."""
     good, bad = issuer.patient(), issuer.patient()
     lists.set({"jti": peek(bad)["jti"]})
-    yield EVERY + 1.2
-    refused(gateway, bad)
+    yield from is_refused_soon(gateway, bad)
     for told, (title, document) in enumerate(DOCUMENTS.items()):
         lists.publish(document)
         until = time.monotonic() + 10
@@ -376,11 +381,7 @@ def bad_documents(gateway, lists, issuer):
     assert len(said) >= len(DOCUMENTS)
     assert "lost" not in "".join(said), "nothing of the list is quoted"
     lists.publish(b'{"jti": "%s"}\n{"jti": "x"}\n' % peek(good)["jti"].encode())
-    until = time.monotonic() + 10
-    while gateway.get(TARGET, good).status != 401 and time.monotonic() < until:
-        yield 0.1
-    yield 0.6  # the other worker hears of it on its next tick
-    refused(gateway, good)
+    yield from is_refused_soon(gateway, good)
     allowed(gateway, bad)
 
 
@@ -408,7 +409,7 @@ def is_allowed_when_stale(gateway, lists, issuer):
     """`when_stale: allow`: judged by the last list, and written down as such."""
     good, bad = issuer.patient(), issuer.patient()
     lists.set({"jti": peek(bad)["jti"]})
-    yield EVERY + 1.2
+    yield from is_refused_soon(gateway, bad)
     lists.mode = "error"
     yield 3.5
     allowed(gateway, good, "stale_allowed")
